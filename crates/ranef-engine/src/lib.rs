@@ -1,0 +1,1 @@
+//! ranef's engine.
