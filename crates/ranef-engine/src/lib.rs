@@ -1,1 +1,3 @@
 //! ranef's engine.
+pub mod covariance;
+pub mod design;

@@ -1,0 +1,149 @@
+//! The template of a model: the theta of all terms, laid out behind one another, to one factor Lambda_f for each
+//! grouping factor.
+//!
+//! Terms on the same grouping factor are merged into one block per level, whose Lambda_f is block-diagonal over the
+//! terms (p_f x r_f, column-major). Levels share it: b_(f,l) = Lambda_f u_(f,l).
+use super::Covariance;
+
+/// Where a term sits inside its grouping factor's block, and inside theta.
+#[derive(Debug)]
+struct Slot {
+    covariance: Box<dyn Covariance>,
+    factor: usize,
+    row: usize,
+    column: usize,
+    theta: usize,
+}
+
+/// The map from theta to the factors of all grouping factors.
+#[derive(Debug)]
+pub struct Template {
+    slots: Vec<Slot>,
+    widths: Vec<usize>,
+    ranks: Vec<usize>,
+    n_theta: usize,
+}
+
+impl Template {
+    /// The template of `terms`, each a structure with the index of its (merged) grouping factor; in a block, terms
+    /// stand in the order given here.
+    pub fn new(terms: Vec<(Box<dyn Covariance>, usize)>, n_factors: usize) -> Self {
+        let (mut widths, mut ranks, mut n_theta) = (vec![0; n_factors], vec![0; n_factors], 0);
+        let slots = terms
+            .into_iter()
+            .map(|(covariance, factor)| {
+                let slot = Slot { factor, row: widths[factor], column: ranks[factor], theta: n_theta, covariance };
+                widths[factor] += slot.covariance.size();
+                ranks[factor] += slot.covariance.rank();
+                n_theta += slot.covariance.n_theta();
+                slot
+            })
+            .collect();
+        Self { slots, widths, ranks, n_theta }
+    }
+
+    /// Length of theta over all terms.
+    pub fn n_theta(&self) -> usize {
+        self.n_theta
+    }
+
+    /// Number of terms.
+    pub fn n_terms(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// p_f, the number of columns of each grouping factor's block.
+    pub fn widths(&self) -> &[usize] {
+        &self.widths
+    }
+
+    /// r_f, the number of standardised effects u of each grouping factor's block.
+    pub fn ranks(&self) -> &[usize] {
+        &self.ranks
+    }
+
+    /// The structure of a term.
+    pub fn covariance(&self, term: usize) -> &dyn Covariance {
+        &*self.slots[term].covariance
+    }
+
+    /// The grouping factor of a term.
+    pub fn factor_of(&self, term: usize) -> usize {
+        self.slots[term].factor
+    }
+
+    /// First row and first column of a term inside its factor's Lambda.
+    pub fn position(&self, term: usize) -> (usize, usize) {
+        (self.slots[term].row, self.slots[term].column)
+    }
+
+    /// The part of theta that belongs to a term.
+    pub fn theta_range(&self, term: usize) -> std::ops::Range<usize> {
+        let slot = &self.slots[term];
+        slot.theta..slot.theta + slot.covariance.n_theta()
+    }
+
+    /// The term that owns theta_m.
+    pub fn term_of(&self, m: usize) -> usize {
+        (0..self.slots.len()).find(|&term| self.theta_range(term).contains(&m)).expect("m is an index into theta")
+    }
+
+    /// Lambda of one term, p_t x r_t column-major.
+    pub fn term_factor(&self, term: usize, theta: &[f64]) -> Vec<f64> {
+        let covariance = self.covariance(term);
+        let mut lambda = vec![0.0; covariance.size() * covariance.rank()];
+        covariance.factor_into(&theta[self.theta_range(term)], &mut lambda);
+        lambda
+    }
+
+    /// Lambda_f of every grouping factor, p_f x r_f column-major.
+    pub fn factors(&self, theta: &[f64]) -> Vec<Vec<f64>> {
+        let mut factors: Vec<Vec<f64>> = self.widths.iter().zip(&self.ranks).map(|(p, r)| vec![0.0; p * r]).collect();
+        for (term, slot) in self.slots.iter().enumerate() {
+            self.place(slot, &self.term_factor(term, theta), &mut factors[slot.factor]);
+        }
+        factors
+    }
+
+    /// dLambda_f / dtheta_m for the one grouping factor f it concerns.
+    pub fn derivative(&self, theta: &[f64], m: usize) -> (usize, Vec<f64>) {
+        let term = self.term_of(m);
+        let (slot, range) = (&self.slots[term], self.theta_range(term));
+        let mut small = vec![0.0; slot.covariance.size() * slot.covariance.rank()];
+        slot.covariance.derivative_into(&theta[range.clone()], m - range.start, &mut small);
+        let mut large = vec![0.0; self.widths[slot.factor] * self.ranks[slot.factor]];
+        self.place(slot, &small, &mut large);
+        (slot.factor, large)
+    }
+
+    /// d objective / d theta from d objective / d Lambda_f of every grouping factor.
+    pub fn chain(&self, theta: &[f64], g: &[Vec<f64>], out: &mut [f64]) {
+        out.fill(0.0);
+        for (term, slot) in self.slots.iter().enumerate() {
+            let (p, r, range) = (slot.covariance.size(), slot.covariance.rank(), self.theta_range(term));
+            let width = self.widths[slot.factor];
+            let mut small = vec![0.0; p * r];
+            for column in 0..r {
+                let from = (slot.column + column) * width + slot.row;
+                small[column * p..(column + 1) * p].copy_from_slice(&g[slot.factor][from..from + p]);
+            }
+            slot.covariance.chain(&theta[range.clone()], &small, &mut out[range]);
+        }
+    }
+
+    /// The entry (factor, row, column) of Lambda that theta_m is, for structures linear in Lambda.
+    pub fn entry(&self, m: usize) -> Option<(usize, usize, usize)> {
+        let term = self.term_of(m);
+        let slot = &self.slots[term];
+        let (row, column) = slot.covariance.entry(m - slot.theta)?;
+        Some((slot.factor, slot.row + row, slot.column + column))
+    }
+
+    fn place(&self, slot: &Slot, small: &[f64], large: &mut [f64]) {
+        let (p, width) = (slot.covariance.size(), self.widths[slot.factor]);
+        for column in 0..slot.covariance.rank() {
+            let to = (slot.column + column) * width + slot.row;
+            large[to..to + p].copy_from_slice(&small[column * p..(column + 1) * p]);
+        }
+    }
+}
