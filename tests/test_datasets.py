@@ -6,7 +6,6 @@ import math
 import narwhals as nw
 import pandas as pd
 import pytest
-
 import ranef as rf
 from ranef.datasets import describe_dataset
 
@@ -113,7 +112,7 @@ def test_list_names_every_data_set(backend):
 
 
 def test_unknown_name_suggests_the_nearest():
-    with pytest.raises(rf.DataError, match="`owlz`.*did you mean `owls`"):
+    with pytest.raises(rf.DataError, match=r"`owlz`.*did you mean `owls`"):
         rf.load_dataset("owlz")
 
 
