@@ -1,0 +1,149 @@
+//! Binomial: y successes out of N trials of probability μ.
+//!
+//! log f(y | μ) = y log μ + (N − y) log(1 − μ) + log C(N, y),   y = 0, …, N
+//!
+//! Both logarithms come straight from the linear predictor, so no probability is ever clipped.
+//!
+//! Reference: McCullagh & Nelder (1989), Generalized Linear Models, ch. 4.
+
+use rand::Rng;
+use rand_distr::Distribution;
+
+use super::derivatives::{by_jets, spread};
+use super::poisson::half_deviance;
+use super::{
+    Card, Component, Density, Derivatives, FamilyError, Options, Parameter, Responses, Rows,
+    Support,
+};
+use crate::jet::Number;
+use crate::link::Link;
+use crate::special::ln_binomial;
+
+/// Card of the binomial family.
+pub const CARD: Card = Card {
+    name: "binomial",
+    title: "Binomial",
+    parameters: &[Parameter {
+        name: "mu",
+        component: Component::Cond,
+        link: Link::Logit,
+        meaning: "probability of success",
+    }],
+    links: &[
+        Link::Logit,
+        Link::Probit,
+        Link::Cloglog,
+        Link::Cauchit,
+        Link::Log,
+        Link::Loglog,
+    ],
+    support: Support::Trials,
+    zero_inflation: true,
+    reference: "McCullagh & Nelder (1989), Generalized Linear Models, ch. 4",
+    variance: "mu (1 - mu) / N",
+};
+
+/// Makes the family.
+pub fn build(options: Options) -> Result<Box<dyn super::Family>, FamilyError> {
+    Ok(Box::new(Binomial {
+        links: [options.link],
+    }))
+}
+
+/// The binomial family.
+#[derive(Clone, Copy, Debug)]
+pub struct Binomial {
+    links: [Link; 1],
+}
+
+impl Density for Binomial {
+    const CARD: &'static Card = &CARD;
+
+    fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    #[inline(always)]
+    fn log_density<D: Number>(&self, y: f64, trials: f64, eta: &[D]) -> D {
+        // A term with no trials in it must vanish even where its logarithm is −∞.
+        let mut value = D::from(ln_binomial(trials, y));
+        if y > 0.0 {
+            value = value + self.links[0].log_mean(eta[0]) * y;
+        }
+        if y < trials {
+            value = value + self.links[0].log_complement(eta[0]) * (trials - y);
+        }
+        value
+    }
+
+    fn variance<D: Number>(&self, eta: &[D], trials: f64) -> D {
+        let link = self.links[0];
+        (link.log_mean(eta[0]) + link.log_complement(eta[0])).exp() / trials
+    }
+
+    fn check_response(&self, y: f64, trials: f64) -> Result<(), &'static str> {
+        if trials == 1.0 {
+            return if y == 0.0 || y == 1.0 {
+                Ok(())
+            } else {
+                Err("0 or 1")
+            };
+        }
+        if trials.fract() != 0.0 || !(trials >= 0.0 && trials.is_finite()) {
+            return Err("a whole number of trials, 0 or more");
+        }
+        if y >= 0.0 && y <= trials && y.fract() == 0.0 {
+            Ok(())
+        } else {
+            Err("a whole number of successes between 0 and the number of trials")
+        }
+    }
+
+    fn start(&self, data: Responses<'_>) -> Vec<f64> {
+        vec![data.mean_predictor(self.links[0], CARD.support)]
+    }
+
+    fn start_mean(&self, y: f64, trials: f64) -> f64 {
+        self.links[0].eta((y + 0.5) / (trials + 1.0))
+    }
+
+    fn unit_deviance(&self, y: f64, trials: f64, eta: &[f64]) -> Option<f64> {
+        let link = self.links[0];
+        let expected = trials * link.mean(eta[0]);
+        let remaining = trials * link.complement(eta[0]);
+        Some(2.0 * (half_deviance(y, expected) + half_deviance(trials - y, remaining)))
+    }
+
+    fn sample(&self, eta: &[f64], trials: f64, rng: &mut dyn Rng) -> f64 {
+        let p = self.links[0].mean(eta[0]);
+        rand_distr::Binomial::new(trials as u64, p).map_or(f64::NAN, |law| law.sample(rng) as f64)
+    }
+
+    fn closed_form(&self) -> bool {
+        self.links[0] == Link::Logit
+    }
+
+    fn fill(&self, rows: Rows<'_>, order: usize, out: &mut Derivatives) {
+        if !self.closed_form() {
+            return by_jets(self, rows, order, out);
+        }
+        spread(rows, order, out, |_, y, n, [eta]| logit(y, n, eta));
+    }
+}
+
+/// Derivatives in the logit; the two tails share one exponential.
+#[inline(always)]
+fn logit(y: f64, n: f64, eta: f64) -> [f64; 4] {
+    let tail = (-eta.abs()).exp();
+    let (major, minor) = (1.0 / (1.0 + tail), tail / (1.0 + tail));
+    let (p, q) = if eta >= 0.0 {
+        (major, minor)
+    } else {
+        (minor, major)
+    };
+    // The count on the improbable side pays |η|; both pay log(1 + e^{−|η|}).
+    let paying = if eta >= 0.0 { n - y } else { y };
+    let value = ln_binomial(n, y) - paying * eta.abs() - n * tail.ln_1p();
+    let npq = n * p * q;
+    [value, y * q - (n - y) * p, -npq, -npq * (q - p)]
+}

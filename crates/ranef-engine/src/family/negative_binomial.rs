@@ -1,0 +1,365 @@
+//! Negative binomial: counts with more variance than a Poisson.
+//!
+//! `nbinom2` has variance μ + μ²/φ (size φ), `nbinom1` has variance μ(1 + φ) (size μ/φ). With size κ
+//! and t = log(μ/κ),
+//!
+//! log f(y) = log Γ(κ+y)/Γ(κ) − y log(1 + e^{−t}) − κ log(1 + eᵗ) − log y!
+//!
+//! Written with the excess D = log Γ(κ+y)/Γ(κ) − y log κ for large κ and as above for small κ, so
+//! that neither the Poisson limit (κ → ∞) nor κ → 0 cancels.
+//!
+//! Reference: Hilbe (2011), Negative Binomial Regression, 2nd ed., §8.2 and §10.3.
+
+use rand::Rng;
+
+use super::derivatives::{by_jets, spread};
+use super::poisson::{check_count, draw, half_deviance};
+use super::start::log_within;
+use super::{
+    Card, Component, Density, Derivatives, FamilyError, Options, Parameter, Responses, Rows,
+    Support, gamma,
+};
+use crate::jet::Number;
+use crate::link::{Domain, Link};
+use crate::special::{
+    Taylor, ln_factorial, ln_rising, ln_rising_excess, log1p_over_derivatives, log1pmx,
+};
+
+const LINKS: &[Link] = &[Link::Log, Link::Sqrt, Link::Identity];
+const MEAN: Parameter = Parameter {
+    name: "mu",
+    component: Component::Cond,
+    link: Link::Log,
+    meaning: "mean",
+};
+
+/// Card of the negative binomial with quadratic variance.
+pub const NBINOM2: Card = Card {
+    name: "nbinom2",
+    title: "Negative binomial (quadratic variance)",
+    parameters: &[
+        MEAN,
+        Parameter {
+            name: "phi",
+            component: Component::Disp,
+            link: Link::Log,
+            meaning: "size; the variance falls to the Poisson's as it grows",
+        },
+    ],
+    links: LINKS,
+    support: Support::Counts,
+    zero_inflation: true,
+    reference: "Hilbe (2011), Negative Binomial Regression, 2nd ed., §8.2",
+    variance: "mu + mu^2 / phi",
+};
+
+/// Card of the negative binomial with linear variance.
+pub const NBINOM1: Card = Card {
+    name: "nbinom1",
+    title: "Negative binomial (linear variance)",
+    parameters: &[
+        MEAN,
+        Parameter {
+            name: "phi",
+            component: Component::Disp,
+            link: Link::Log,
+            meaning: "relative excess of the variance over the Poisson's",
+        },
+    ],
+    links: LINKS,
+    support: Support::Counts,
+    zero_inflation: true,
+    reference: "Hilbe (2011), Negative Binomial Regression, 2nd ed., §10.3",
+    variance: "mu (1 + phi)",
+};
+
+/// Makes `nbinom2`.
+pub fn build_nbinom2(options: Options) -> Result<Box<dyn super::Family>, FamilyError> {
+    Ok(Box::new(Nbinom2 {
+        links: [options.link, Link::Log],
+    }))
+}
+
+/// Makes `nbinom1`.
+pub fn build_nbinom1(options: Options) -> Result<Box<dyn super::Family>, FamilyError> {
+    Ok(Box::new(Nbinom1 {
+        links: [options.link, Link::Log],
+    }))
+}
+
+/// Negative binomial with variance μ + μ²/φ.
+#[derive(Clone, Copy, Debug)]
+pub struct Nbinom2 {
+    links: [Link; 2],
+}
+
+/// Negative binomial with variance μ(1 + φ).
+#[derive(Clone, Copy, Debug)]
+pub struct Nbinom1 {
+    links: [Link; 2],
+}
+
+/// The density in log μ, the log size and t = log μ − log size, given separately because a caller
+/// that has t exactly must not reconstruct it from the other two.
+#[inline(always)]
+fn log_density<D: Number>(y: f64, log_mu: D, log_size: D, t: D) -> D {
+    // κ log(1 + eᵗ) = μ g(t): the first form for t ≥ 0, the second where κ overflows and eᵗ is 0.
+    let zero = if t.value() < 0.0 {
+        log_mu.exp() * t.log1p_over()
+    } else {
+        log_size.exp() * t.softplus()
+    };
+    if y == 0.0 {
+        return -zero;
+    }
+    let value = if log_size.value().exp() < y {
+        log_size.ln_rising(y) - (-t).softplus() * y
+    } else if t.value() < 0.0 {
+        log_size.ln_rising_excess(y) + (log_mu - t.softplus()) * y
+    } else {
+        log_size.ln_rising_excess(y) + (log_size - (-t).softplus()) * y
+    };
+    value - zero - ln_factorial(y)
+}
+
+/// A draw: Poisson with a gamma mean of shape e^log_size and mean e^log_mu.
+fn sample(log_mu: f64, log_size: f64, rng: &mut dyn Rng) -> f64 {
+    draw(
+        (log_mu - log_size + gamma::log_draw(log_size, rng)).exp(),
+        rng,
+    )
+}
+
+/// The square-root link reaches μ = 0, where log μ and everything built on it is undefined.
+#[inline(always)]
+fn feasible(link: Link, eta: &[f64]) -> bool {
+    link.feasible(eta[0], Domain::Positive)
+        && eta[0..2].iter().all(|eta| !eta.is_nan())
+        && !(link == Link::Sqrt && eta[0] == 0.0)
+}
+
+fn start_mean(link: Link, y: f64) -> f64 {
+    link.eta(if y == 0.0 { 1.0 / 6.0 } else { y })
+}
+
+impl Density for Nbinom2 {
+    const CARD: &'static Card = &NBINOM2;
+
+    fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    #[inline(always)]
+    fn log_density<D: Number>(&self, y: f64, _trials: f64, eta: &[D]) -> D {
+        let log_mu = self.links[0].log_mean(eta[0]);
+        log_density(y, log_mu, eta[1], log_mu - eta[1])
+    }
+
+    fn variance<D: Number>(&self, eta: &[D], _trials: f64) -> D {
+        let log_mu = self.links[0].log_mean(eta[0]);
+        log_mu.exp() + (log_mu * 2.0 - eta[1]).exp()
+    }
+
+    fn sigma<D: Number>(&self, eta: &[D]) -> D {
+        eta[1].exp()
+    }
+
+    #[inline(always)]
+    fn feasible(&self, eta: &[f64]) -> bool {
+        feasible(self.links[0], eta)
+    }
+
+    fn check_response(&self, y: f64, _trials: f64) -> Result<(), &'static str> {
+        check_count(y)
+    }
+
+    fn start(&self, data: Responses<'_>) -> Vec<f64> {
+        let mean = data.mean_predictor(self.links[0], NBINOM2.support);
+        let size = data.ratio(
+            self.links[0],
+            mean,
+            |_, mu| mu * mu,
+            |y, mu| (y - mu).powi(2) - mu,
+        );
+        // A negative ratio means less variance than a Poisson: start at the mild end.
+        let size = if size > 0.0 { size } else { f64::INFINITY };
+        vec![mean, log_within(size, 0.05, 100.0)]
+    }
+
+    fn start_mean(&self, y: f64, _trials: f64) -> f64 {
+        start_mean(self.links[0], y)
+    }
+
+    fn unit_deviance(&self, y: f64, _trials: f64, eta: &[f64]) -> Option<f64> {
+        // 2[y log(y/μ) − (y+φ) log((y+φ)/(μ+φ))], both halves without cancellation.
+        let (mu, phi) = (self.links[0].mean(eta[0]), eta[1].exp());
+        let shrinkage = if phi.is_finite() {
+            (y + phi) * log1pmx((mu - y) / (y + phi))
+        } else {
+            0.0
+        };
+        Some(2.0 * (half_deviance(y, mu) + shrinkage))
+    }
+
+    fn sample(&self, eta: &[f64], _trials: f64, rng: &mut dyn Rng) -> f64 {
+        sample(self.links[0].log_mean(eta[0]), eta[1], rng)
+    }
+
+    fn closed_form(&self) -> bool {
+        self.links[0] == Link::Log
+    }
+
+    fn fill(&self, rows: Rows<'_>, order: usize, out: &mut Derivatives) {
+        if !self.closed_form() {
+            return by_jets(self, rows, order, out);
+        }
+        // log Γ(φ+y)/Γ(φ) is by far the dearest part; with one φ it is needed once per count.
+        if let Some((s, table)) = rows
+            .constant(1)
+            .and_then(|s| Some((s, Rising::table(s, rows.y, order)?)))
+        {
+            spread(rows, order, out, |_, y, _, [eta, _]| {
+                log_link(y, eta, s, table[y as usize])
+            });
+        } else {
+            spread(rows, order, out, |_, y, _, [eta, s]| {
+                log_link(y, eta, s, Rising::at(s, y, order))
+            });
+        }
+    }
+}
+
+/// log Γ(φ+y)/Γ(φ), with or without its leading y log φ, whichever does not cancel.
+#[derive(Clone, Copy, Debug)]
+enum Rising {
+    Whole(Taylor),
+    Excess(Taylor),
+}
+
+impl Rising {
+    #[inline(always)]
+    fn at(s: f64, y: f64, order: usize) -> Self {
+        if s.exp() < y {
+            Rising::Whole(ln_rising(s, y, order))
+        } else {
+            Rising::Excess(ln_rising_excess(s, y, order))
+        }
+    }
+
+    /// The values for y = 0, 1, … up to the largest, if there are not many more than rows.
+    fn table(s: f64, y: &[f64], order: usize) -> Option<Vec<Self>> {
+        let largest = y.iter().copied().fold(0.0, f64::max);
+        (largest <= y.len() as f64).then(|| {
+            (0..=largest as usize)
+                .map(|y| Self::at(s, y as f64, order))
+                .collect()
+        })
+    }
+}
+
+/// Derivatives in (log μ, s = log φ) with p = μ/(μ+φ), q = φ/(μ+φ), a = μq = φp.
+#[inline(always)]
+fn log_link(y: f64, eta: f64, s: f64, rising: Rising) -> [f64; 10] {
+    let t = eta - s;
+    let tail = (-t.abs()).exp();
+    let (major, minor) = (1.0 / (1.0 + tail), tail / (1.0 + tail));
+    let log1p_tail = tail.ln_1p();
+    // zero = φ log(1 + eᵗ) = μ g(t), and slack = a − zero = μ g′(t), from whichever side is finite.
+    let (p, q, a, zero, slack, slack_slope);
+    if t < 0.0 {
+        (p, q) = (minor, major);
+        let mu = eta.exp();
+        let [g, g1, g2, _] = if tail < 0.1 {
+            log1p_over_derivatives(t)
+        } else {
+            let g = log1p_tail / tail;
+            [g, q - g, -p * q - (q - g), 0.0]
+        };
+        (a, zero, slack, slack_slope) = (mu * q, mu * g, mu * g1, mu * g2);
+    } else {
+        (p, q) = (major, minor);
+        let phi = s.exp();
+        a = phi * p;
+        zero = phi * (t + log1p_tail);
+        slack = a - zero;
+        slack_slope = -a * p - slack;
+    }
+    let (value, r) = match rising {
+        Rising::Whole(r) => {
+            let softplus_minus_t = log1p_tail + (-t).max(0.0);
+            ([r[0] - y * softplus_minus_t, r[1] - y * q], r)
+        }
+        Rising::Excess(d) if t < 0.0 => ([d[0] + y * (eta - log1p_tail), d[1] + y * p], d),
+        Rising::Excess(d) => ([d[0] + y * (s - log1p_tail), d[1] + y * p], d),
+    };
+    let constant = if y == 0.0 { 0.0 } else { ln_factorial(y) };
+    // y q − a = q(y − μ), the score in log μ.
+    let score = y * q - a;
+    let spread = p * (q - p);
+    [
+        value[0] - zero - constant,
+        score,
+        value[1] + slack,
+        -q * y * p - a * q,
+        p * score,
+        r[2] - y * p * q + a * p + slack,
+        -(q - p) * (q * y * p + a * q),
+        spread * score - a * p,
+        -spread * score,
+        r[3] + spread * score - slack_slope,
+    ]
+}
+
+impl Density for Nbinom1 {
+    const CARD: &'static Card = &NBINOM1;
+
+    fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    #[inline(always)]
+    fn log_density<D: Number>(&self, y: f64, _trials: f64, eta: &[D]) -> D {
+        let log_mu = self.links[0].log_mean(eta[0]);
+        log_density(y, log_mu, log_mu - eta[1], eta[1])
+    }
+
+    fn variance<D: Number>(&self, eta: &[D], _trials: f64) -> D {
+        self.mean(eta) * (eta[1].exp() + 1.0)
+    }
+
+    fn sigma<D: Number>(&self, eta: &[D]) -> D {
+        eta[1].exp()
+    }
+
+    #[inline(always)]
+    fn feasible(&self, eta: &[f64]) -> bool {
+        feasible(self.links[0], eta)
+    }
+
+    fn check_response(&self, y: f64, _trials: f64) -> Result<(), &'static str> {
+        check_count(y)
+    }
+
+    fn start(&self, data: Responses<'_>) -> Vec<f64> {
+        let mean = data.mean_predictor(self.links[0], NBINOM1.support);
+        let excess = data.ratio(
+            self.links[0],
+            mean,
+            |y, mu| (y - mu).powi(2) - mu,
+            |_, mu| mu,
+        );
+        vec![mean, log_within(excess, 0.01, 1e3)]
+    }
+
+    fn start_mean(&self, y: f64, _trials: f64) -> f64 {
+        start_mean(self.links[0], y)
+    }
+
+    // No unit deviance: the saturated μ at fixed φ solves ψ(μ/φ + y) − ψ(μ/φ) = log(1 + φ), which
+    // has no closed form.
+
+    fn sample(&self, eta: &[f64], _trials: f64, rng: &mut dyn Rng) -> f64 {
+        let log_mu = self.links[0].log_mean(eta[0]);
+        sample(log_mu, log_mu - eta[1], rng)
+    }
+}

@@ -1,0 +1,29 @@
+//! Special functions with their derivatives, accurate where a likelihood needs them.
+//!
+//! Every function that a log density applies to a predictor comes in a form that returns
+//! `[f, f′, f″, f‴]`, so that jets ([`crate::jet`]) and closed forms share one implementation.
+//! Entries above the requested `order` are unspecified (usually 0): they are not worth computing.
+//!
+//! Functions of a positive parameter (the size of a negative binomial, the shape of a gamma) take
+//! its *logarithm* and differentiate with respect to that: φ → 0 and φ → ∞ are then ordinary
+//! points, whereas d³/dφ³ overflows already at φ = 1e-103.
+
+mod exponential;
+mod gamma;
+mod normal;
+mod rising;
+
+pub use exponential::{
+    expit, expm1mx, expm1mx_derivatives, log_expit, log_expit_derivatives, log1mexp,
+    log1mexp_derivatives, log1p_over, log1p_over_derivatives, log1pmx, logaddexp, softplus,
+    softplus_derivatives,
+};
+pub use gamma::{
+    digamma, ln_binomial, ln_factorial, ln_gamma, ln_gamma_deficit, ln_gamma_derivatives,
+    tetragamma, trigamma,
+};
+pub use normal::{log_ndtr, log_ndtr_derivatives};
+pub use rising::{ln_rising, ln_rising_excess};
+
+/// `[f, f′, f″, f‴]` of a univariate function at a point.
+pub type Taylor = [f64; 4];
