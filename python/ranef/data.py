@@ -1,0 +1,353 @@
+"""Any data frame to columns: numbers as float64, everything else as a factor with its levels in a stated order.
+
+The order of levels is decided here and nowhere else, so that pandas, polars and pyarrow give the same columns:
+
+* a pandas categorical, a polars Enum, an ordered pyarrow dictionary: the declared order;
+* text, a polars Categorical, other pyarrow dictionaries: sorted (their own order is that of appearance);
+* true/false: False, True;
+* numbers used as a factor: numerically, labelled ``3``, not ``3.0``.
+
+Levels that no row uses are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ranef.errors import DataError, did_you_mean
+
+__all__ = ["Column", "Factor", "Table", "label"]
+
+Array = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+
+def label(value: Any) -> str:
+    """Write a value as the label of a level.
+
+    Examples
+    --------
+    >>> label(3.0), label(2.5), label(True), label("a")
+    ('3', '2.5', 'True', 'a')
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """A categorical column.
+
+    Attributes
+    ----------
+    codes : int64 array (n,)
+        Position of each row's level; -1 where it is missing.
+    levels : tuple of str
+        Their labels, in order.
+    ordered : bool
+        Whether the order means more than presentation (then contrasts are polynomial).
+    boolean : bool
+        Whether the levels are those of a true/false column; as a number it is 0 and 1.
+    """
+
+    codes: Codes
+    levels: tuple[str, ...]
+    ordered: bool = False
+    boolean: bool = False
+
+    @classmethod
+    def of(cls, values: NDArray[Any]) -> Factor:
+        """Make a factor of numbers, truth values or text: levels sorted, NaN and None missing."""
+        values = np.asarray(values)
+        if values.dtype == bool:
+            return cls(values.astype(np.int64), ("False", "True"), boolean=True)
+        codes, found = pd.factorize(values, use_na_sentinel=True)
+        if values.dtype.kind in "iuf":
+            order = np.argsort(found)
+        else:
+            order = np.array(sorted(range(len(found)), key=[label(v) for v in found].__getitem__), dtype=np.int64)
+        rank = np.empty(len(found) + 1, dtype=np.int64)
+        rank[order] = np.arange(len(found))
+        rank[-1] = -1  # a missing value's code -1 finds this last entry
+        return cls(rank[codes], tuple(label(found[k]) for k in order))
+
+    def take(self, rows: NDArray[np.intp] | None) -> Factor:
+        """Keep some rows, then the levels that remain in use (both levels of a true/false column stay)."""
+        codes = self.codes if rows is None else self.codes[rows]
+        if self.boolean:
+            return replace(self, codes=codes)
+        used = np.bincount(codes[codes >= 0], minlength=len(self.levels)) > 0
+        if used.all():
+            return replace(self, codes=codes)
+        place = np.concatenate([np.cumsum(used) - 1, [-1]])
+        kept = tuple(level for level, keep in zip(self.levels, used, strict=True) if keep)
+        return replace(self, codes=place[codes], levels=kept)
+
+    def recode(self, levels: tuple[str, ...]) -> tuple[Codes, list[str]]:
+        """Express the rows in other levels: their codes (-1 where there is none) and the labels not among them."""
+        if levels == self.levels:
+            return self.codes, []
+        place = {level: k for k, level in enumerate(levels)}
+        table = np.array([place.get(level, -1) for level in self.levels] + [-1], dtype=np.int64)
+        unknown = [level for level in self.levels if level not in place]
+        if unknown:
+            used = set(np.unique(self.codes).tolist())
+            unknown = [level for k, level in enumerate(self.levels) if level not in place and k in used]
+        return table[self.codes], unknown
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Rows without a level."""
+        return self.codes < 0
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One column as the model sees it: numbers, or a factor.
+
+    Attributes
+    ----------
+    name : str
+    numbers : float64 array (n,) or None
+        The values of a numeric column, NaN where missing.
+    whole : integer array (n,) or None
+        The same without loss, when they are whole numbers and none is missing: identifiers may exceed 2**53.
+    category : Factor or None
+        The factor, when the column is not numeric.
+    """
+
+    name: str
+    numbers: Array | None
+    whole: NDArray[Any] | None = None
+    category: Factor | None = None
+
+    @cached_property
+    def factor(self) -> Factor:
+        """The column as a factor, whatever it is."""
+        if self.category is not None:
+            return self.category
+        return Factor.of(self.whole if self.whole is not None else self.numbers)  # type: ignore[arg-type]
+
+    @cached_property
+    def missing(self) -> NDArray[np.bool_]:
+        """Rows without a value."""
+        return np.isnan(self.numbers) if self.numbers is not None else self.factor.missing
+
+    def take(self, rows: NDArray[np.intp] | None) -> Column:
+        """Keep some rows (None: all) and drop the levels they no longer use."""
+        if rows is None and self.category is None:
+            return self
+        return Column(
+            self.name,
+            self.numbers if self.numbers is None or rows is None else self.numbers[rows],
+            self.whole if self.whole is None or rows is None else self.whole[rows],
+            None if self.category is None else self.category.take(rows),
+        )
+
+    def check_finite(self, rows: NDArray[np.intp] | None = None) -> None:
+        """Refuse infinities, naming the first row that has one."""
+        if self.numbers is None:
+            return
+        infinite = np.isinf(self.numbers)
+        if infinite.any():
+            place = int(np.flatnonzero(infinite)[0])
+            row = place if rows is None else int(rows[place])
+            raise DataError(
+                f"`{self.name}` is infinite ({self.numbers[place]}) in row {row} (counting from 0); "
+                "replace it or drop the row"
+            )
+
+
+class Table:
+    """The caller's data frame, read column by column and never changed.
+
+    Parameters
+    ----------
+    data : any eager frame narwhals reads, or a mapping of columns
+        pandas, polars, pyarrow, ...
+    what : str
+        What to call it in error texts.
+
+    Raises
+    ------
+    DataError
+        When it is no frame, is lazy, or has two columns of one name.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = Table(pd.DataFrame({"x": [1, 2], "g": ["b", "a"]}))
+    >>> table.column("g").factor.levels
+    ('a', 'b')
+    """
+
+    def __init__(self, data: Any, what: str = "the data") -> None:
+        self.what = what
+        if isinstance(data, Mapping):
+            try:
+                data = pd.DataFrame(dict(data))
+            except ValueError as error:
+                raise DataError(f"{what} cannot be made a table: {error}") from error
+        self.native = data
+        names = data.columns if isinstance(data, pd.DataFrame) else getattr(data, "column_names", ())
+        _refuse_repeated([name for name in names if isinstance(name, str)], what)
+        try:
+            self.frame: nw.DataFrame[Any] = nw.from_native(data, eager_only=True)
+        except TypeError as error:
+            if _is_lazy(data):
+                raise DataError(
+                    f"{what} are lazy ({type(data).__name__}); collect them first, for example "
+                    ".select(the columns you need).collect()"
+                ) from error
+            raise DataError(
+                f"{what} must be a data frame (pandas, polars, pyarrow, ...), not {type(data).__name__}"
+            ) from error
+        self.names: tuple[str, ...] = tuple(name for name in self.frame.columns if isinstance(name, str))
+        self._known = frozenset(self.names)
+        self._columns: dict[str, Column] = {}
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._known
+
+    def column(self, name: str) -> Column:
+        """Read one column.
+
+        Raises
+        ------
+        DataError
+            When there is none of that name, or it holds neither numbers, truth values nor text.
+        """
+        if name not in self._columns:
+            if name not in self._known:
+                raise DataError(f"there is no column `{name}` in {self.what}; {did_you_mean(name, self.names)}")
+            self._columns[name] = _read(self.frame[name], name)
+        return self._columns[name]
+
+    def rows(self, kept: NDArray[np.intp] | None) -> Any:
+        """Return those rows as a frame of the caller's kind (None: all of them)."""
+        if kept is None:
+            return self.native.copy(deep=False) if isinstance(self.native, pd.DataFrame) else self.native
+        return nw.to_native(self.frame[kept.tolist() if len(kept) < 50 else kept])
+
+
+def _refuse_repeated(names: list[str], what: str) -> None:
+    if len(set(names)) == len(names):
+        return
+    twice = next(name for name in names if names.count(name) > 1)
+    raise DataError(f"{what} have {names.count(twice)} columns called `{twice}`; rename or drop all but one")
+
+
+def _is_lazy(data: Any) -> bool:
+    try:
+        return isinstance(nw.from_native(data), nw.LazyFrame)
+    except TypeError:
+        return False
+
+
+def _read(series: nw.Series[Any], name: str) -> Column:
+    """Numbers to float64, truth values and text to a factor, anything else to an error."""
+    dtype = series.dtype
+    if dtype.is_numeric():
+        if dtype.is_integer() and not series.null_count():
+            whole = np.asarray(series.to_numpy())
+            if whole.dtype.kind in "iu":
+                return Column(name, whole.astype(np.float64), whole)
+        if not dtype.is_float() or series.null_count():
+            series = series.cast(nw.Float64)
+        return Column(name, np.asarray(series.to_numpy(), dtype=np.float64))
+    if dtype == nw.Boolean:
+        return Column(name, None, None, _boolean(series))
+    if dtype == nw.Enum or dtype == nw.Categorical:
+        return Column(name, None, None, _categorical(series))
+    if dtype == nw.String:
+        return Column(name, None, None, _text(series))
+    if dtype == nw.Object or dtype == nw.Unknown:
+        return _objects(series, name)
+    advice = "convert it to numbers or text"
+    if dtype.is_temporal():
+        advice = "convert it to numbers (days since the first, say) or, for a factor, to text"
+    raise DataError(f"`{name}` holds {dtype}, which a model cannot use; {advice}")
+
+
+def _boolean(series: nw.Series[Any]) -> Factor:
+    missing = np.asarray(series.is_null().to_numpy(), dtype=bool)
+    if missing.any():
+        values = np.array([value is True or value == 1 for value in series.fill_null(False).to_list()], dtype=np.int64)
+    else:
+        values = np.asarray(series.to_numpy(), dtype=np.int64)
+    values[missing] = -1
+    return Factor(values, ("False", "True"), boolean=True)
+
+
+def _categorical(series: nw.Series[Any]) -> Factor:
+    native = nw.to_native(series)
+    if isinstance(native, pd.Series) and isinstance(native.dtype, pd.CategoricalDtype):
+        levels = tuple(label(value) for value in native.cat.categories)
+        codes = native.cat.codes.to_numpy().astype(np.int64)
+        return Factor(codes, levels, ordered=bool(native.cat.ordered)).take(None)
+    if isinstance(series.dtype, nw.Enum) and hasattr(native, "to_physical"):
+        physical = native.to_physical()
+        codes = np.where(physical.is_null().to_numpy(), -1, physical.fill_null(0).to_numpy()).astype(np.int64)
+        return Factor(codes, tuple(series.dtype.categories)).take(None)
+    if hasattr(native, "combine_chunks") and getattr(native.type, "ordered", False):
+        combined = native.unify_dictionaries().combine_chunks()
+        combined = combined.chunk(0) if hasattr(combined, "chunk") else combined
+        codes = np.asarray(combined.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+        levels = tuple(label(value) for value in combined.dictionary.to_pylist())
+        return Factor(codes, levels, ordered=True).take(None)
+    return _text(series.cast(nw.String))
+
+
+def _text(series: nw.Series[Any]) -> Factor:
+    native = nw.to_native(series)
+    if isinstance(native, pd.Series):
+        codes, found = pd.factorize(native, use_na_sentinel=True)
+        words = [str(value) for value in found]
+    elif hasattr(native, "dictionary_encode"):
+        encoded = native.dictionary_encode().unify_dictionaries()
+        pieces = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in encoded.chunks]
+        codes = np.concatenate(pieces) if pieces else np.empty(0)
+        words = encoded.chunk(0).dictionary.to_pylist() if encoded.num_chunks else []
+    else:
+        words = sorted(series.drop_nulls().unique().to_list())
+        if hasattr(native, "to_physical"):
+            physical = nw.to_native(series.cast(nw.Enum(words))).to_physical()
+            codes = np.where(physical.is_null().to_numpy(), -1, physical.fill_null(0).to_numpy())
+        else:
+            codes = np.asarray(pd.Categorical(series.to_list(), categories=words).codes)
+    order = sorted(range(len(words)), key=words.__getitem__)
+    rank = np.full(len(words) + 1, -1, dtype=np.int64)
+    rank[order] = np.arange(len(words))
+    return Factor(rank[np.asarray(codes, dtype=np.int64)], tuple(words[k] for k in order)).take(None)
+
+
+def _objects(series: nw.Series[Any], name: str) -> Column:
+    """Python objects of one plain kind: text, truth values or numbers, with None or NaN for missing."""
+    values = series.to_list()
+    missing = np.array([value is None or value is pd.NA or value != value for value in values], dtype=bool)
+    present = [value for value, gone in zip(values, missing, strict=True) if not gone]
+    if all(isinstance(value, str) for value in present):
+        filled = np.array([None if gone else value for value, gone in zip(values, missing, strict=True)], dtype=object)
+        return Column(name, None, None, Factor.of(filled))
+    if all(isinstance(value, bool | np.bool_) for value in present):
+        codes = np.array([-1 if gone else int(v) for v, gone in zip(values, missing, strict=True)], dtype=np.int64)
+        return Column(name, None, None, Factor(codes, ("False", "True"), boolean=True))
+    if all(isinstance(value, int | float | np.number) and not isinstance(value, bool) for value in present):
+        numbers = [np.nan if gone else float(v) for v, gone in zip(values, missing, strict=True)]
+        return Column(name, np.array(numbers))
+    kinds = sorted({type(value).__name__ for value in present})
+    raise DataError(f"`{name}` holds Python objects ({', '.join(kinds[:4])}); convert it to numbers or text")

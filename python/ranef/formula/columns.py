@@ -1,0 +1,161 @@
+"""Terms to a model matrix.
+
+A factor in a product stands either for all its levels or for its contrast. Which one is decided so that the columns of
+the whole matrix are linearly independent whatever the data, and every term keeps what it adds: each product of factors
+is split into the spaces it spans (a factor spans the constant and its contrast), spaces already spanned by earlier
+terms are left out, and the rest is put together again, contrast + constant becoming all levels. The rule, the order of
+columns and their names are formulaic's (the tests compare the two), and give R's coding in every formula whose terms
+are preceded by their margins.
+
+Reference: Chambers & Hastie (1992), Statistical Models in S, section 2.4.1, on coding by margins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranef.formula.contrasts import Contrast
+from ranef.formula.evaluation import Coded, Evaluator, Value
+from ranef.formula.parser import Name, Node
+from ranef.formula.terms import Term
+from ranef.formula.transforms import Basis
+
+__all__ = ["ModelMatrix", "model_matrix"]
+
+Array = NDArray[np.float64]
+# A piece of a term: factor text -> whether by contrast (True) or by all levels (False). Order is that of the term.
+Piece = tuple[tuple[str, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMatrix:
+    """The columns of some terms.
+
+    Attributes
+    ----------
+    values : float64 array (n, p), by columns
+    names : tuple of str
+    term_columns : dict
+        Text of a term (``"1"`` for the intercept) -> positions of its columns.
+    """
+
+    values: Array
+    names: tuple[str, ...]
+    term_columns: dict[str, list[int]]
+
+
+def model_matrix(
+    terms: Sequence[Term], evaluator: Evaluator, source: str, contrasts: Mapping[str, Contrast]
+) -> ModelMatrix:
+    """Build the model matrix of some terms.
+
+    Parameters
+    ----------
+    terms : sequence of Term
+        Sorted, the intercept first where there is one.
+    evaluator : Evaluator
+    source : str
+        The formula they stand in, for errors.
+    contrasts : mapping
+        Factor -> contrast, for factors that do not bring their own.
+
+    Returns
+    -------
+    ModelMatrix
+    """
+    n = len(evaluator.frame)
+    nodes = {node.text: node for term in terms for node in term.factors}
+    values = {text: evaluator.factor_of_term(node, source) for text, node in nodes.items()}
+    encoded: dict[tuple[str, bool], tuple[list[Array], list[str]]] = {}
+    columns: list[Array] = []
+    names: list[str] = []
+    term_columns: dict[str, list[int]] = {}
+    for term, pieces in zip(terms, _coding(terms, values), strict=True):
+        first = len(columns)
+        for piece in pieces:
+            if not piece:
+                columns.append(np.ones(n))
+                names.append("Intercept")
+                continue
+            for key in piece:
+                if key not in encoded:
+                    encoded[key] = _encode(nodes[key[0]], values[key[0]], key[1], contrasts)
+            parts = [encoded[key] for key in piece]
+            # The first factor varies fastest.
+            for place in product(*(range(len(part[0])) for part in reversed(parts))):
+                chosen = list(zip(parts, reversed(place), strict=True))
+                columns.append(reduce(np.multiply, (part[0][k] for part, k in chosen)))
+                names.append(":".join(part[1][k] for part, k in chosen))
+        term_columns[term.text] = list(range(first, len(columns)))
+    matrix = np.empty((n, len(columns)), order="F")
+    for k, column in enumerate(columns):
+        matrix[:, k] = column
+    return ModelMatrix(matrix, tuple(names), term_columns)
+
+
+def _spans_intercept(value: Value) -> bool:
+    return isinstance(value, Coded) or (isinstance(value, Basis) and value.spans_intercept)
+
+
+def _coding(terms: Iterable[Term], values: Mapping[str, Value]) -> list[list[Piece]]:
+    """Decide, term by term, which factors stand by contrast and which by all levels."""
+    spanned: set[frozenset[tuple[str, bool]]] = set()
+    plan: list[list[Piece]] = []
+    for term in terms:
+        choices: list[list[tuple[str, bool] | None]] = [
+            [(node.text, True), None] if _spans_intercept(values[node.text]) else [(node.text, False)]
+            for node in term.factors
+        ]
+        spaces = [tuple(part for part in choice if part is not None) for choice in product(*choices)]
+        new = [space for space in spaces if frozenset(space) not in spanned]
+        spanned.update(frozenset(space) for space in new)
+        plan.append(_put_together(sorted(new, key=len)))
+    return plan
+
+
+def _put_together(spaces: list[Piece]) -> list[Piece]:
+    """Join (anything):(contrast) and (anything) to (anything):(all levels) while that is possible."""
+    pieces: list[Piece] = []
+    for space in sorted(spaces, key=len):
+        for k, smaller in enumerate(pieces):
+            extra = set(space) - set(smaller)
+            if len(smaller) == len(space) - 1 and len(extra) == 1 and (grown := next(iter(extra)))[1]:
+                joined = tuple((text, False) if (text, by) == grown else (text, by) for text, by in space)
+                pieces = _put_together(pieces[:k] + pieces[k + 1 :] + [joined])
+                break
+        else:
+            pieces.append(space)
+    return pieces
+
+
+def _encode(
+    node: Node, value: Value, by_contrast: bool, contrasts: Mapping[str, Contrast]
+) -> tuple[list[Array], list[str]]:
+    """Return the columns of one factor of a term, and their names."""
+    name = node.name if isinstance(node, Name) else node.text
+    if isinstance(value, Basis):
+        first = 1 if by_contrast and value.spans_intercept else 0
+        return (
+            [value.values[:, k] for k in range(first, value.values.shape[1])],
+            [f"{name}[{field}]" for field in value.names[first:]],
+        )
+    if not isinstance(value, Coded):
+        return [value], [name]
+    factor = value.factor
+    if not by_contrast:
+        return (
+            [(factor.codes == k).astype(np.float64) for k in range(len(factor.levels))],
+            [f"{name}[{level}]" for level in factor.levels],
+        )
+    contrast = value.contrast or contrasts.get(name) or Contrast("poly" if factor.ordered else "treatment")
+    matrix, labels = contrast.columns(name, factor.levels)
+    if contrast.coding == "treatment":  # indicators: comparing beats looking up
+        rows = np.flatnonzero(matrix.sum(axis=1))
+        return [(factor.codes == k).astype(np.float64) for k in rows], [f"{name}{text}" for text in labels]
+    return [matrix[factor.codes, j] for j in range(matrix.shape[1])], [f"{name}{text}" for text in labels]

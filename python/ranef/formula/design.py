@@ -1,0 +1,625 @@
+"""A formula and data to what an engine needs, remembered well enough to be repeated on new data.
+
+The rows used are decided once, jointly over every part of the model: a row with a missing value in any variable of any
+component, in a grouping factor, the weights or the offset is dropped. Transforms (``poly``, ``scale``, splines) learn
+from the rows that remain, so dropping those rows beforehand gives the same model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranef.data import Table
+from ranef.errors import DataError, FormulaError, did_you_mean
+from ranef.formula.columns import ModelMatrix, model_matrix
+from ranef.formula.contrasts import Contrast, contrast_from
+from ranef.formula.evaluation import Coded, Evaluator, Memory
+from ranef.formula.frames import FitFrame, NewFrame, Schema
+from ranef.formula.grouping import Grouping, grouping_of
+from ranef.formula.parser import Name, Node, Tree, parse
+from ranef.formula.response import KINDS, Response, response_of
+from ranef.formula.terms import COORDINATES, SERIAL, Bar, Term, Terms, terms_of, variables_of
+
+__all__ = ["Design", "FixedPart", "NewDesign", "RandomTerm", "Response", "build_design"]
+
+Array = NDArray[np.float64]
+
+#: The code of a row for which a random-effects term was left out of a replay.
+LEFT_OUT = -1
+# Structures that say nothing within a level, so that one level leaves nothing to estimate.
+_BETWEEN_LEVELS = frozenset({"us", "diag"})
+
+
+@dataclass(frozen=True, eq=False)
+class FixedPart:
+    """The fixed effects of one component.
+
+    Attributes
+    ----------
+    component : str
+        ``"cond"``, ``"zi"``, ``"disp"`` or ``"shape"``.
+    x : float64 array (n, p), by columns
+    names : tuple of str
+    offset : float64 array (n,) or None
+        On the scale of the linear predictor; the sum of all offsets.
+    term_columns : dict
+        Text of a term (``"1"`` for the intercept) -> positions of its columns in ``x``.
+    has_intercept : bool
+    """
+
+    component: str
+    x: Array
+    names: tuple[str, ...]
+    offset: Array | None
+    term_columns: dict[str, list[int]]
+    has_intercept: bool
+
+
+@dataclass(frozen=True, eq=False)
+class RandomTerm:
+    """A random-effects term with one grouping factor.
+
+    Attributes
+    ----------
+    component : str
+    group : str
+        ``"g"`` or ``"batch:cask"``.
+    structure : str
+        The covariance of the effects of one level: ``"us"``, ``"diag"``, ``"ar1"``, ...
+    options : dict
+        Given beside the term: ``{"d": 2}``.
+    columns : float64 array (n, p), by columns
+        What the effects multiply; the coordinates for ``ou``, ``exp``, ``gau`` and ``mat``.
+    names : tuple of str
+    codes : uint32 array (n,)
+        The level of each row.
+    levels : tuple of str
+    text : str
+        As the user wrote it.
+    factors : tuple of str
+        The parts of the grouping factor: ``("batch", "cask")``.
+    """
+
+    component: str
+    group: str
+    structure: str
+    options: dict[str, Any]
+    columns: Array
+    names: tuple[str, ...]
+    codes: NDArray[np.uint32]
+    levels: tuple[str, ...]
+    text: str
+    factors: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class NewDesign:
+    """The matrices of a design for new data.
+
+    Attributes
+    ----------
+    n : int
+    x : dict
+        Component -> float64 array (n, p), the columns of the fit.
+    offset : dict
+        Component -> float64 array (n,) or None.
+    columns : list of array (n, p_t)
+        For each random-effects term.
+    codes : list of int64 array (n,)
+        For each term: a level of the fit, -2 for a level it has not seen, -1 where the term was left out.
+    unknown : list of list of str
+        For each term, the labels it has not seen.
+    response : Response or None
+    """
+
+    n: int
+    x: dict[str, Array]
+    offset: dict[str, Array | None]
+    columns: list[Array]
+    codes: list[NDArray[np.int64]]
+    unknown: list[list[str]]
+    response: Response | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Recipe:
+    """What a replay needs besides the matrices."""
+
+    terms: dict[str, Terms]
+    random: tuple[tuple[str, Bar, Grouping], ...]
+    schema: dict[str, Schema]
+    memory: Memory
+    contrasts: dict[str, Contrast]
+    response_kind: str
+    weights: str | None
+    offset: str | None
+    offset_array: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """A model's matrices, with the names and the memory that belong to them.
+
+    Attributes
+    ----------
+    response : Response
+    fixed : dict
+        Component -> FixedPart.
+    random : tuple of RandomTerm
+        Of all components, in the order written.
+    weights : float64 array (n,) or None
+        None too when they became the trials of a proportion.
+    weights_name : str or None
+        The column they came from; ``"weights"`` for an array.
+    n, n_dropped : int
+    dropped_because : dict
+        Column -> number of its missing values, for the columns that cost rows.
+    rows : int array (n,)
+        Positions of the rows in the caller's frame.
+    frame : data frame
+        Those rows, as the caller's kind of frame.
+    variables : tuple of str
+        Every column used.
+    factor_levels : dict
+        Factor of the fixed effects or of a random slope (``"f"``, ``"factor(x)"``) -> its levels.
+    contrasts : dict
+        The same factors -> name of their coding.
+    formula : str
+    component_formulas : dict
+    """
+
+    response: Response
+    fixed: dict[str, FixedPart]
+    random: tuple[RandomTerm, ...]
+    weights: Array | None
+    weights_name: str | None
+    n: int
+    n_dropped: int
+    dropped_because: dict[str, int]
+    rows: NDArray[np.intp]
+    frame: Any
+    variables: tuple[str, ...]
+    factor_levels: dict[str, tuple[str, ...]]
+    contrasts: dict[str, str]
+    formula: str
+    component_formulas: dict[str, str]
+    recipe: _Recipe = field(repr=False)
+
+    def replay(self, newdata: Any, *, response: bool = False, random: bool | Collection[int] = True) -> NewDesign:
+        """Build the same columns for other data.
+
+        Parameters
+        ----------
+        newdata : data frame
+            Any eager frame; columns the replay does not need may be absent.
+        response : bool
+            Whether to evaluate the response too.
+        random : bool or collection of int
+            Whether the random-effects terms are wanted, or the positions of those that are.
+
+        Returns
+        -------
+        NewDesign
+
+        Raises
+        ------
+        DataError
+            At an absent column, a missing or infinite value, a level of a fixed factor the fit has not seen. A new
+            level of a grouping factor is not an error here: it is coded -2 and listed in ``unknown``.
+        """
+        recipe = self.recipe
+        frame = NewFrame(Table(newdata, "newdata"), recipe.schema)
+        wanted = set(range(len(self.random))) if random is True else set(random or ())
+        needed: list[Node] = []
+        for terms in recipe.terms.values():
+            needed += [node for term in terms.fixed for node in term.factors] + list(terms.offsets)
+        for place, (_, bar, grouping) in enumerate(recipe.random):
+            if place in wanted:
+                needed += [node for term in bar.terms for node in term.factors] + list(grouping.parts)
+        main = recipe.terms["cond"].response
+        if response and main is not None:
+            needed.append(main)
+        names = dict.fromkeys(name.name for node in needed for name in variables_of(node, self.variables))
+        if recipe.offset is not None:
+            names.setdefault(recipe.offset)
+        if response and recipe.weights is not None and self.response.form == "proportion":
+            names.setdefault(recipe.weights)
+        if recipe.offset_array:
+            raise DataError(
+                "the model was fitted with an array as offset, which new rows do not have; "
+                "fit it with a column, offset='name' or offset(name) in the formula"
+            )
+        for name in names:
+            frame.require(name)
+        evaluator = Evaluator(frame, recipe.memory, learn=False)
+        x: dict[str, Array] = {}
+        offset: dict[str, Array | None] = {}
+        for component, terms in recipe.terms.items():
+            x[component] = model_matrix(terms.fixed, evaluator, terms.source, recipe.contrasts).values
+            extra = None
+            if component == "cond" and recipe.offset is not None:
+                extra = _numbers_of_column(frame, recipe.offset, "the offset")
+            offset[component] = _offset(terms, evaluator, extra)
+        columns: list[Array] = []
+        codes: list[NDArray[np.int64]] = []
+        unknown: list[list[str]] = []
+        groups: dict[str, tuple[NDArray[np.int64], list[str]]] = {}
+        for place, (component, bar, grouping) in enumerate(recipe.random):
+            if place not in wanted:
+                columns.append(np.zeros((len(frame), len(self.random[place].names)), order="F"))
+                codes.append(np.full(len(frame), LEFT_OUT, dtype=np.int64))
+                unknown.append([])
+                continue
+            source = recipe.terms[component].source
+            columns.append(_random_columns(bar, evaluator, source, recipe.contrasts).values)
+            if grouping.name not in groups:
+                groups[grouping.name] = grouping.recode(evaluator)
+            codes.append(groups[grouping.name][0])
+            unknown.append(groups[grouping.name][1])
+        answer = None
+        if response and main is not None:
+            trials = None
+            if self.response.form == "proportion" and recipe.weights is not None:
+                trials = _numbers_of_column(frame, recipe.weights, "the weights")
+            answer = response_of(main, evaluator, recipe.terms["cond"].source, recipe.response_kind, trials)
+        return NewDesign(len(frame), x, offset, columns, codes, unknown, answer)
+
+
+def build_design(
+    formula: str,
+    data: Any,
+    *,
+    response_kind: str = "numeric",
+    components: Mapping[str, str | None] | None = None,
+    weights: Any = None,
+    offset: Any = None,
+    contrasts: Mapping[str, Any] | None = None,
+    missing: str = "drop",
+    covariances: Collection[str] | None = None,
+) -> Design:
+    """Turn formulas and data into the matrices of a mixed model.
+
+    Parameters
+    ----------
+    formula : str
+        The main formula, with a response.
+    data : data frame
+        Any eager frame that narwhals reads, or a mapping of columns.
+    response_kind : {"numeric", "binomial", "ordinal"}
+        What the family asks of its response; see :class:`ranef.formula.response.Response`.
+    components : mapping, optional
+        ``"zi"``, ``"disp"``, ``"shape"`` -> one-sided formula; None for a component without one.
+    weights, offset : str or array_like (n,), optional
+        A column, or a value for every row of ``data``. The offset belongs to the main formula.
+    contrasts : mapping, optional
+        Factor -> ``"treatment"``, ``"sum"``, ``"helmert"``, ``"poly"``, ``"sdif"`` or a matrix.
+    missing : {"drop", "error"}
+        What to do with rows that have a missing value in a variable used.
+    covariances : collection of str, optional
+        The covariance structures a formula may name.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    FormulaError
+        When a formula cannot be read, with a caret under the place.
+    DataError
+        When the data do not fit the formula, naming column and row.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> data = pd.DataFrame({"y": [1.0, 2.0, 4.0, 3.0], "x": [0, 1, 2, 3], "g": list("aabb")})
+    >>> design = build_design("y ~ x + (1 | g)", data)
+    >>> design.fixed["cond"].names, design.random[0].levels
+    (('Intercept', 'x'), ('a', 'b'))
+    """
+    if response_kind not in KINDS:
+        raise ValueError(f"response_kind is one of {KINDS}, not {response_kind!r}")
+    if missing not in ("drop", "error"):
+        raise DataError(f'missing is "drop" or "error", not {missing!r}')
+    table = Table(data)
+    if len(table) == 0:
+        raise DataError("the data have no rows")
+    main = parse(formula)
+    if main.left is None:
+        raise FormulaError.at(formula, 0, 0, 'the formula has no response; write it on the left, as in "y ~ x"')
+    for role, value in (("weights", weights), ("offset", offset)):
+        if isinstance(value, str) and value not in table:
+            raise DataError(f"{role}: there is no column `{value}` in the data; {did_you_mean(value, table.names)}")
+    given = {component: text for component, text in (components or {}).items() if text is not None}
+    terms = {"cond": terms_of(main, covariances, _dot(main, table, covariances, weights, offset))}
+    for component, text in given.items():
+        tree = parse(text)
+        if tree.left is not None:
+            raise FormulaError.at(
+                text, tree.left.start, tree.left.end, f'the {component} formula has no response; it starts with "~"'
+            )
+        terms[component] = terms_of(tree, covariances)
+
+    used = _used_columns(terms, table)
+    arrays = {
+        role: _values_for_rows(value, role, len(table))
+        for role, value in (("weights", weights), ("offset", offset))
+        if value is not None and not isinstance(value, str)
+    }
+    names = list(dict.fromkeys([*used, *(value for value in (weights, offset) if isinstance(value, str))]))
+    rows, dropped = _complete_rows(table, names, missing)
+    frame = FitFrame(table, rows)
+    for name in names:
+        frame.column(name)
+    case_weights = _values(weights, arrays.get("weights"), frame, "the weights")
+    if case_weights is not None:
+        _check_weights(case_weights, weights, frame)
+    case_offset = _values(offset, arrays.get("offset"), frame, "the offset")
+
+    coding = _check_contrasts(contrasts, terms, frame)
+    memory = Memory()
+    evaluator = Evaluator(frame, memory, learn=True)
+    answer = response_of(main.left, evaluator, formula, response_kind, case_weights)
+    fixed: dict[str, FixedPart] = {}
+    for component, part in terms.items():
+        matrix = model_matrix(part.fixed, evaluator, part.source, coding)
+        extra = case_offset if component == "cond" else None
+        intercept = any(not term.factors for term in part.fixed)
+        fixed[component] = FixedPart(
+            component, matrix.values, matrix.names, _offset(part, evaluator, extra), matrix.term_columns, intercept
+        )
+    random, recipes = _random_terms(terms, evaluator, coding)
+    levels, codings = _factors(terms, evaluator, coding)
+    kept = np.arange(len(table)) if rows is None else rows
+    return Design(
+        response=answer,
+        fixed=fixed,
+        random=random,
+        weights=None if answer.form == "proportion" else case_weights,
+        weights_name=None if weights is None else weights if isinstance(weights, str) else "weights",
+        n=len(frame),
+        n_dropped=len(table) - len(frame),
+        dropped_because=dropped,
+        rows=kept,
+        frame=table.rows(rows),
+        variables=tuple(names),
+        factor_levels=levels,
+        contrasts=codings,
+        formula=formula,
+        component_formulas=dict(given),
+        recipe=_Recipe(
+            terms,
+            recipes,
+            dict(frame.schema),
+            memory,
+            coding,
+            response_kind,
+            weights if isinstance(weights, str) else None,
+            offset if isinstance(offset, str) else None,
+            offset is not None and not isinstance(offset, str),
+        ),
+    )
+
+
+def _dot(
+    main: Tree, table: Table, covariances: Collection[str] | None, weights: Any, offset: Any
+) -> tuple[str, ...] | None:
+    """Return what the dot stands for: the columns that have no other role in the model."""
+    if not any(name.name == "." and not name.quoted for name in variables_of(main.right)):
+        return None
+    without = terms_of(main, covariances, ())
+    roles = [node for bar in without.bars for group in bar.groups for node in group] + list(without.offsets)
+    if main.left is not None:
+        roles.append(main.left)
+    taken = {name.name for node in roles for name in variables_of(node, table.names)}
+    taken |= {value for value in (weights, offset) if isinstance(value, str)}
+    return tuple(name for name in table.names if name not in taken)
+
+
+def _used_columns(terms: Mapping[str, Terms], table: Table) -> list[str]:
+    """Return the columns the formulas use, in order; point at a name that is none."""
+    used: dict[str, None] = {}
+    for part in terms.values():
+        nodes: list[Node] = [] if part.response is None else [part.response]
+        nodes += [node for term in part.fixed for node in term.factors] + list(part.offsets)
+        for bar in part.bars:
+            nodes += [node for term in bar.terms for node in term.factors]
+            nodes += [node for group in bar.groups for node in group]
+        for node in nodes:
+            for name in variables_of(node, table.names):
+                if name.name not in table:
+                    raise FormulaError.at(
+                        part.source,
+                        name.start,
+                        name.end,
+                        f"there is no column `{name.name}` in the data; {did_you_mean(name.name, table.names)}",
+                    )
+                used.setdefault(name.name)
+    return list(used)
+
+
+def _complete_rows(table: Table, names: Iterable[str], missing: str) -> tuple[NDArray[np.intp] | None, dict[str, int]]:
+    """Find the rows without a missing value; None when that is all of them."""
+    complete: NDArray[np.bool_] | None = None
+    dropped: dict[str, int] = {}
+    for name in names:
+        gone = table.column(name).missing
+        count = int(gone.sum())
+        if not count:
+            continue
+        if missing == "error":
+            raise DataError(
+                f"`{name}` has {count} missing value{'s' if count > 1 else ''}, the first in row "
+                f'{int(np.flatnonzero(gone)[0])} (counting from 0); fill in, drop these rows, or use missing="drop"'
+            )
+        dropped[name] = count
+        complete = ~gone if complete is None else complete & ~gone
+    if complete is None:
+        return None, {}
+    if not complete.any():
+        counts = ", ".join(f"`{name}` in {count}" for name, count in dropped.items())
+        raise DataError(f"no row is left: all {len(table)} have a missing value ({counts}); check these columns")
+    return np.flatnonzero(complete), dropped
+
+
+def _values_for_rows(value: Any, role: str, n: int) -> Array:
+    """Read weights or an offset given as an array: one finite number a row of the data."""
+    try:
+        values = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{role} must be a column's name or {n} numbers, not {type(value).__name__}") from error
+    if values.ndim == 0:
+        raise DataError(f"{role} must be a column's name or {n} numbers, not {value!r}")
+    if values.shape != (n,):
+        raise DataError(f"{role} must have one value a row, {n}; the array has the shape {values.shape}")
+    wrong = ~np.isfinite(values)
+    if wrong.any():
+        place = int(np.flatnonzero(wrong)[0])
+        raise DataError(f"{role} is {values[place]} in row {place} (counting from 0); every row needs a number")
+    return values
+
+
+def _numbers_of_column(frame: FitFrame | NewFrame, name: str, role: str) -> Array:
+    column = frame.column(name)
+    if column.numbers is None:
+        raise DataError(f"{role} must be numbers, and `{name}` has the levels {', '.join(column.factor.levels[:4])}")
+    return column.numbers
+
+
+def _values(value: Any, array: Array | None, frame: FitFrame, role: str) -> Array | None:
+    if array is not None:
+        return array if frame.rows is None else array[frame.rows]
+    return None if value is None else _numbers_of_column(frame, value, role)
+
+
+def _check_weights(values: Array, weights: Any, frame: FitFrame) -> None:
+    name = f"`{weights}`" if isinstance(weights, str) else "weights"
+    negative = values < 0
+    if negative.any():
+        place = int(np.flatnonzero(negative)[0])
+        row = place if frame.rows is None else int(frame.rows[place])
+        raise DataError(f"{name} is {values[place]:g} in row {row} (counting from 0); weights are 0 or more")
+    if not values.any():
+        raise DataError(f"{name}: all weights are 0, so no row counts")
+
+
+def _check_contrasts(
+    contrasts: Mapping[str, Any] | None, terms: Mapping[str, Terms], frame: FitFrame
+) -> dict[str, Contrast]:
+    """Read the contrasts asked for; each must name a factor of the model."""
+    if contrasts is None:
+        return {}
+    if not isinstance(contrasts, Mapping):
+        raise DataError(f'contrasts are a mapping such as {{"f": "sum"}}, not {type(contrasts).__name__}')
+    parts = list(terms.values())
+    nodes = [node for part in parts for term in part.fixed for node in term.factors]
+    nodes += [node for part in parts for bar in part.bars for term in bar.terms for node in term.factors]
+    known = dict.fromkeys(node.name if isinstance(node, Name) else node.text for node in nodes)
+    coding = {}
+    for name, value in contrasts.items():
+        if name not in known:
+            raise DataError(f"contrasts: `{name}` is no factor of the formula; {did_you_mean(str(name), known)}")
+        if name in frame and frame.column(name).category is None:
+            raise DataError(f"contrasts: `{name}` is numeric; write factor({name}) in the formula and name that")
+        coding[name] = contrast_from(value, name)
+    return coding
+
+
+def _offset(terms: Terms, evaluator: Evaluator, extra: Array | None) -> Array | None:
+    total = extra
+    for node in terms.offsets:
+        values = evaluator.numbers(node, terms.source, "the offset")
+        total = values if total is None else total + values
+    return total
+
+
+def _random_columns(bar: Bar, evaluator: Evaluator, source: str, contrasts: Mapping[str, Contrast]) -> ModelMatrix:
+    """Build what the effects of a term multiply."""
+    if bar.structure in COORDINATES:
+        nodes = [term.factors[0] for term in bar.terms]
+        columns = [evaluator.numbers(node, source, "the coordinate") for node in nodes]
+        names = tuple(node.name if isinstance(node, Name) else node.text for node in nodes)
+        return ModelMatrix(np.asfortranarray(np.column_stack(columns)), names, {})
+    if bar.structure in SERIAL and len(bar.terms[0].factors) == 1:
+        occasions = evaluator.occasions(bar.terms[0].factors[0], source, bar.structure)
+        if occasions is not None:
+            factor, name = occasions
+            values = np.empty((len(evaluator.frame), len(factor.levels)), order="F")
+            for k in range(len(factor.levels)):
+                values[:, k] = factor.codes == k
+            return ModelMatrix(values, tuple(f"{name}[{level}]" for level in factor.levels), {})
+    return model_matrix(bar.terms, evaluator, source, contrasts)
+
+
+def _random_terms(
+    terms: Mapping[str, Terms], evaluator: Evaluator, contrasts: Mapping[str, Contrast]
+) -> tuple[tuple[RandomTerm, ...], tuple[tuple[str, Bar, Grouping], ...]]:
+    random: list[RandomTerm] = []
+    recipes: list[tuple[str, Bar, Grouping]] = []
+    groupings: dict[str, Grouping] = {}
+    varying: dict[tuple[str, frozenset[str], str], str] = {}
+    for component, part in terms.items():
+        for bar in part.bars:
+            matrix = _random_columns(bar, evaluator, part.source, contrasts)
+            for parts in bar.groups:
+                factors = tuple(node.name if isinstance(node, Name) else node.text for node in parts)
+                group = ":".join(factors)
+                if group not in groupings:
+                    groupings[group] = grouping_of(parts, evaluator, part.source)
+                grouping = groupings[group]
+                if len(grouping.levels) < 2 and bar.structure in _BETWEEN_LEVELS:
+                    raise DataError(
+                        f"`{group}` has {len(grouping.levels)} level; a random effect needs at least 2. "
+                        f"Drop `{bar.text}` or check the column."
+                    )
+                if bar.structure in _BETWEEN_LEVELS:
+                    for name in matrix.names:
+                        key = (component, frozenset(factors), name)
+                        if key in varying:
+                            raise FormulaError.at(
+                                part.source,
+                                bar.start,
+                                bar.end,
+                                f"`{name}` varies over `{group}` in two terms, here and in {varying[key]}; drop one",
+                            )
+                        varying[key] = bar.text
+                random.append(
+                    RandomTerm(
+                        component,
+                        group,
+                        bar.structure,
+                        dict(bar.options),
+                        matrix.values,
+                        matrix.names,
+                        grouping.codes,
+                        grouping.levels,
+                        bar.text,
+                        factors,
+                    )
+                )
+                recipes.append((component, bar, grouping))
+    return tuple(random), tuple(recipes)
+
+
+def _factors(
+    terms: Mapping[str, Terms], evaluator: Evaluator, contrasts: Mapping[str, Contrast]
+) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+    """List the factors of the fixed effects and random slopes, with levels and coding."""
+    levels: dict[str, tuple[str, ...]] = {}
+    codings: dict[str, str] = {}
+    for part in terms.values():
+        slopes: list[Term] = [term for bar in part.bars if bar.structure not in COORDINATES for term in bar.terms]
+        for term in [*part.fixed, *slopes]:
+            for node in term.factors:
+                value = evaluator.factor_of_term(node, part.source)
+                if isinstance(value, Coded):
+                    name = node.name if isinstance(node, Name) else node.text
+                    default = Contrast("poly" if value.factor.ordered else "treatment")
+                    levels[name] = value.factor.levels
+                    codings[name] = (value.contrast or contrasts.get(name) or default).coding
+    return levels, codings
