@@ -1,0 +1,160 @@
+"""The compiled engine: arrays and plain values in, numbers out.
+
+Everything here is called by the package; users hold `ranef.Fit`. Indices count from zero. Components are ordered cond,
+disp, shape, zi, as far as the family has them; a *predictor* is a position in that order, a *term* a random-effects
+term in the order given.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+__version__: str
+
+class EngineError(Exception):
+    """The engine refuses: ``args`` are (kind, message, details)."""
+
+def families() -> list[dict[str, Any]]:
+    """Cards of all families: name, title, links, parameters, support, zero_inflation, variance, reference."""
+
+def covariances() -> list[dict[str, Any]]:
+    """Cards of all covariance structures: name, title, ..."""
+
+class Model:
+    """A model in plain values, checked.
+
+    Parameters
+    ----------
+    spec : dict
+        family: name, link, zero_inflated, fixed; y (n,); trials (n,) or None; weights (n,) or None; predictors: list of
+        component, x (n, p), offset (n,) or None; groups: list of codes (n,) uint32, levels; terms: list of predictor,
+        group, columns (n, p_t), covariance; method "ml" or "reml"; quadrature; profiled (True: linear mixed model with
+        fixed effects and residual variance profiled out, weights as precision weights).
+    """
+
+    def __init__(self, spec: Mapping[str, Any]) -> None: ...
+    @property
+    def kept(self) -> list[list[int]]:
+        """Per predictor, the columns of x that are estimated."""
+
+    @property
+    def aliased(self) -> list[list[int]]:
+        """Per predictor, the columns of x that are linear combinations of those kept."""
+
+    def fit(self, control: Mapping[str, Any]) -> Fitted:
+        """Maximise the criterion; control: optimizer, max_iter, gradient_tol, threads, start, each optional."""
+
+    def evaluate(self, beta: Sequence[Array], factor: Sequence[Array], gradient: bool = True) -> dict[str, Any]:
+        """Criterion at given parameters: value and, per predictor and term, the gradients beta and factor."""
+
+class Fitted:
+    """What the engine found; frozen."""
+
+    @property
+    def loglik(self) -> float:
+        """Maximised (restricted) log-likelihood, constants included."""
+
+    @property
+    def method(self) -> str:
+        """ "ml" or "reml"."""
+
+    @property
+    def nobs(self) -> int:
+        """Rows."""
+
+    @property
+    def n_outer(self) -> int:
+        """Parameters the optimiser moved."""
+
+    @property
+    def n_theta(self) -> int:
+        """Covariance parameters."""
+
+    @property
+    def beta(self) -> list[Array]:
+        """Per predictor, estimates of the columns kept, (p,), link scale."""
+
+    @property
+    def vcov(self) -> list[Array]:
+        """Per predictor, their covariance, (p, p)."""
+
+    @property
+    def vcov_joint(self) -> Array:
+        """Covariance of all parameters in the order of `joint_names`."""
+
+    def joint_names(self) -> list[tuple[str, int, int]]:
+        """("beta", predictor, column) or ("theta", term, index) for each row of `vcov_joint`."""
+
+    @property
+    def covariance(self) -> list[Array]:
+        """Per term, Sigma (p_t, p_t), absolute."""
+
+    @property
+    def factor(self) -> list[Array]:
+        """Per term, Lambda with Sigma = Lambda Lambda', absolute."""
+
+    @property
+    def theta(self) -> list[Array]:
+        """Per term, its parameters: us the lower triangle of Lambda by columns, diag its diagonal; absolute."""
+
+    @property
+    def theta_cov(self) -> Array:
+        """Covariance of all theta, NaN where undefined (on the boundary)."""
+
+    @property
+    def sigma(self) -> float:
+        """Residual sd or the family's sigma; NaN when the dispersion is modelled."""
+
+    @property
+    def modes(self) -> list[Array]:
+        """Per term, conditional modes of b, (levels, p_t)."""
+
+    def modes_se(self) -> list[Array]:
+        """Per term, their standard deviations with the uncertainty of all parameters, (levels, p_t)."""
+
+    def modes_cov(self) -> list[Array]:
+        """Per term, their covariance given the parameters, (levels, p_t, p_t)."""
+
+    @property
+    def linear_predictor(self) -> Array:
+        """(n, K): all predictors at the conditional modes, offsets included."""
+
+    def predict(self, design: Mapping[str, Any], kind: str, se: bool) -> tuple[Array, Array | None]:
+        """Prediction and its standard error for other rows.
+
+        design: per predictor x (m, p) and offset; per term codes (m,) (-1 leaves the term out, -2 is a level the fit
+        has not met) and columns (m, p_t). kind: link, zlink, response, conditional, zprob, dispersion, variance.
+        """
+
+    def fitted_values(self, kind: str) -> Array:
+        """The same for the rows of the fit, without standard errors."""
+
+    def variance(self) -> Array:
+        """Var(y | eta) of each row; of the proportion, where there are trials."""
+
+    def unit_deviance(self) -> Array:
+        """Squared deviance residual of each row; NaN where the family has none."""
+
+    def loglik_rows(self) -> Array:
+        """Log density of each row at the conditional modes."""
+
+    def leverage(self) -> Array:
+        """d fitted / d observed of each row."""
+
+    def simulate(self, n: int, seed: int, terms: Sequence[str], design: Mapping[str, Any] | None) -> Array:
+        """(rows, n) responses; each term "fixed" at its modes, "new" draws or "zero"."""
+
+    def refit(self, y: Array, trials: Array | None, control: Mapping[str, Any]) -> Fitted:
+        """The same model fitted to another response."""
+
+    @property
+    def verdict(self) -> dict[str, Any]:
+        """status, converged, singular, message, advice, and the numbers behind them."""
+
+    @property
+    def optimum(self) -> dict[str, Any]:
+        """iterations, evaluations, inner_iterations, gradient_norm, seconds, message, trace."""
