@@ -1,0 +1,324 @@
+"""The model: what would be fitted, checked and printable before any fitting.
+
+y_i | b ~ family(mu_i, phi_i, pi_i),   g_k(parameter_k) = X_k beta_k + Z_k b_k + offset_k,   b_t ~ N(0, Sigma_t)
+
+One linear predictor per component (`cond` for the mean, `disp` and `shape` for the family's further parameters, `zi`
+for the probability of an excess zero), each with its own fixed and random effects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ranef import _engine
+from ranef.covariances import catalogue as covariances
+from ranef.errors import DataError, ModelError
+from ranef.families import Family
+from ranef.formula.design import Design, RandomTerm, build_design
+from ranef.frames import IntoFrame
+
+COMPONENTS = ("cond", "zi", "disp", "shape", "threshold")
+
+# Standard deviation that stands for "no residual variance" (dispersion = "~ 0"): the fourth root of the spacing of
+# floating-point numbers at one, glmmTMB's choice. Exactly zero would make the density of a row infinite.
+NO_RESIDUAL_SD = 2.0**-13
+
+# Structures that leave every column its own free variance; added to a residual variance they repeat it when each
+# level has one row. The others (ar1, exp, ...) are told from noise by their correlations.
+FREE_VARIANCE = ("us", "diag", "homdiag")
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A family, its design matrices and the criterion, ready for the engine.
+
+    Attributes
+    ----------
+    family : Family
+        Distribution of the response and link of its mean.
+    design : Design
+        Response, fixed and random parts of every component, and how to replay them on new data.
+    method : {"ml", "reml"}
+        The likelihood that is maximised; "reml" integrates the fixed effects out.
+    profiled : bool
+        Whether this is the linear mixed model of `lmm`: fixed effects and residual variance are profiled out and
+        weights are precision weights.
+    arguments : mapping
+        What the caller asked for, by the names of `lmm` or `glmm`, data and control left out; `update` starts from it.
+    """
+
+    family: Family
+    design: Design
+    method: str
+    profiled: bool
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Components with a linear predictor, in the engine's order: cond, disp, shape, zi."""
+        return (*self.family.components, *(("zi",) if "zi" in self.design.fixed else ()))
+
+    @property
+    def written_components(self) -> tuple[str, ...]:
+        """Components the caller wrote a formula for; the rest are a single constant (reported by `sigma`)."""
+        asked = {"disp": self.arguments.get("dispersion"), "shape": self.arguments.get("shape")}
+        return tuple(
+            c
+            for c in COMPONENTS
+            if c in self.components and (c not in asked or not is_constant(asked[c], self.design, c))
+        )
+
+    @property
+    def has_residual(self) -> bool:
+        """Whether there is one residual variance: Gaussian with a constant, estimated dispersion."""
+        return self.family.name == "gaussian" and "disp" not in self.written_components
+
+    @property
+    def zero_inflated(self) -> bool:
+        """Whether the model has a zero-inflation component."""
+        return "zi" in self.components
+
+    @property
+    def likelihood_weights(self) -> np.ndarray | None:
+        """Weights as the engine applies them, (n,); None without weights and where they are numbers of trials."""
+        return None if self.design.response.form == "proportion" else self.design.weights
+
+    @property
+    def weights_meaning(self) -> str | None:
+        """What the weights do, in words; None without weights."""
+        design = self.design
+        if self.arguments.get("weights") is None:
+            return None
+        name = design.weights_name or "given as an array"
+        if self.likelihood_weights is None:
+            return f"{name} (numbers of trials)"
+        if self.profiled:
+            return f"{name} (precision weights: residual variance sigma^2 / w)"
+        return f"{name} (multiply each row's log-likelihood)"
+
+    @property
+    def method_in_words(self) -> str:
+        """The criterion as a summary states it."""
+        if self.profiled:
+            return "REML" if self.method == "reml" else "maximum likelihood"
+        laplace = "Laplace approximation" if self.design.random else "no random effects"
+        if self.family.name == "gaussian":
+            laplace = "exact"
+        return f"REML ({laplace})" if self.method == "reml" else f"maximum likelihood ({laplace})"
+
+    def predictor(self, component: str) -> int:
+        """Position of a component among the engine's linear predictors."""
+        return self.components.index(component)
+
+    def fixed_predictors(self) -> list[float | None]:
+        """Per component, the constant its predictor is fixed at, None where it is estimated.
+
+        Only ``dispersion="~ 0"`` fixes one: the log of a residual standard deviation near zero.
+        """
+        return [
+            float(np.log(NO_RESIDUAL_SD))
+            if c == "disp" and self.design.fixed[c].x.shape[1] == 0 and self.design.fixed[c].offset is None
+            else None
+            for c in self.components
+        ]
+
+    def spec(self) -> dict[str, Any]:
+        """The model as plain values and arrays, the way the engine takes it."""
+        design = self.design
+        predictors = []
+        for component, constant in zip(self.components, self.fixed_predictors(), strict=True):
+            part = design.fixed[component]
+            offset = part.offset if constant is None else np.full(design.n, constant)
+            predictors.append({"component": component, "x": np.asarray(part.x, float), "offset": offset})
+        groups: dict[str, int] = {}
+        group_specs: list[dict[str, Any]] = []
+        terms: list[dict[str, Any]] = []
+        for term in design.random:
+            if term.group not in groups:
+                groups[term.group] = len(group_specs)
+                group_specs.append({"codes": np.asarray(term.codes, np.uint32), "levels": len(term.levels)})
+            terms.append(
+                {
+                    "predictor": self.predictor(term.component),
+                    "group": groups[term.group],
+                    "columns": np.asarray(term.columns, float),
+                    "covariance": {"name": term.structure, **term.options},
+                }
+            )
+        return {
+            "family": {
+                "name": self.family.name,
+                "link": self.family.link,
+                "zero_inflated": self.zero_inflated,
+                "fixed": {},
+            },
+            "y": np.asarray(design.response.y, float),
+            "trials": design.response.trials,
+            "weights": self.likelihood_weights,
+            "predictors": predictors,
+            "groups": group_specs,
+            "terms": terms,
+            "method": self.method,
+            "quadrature": 1,
+            "profiled": self.profiled,
+        }
+
+    def __str__(self) -> str:
+        design = self.design
+        lines = [f"{self.family!r}, {self.method_in_words}", f"cond: {design.formula}"]
+        lines += [f"{c}: {text}" for c, text in design.component_formulas.items() if c != "cond"]
+        lines.append(f"{design.n} rows ({design.n_dropped} dropped)")
+        for component in self.components:
+            lines.append(f"{component}: {design.fixed[component].x.shape[1]} fixed effects")
+        for term in design.random:
+            lines.append(
+                f"{term.component}: {term.text}: {len(term.levels)} levels x {len(term.names)} "
+                f"({', '.join(term.names)}), {term.structure}"
+            )
+        return "\n".join(lines)
+
+
+def is_constant(formula: str | None, design: Design, component: str) -> bool:
+    """Whether a component is one estimated constant: no formula was given, or it says no more than ``~ 1``."""
+    if formula is None:
+        return True
+    part = design.fixed[component]
+    alone = part.x.shape[1] == 1 and part.has_intercept and part.offset is None
+    return alone and not any(term.component == component for term in design.random)
+
+
+def build_model(
+    formula: str,
+    data: IntoFrame,
+    *,
+    family: Family,
+    profiled: bool,
+    reml: bool,
+    zi: str | None = None,
+    dispersion: str | None = None,
+    shape: str | None = None,
+    weights: Any = None,
+    offset: Any = None,
+    contrasts: Mapping[str, Any] | None = None,
+    missing: str = "drop",
+    arguments: Mapping[str, Any] | None = None,
+) -> Model:
+    """Build the design of every component and refuse what cannot be fitted.
+
+    Raises
+    ------
+    DataError, FormulaError, ModelError
+        Naming the column, term or argument at fault.
+    """
+    components = component_formulas(family, zi=zi, dispersion=dispersion, shape=shape)
+    design = build_design(
+        formula,
+        data,
+        response_kind=response_kind(family),
+        components=components,
+        weights=weights,
+        offset=offset,
+        contrasts=contrasts,
+        missing=missing,
+        covariances=tuple(covariances()),
+    )
+    model = Model(
+        family=family,
+        design=design,
+        method="reml" if reml else "ml",
+        profiled=profiled,
+        arguments=dict(arguments or {}),
+    )
+    require_fittable(model)
+    return model
+
+
+def response_kind(family: Family) -> str:
+    """How the left side of the formula is to be read for this family."""
+    if family.counts_trials:
+        return "binomial"
+    return "ordinal" if family.name == "cumulative" else "numeric"
+
+
+def component_formulas(
+    family: Family, *, zi: str | None, dispersion: str | None, shape: str | None
+) -> dict[str, str | None]:
+    """One-sided formula of every component besides the mean, refusing those the family does not have."""
+    formulas: dict[str, str | None] = {}
+    has = set(family.components)
+    for component, argument, formula in (("disp", "dispersion", dispersion), ("shape", "shape", shape)):
+        if component in has:
+            formulas[component] = formula or "~ 1"
+        elif formula is not None:
+            raise ModelError(
+                f"{argument}={formula!r}: {family.name} has no {argument} parameter; its parameters are "
+                f"{', '.join(f'{p.name} ({p.component})' for p in family.parameters)}. Leave {argument} out."
+            )
+    if zi is not None:
+        if not family.zero_inflation:
+            raise ModelError(
+                f"zi={zi!r}: {family.name} cannot be zero-inflated; leave zi out or choose a count family."
+            )
+        formulas["zi"] = zi
+    return formulas
+
+
+def require_fittable(model: Model) -> None:
+    """Refuse models whose parameters cannot be told apart, before any number is computed."""
+    design = model.design
+    n = design.n
+    fixed_dispersion = any(constant is not None for constant in model.fixed_predictors())
+    if fixed_dispersion and model.family.name != "gaussian":
+        raise ModelError(
+            f'dispersion="~ 0" leaves out the residual variance of a Gaussian model; {model.family.name} needs its '
+            'dispersion: write "~ 1" or leave the argument out.'
+        )
+    if model.family.name != "gaussian":
+        return
+    y = design.response.y
+    if n > 1 and np.ptp(y) == 0.0:
+        raise DataError(
+            f"response `{design.response.name}` is {y[0]:g} in all {n} rows: nothing to explain; check the column."
+        )
+    if fixed_dispersion or any(term.component == "disp" for term in design.random):
+        return
+    for term in design.random:
+        if term.component == "cond" and term.structure in FREE_VARIANCE:
+            require_separable(term, n)
+
+
+def require_separable(term: RandomTerm, n: int) -> None:
+    """Refuse a Gaussian term that has as many random effects as there are rows."""
+    levels, width = len(term.levels), len(term.names)
+    if levels >= n:
+        raise ModelError(
+            f"grouping factor {term.group} has {levels} levels for {n} rows: the variance of {term.text} cannot be "
+            'separated from the residual. Drop the term, or use rf.glmm(..., dispersion="~ 0") to let it stand for '
+            "the residual."
+        )
+    if levels * width >= n:
+        raise ModelError(
+            f"term {term.text} has {levels} levels x {width} columns = {levels * width} random effects for {n} rows: "
+            "its variances cannot be separated from the residual. Take columns out of the term, or use "
+            'rf.glmm(..., dispersion="~ 0") to let it stand for the residual.'
+        )
+
+
+def raised_by_engine(error: _engine.EngineError, design: Design) -> ValueError:
+    """An engine's refusal in the words of the caller's data.
+
+    The engine speaks of row numbers of the arrays it was given; those are mapped to rows of the caller's frame.
+    """
+    kind, message, details = error.args
+    row = details.get("row")
+    if row is not None:
+        where = f"row {int(design.rows[int(row)])} (counting from 0)"
+        value = details.get("value", design.response.y[int(row)])
+        return DataError(f"response `{design.response.name}`: {where} is {value:g}; {message}")
+    if kind in ("data", "response"):
+        return DataError(message)
+    return ModelError(message)
