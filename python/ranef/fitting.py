@@ -1,0 +1,352 @@
+"""From a Model to a fitted model: the controls of the optimiser and the frozen record of what it found."""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ranef import _engine
+from ranef.errors import ConvergenceWarning, DataError, ModelError
+from ranef.formula.design import Design, RandomTerm
+from ranef.formula.response import Response
+from ranef.model import Model, raised_by_engine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """How the optimiser works; None leaves a setting to the engine.
+
+    Parameters
+    ----------
+    optimizer : str, optional
+        Name of the optimiser.
+    max_iter : int, optional
+        Most outer iterations.
+    gradient_tol : float, optional
+        Largest scaled gradient, g' H^-1 g in log-likelihood units, at which the optimum is accepted.
+    threads : int, optional
+        Threads the engine may use; results do not depend on it.
+    progress : bool
+        Whether a line at the start and at the end of the fit goes to the standard error stream.
+
+    Examples
+    --------
+    >>> import ranef as rf
+    >>> rf.Control(max_iter=200).max_iter
+    200
+    """
+
+    optimizer: str | None = None
+    max_iter: int | None = None
+    gradient_tol: float | None = None
+    threads: int | None = None
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        if self.optimizer is not None and not isinstance(self.optimizer, str):
+            raise ModelError(f"Control(optimizer={self.optimizer!r}): give the name of an optimiser")
+        for name in ("max_iter", "threads"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ModelError(f"Control({name}={value!r}): give a whole number, 1 or more")
+        if self.gradient_tol is not None and not (
+            isinstance(self.gradient_tol, int | float) and math.isfinite(self.gradient_tol) and self.gradient_tol > 0
+        ):
+            raise ModelError(f"Control(gradient_tol={self.gradient_tol!r}): give a positive number")
+        if not isinstance(self.progress, bool):
+            raise ModelError(f"Control(progress={self.progress!r}): give True or False")
+
+    def for_engine(self) -> dict[str, Any]:
+        """The settings that were given, by the engine's names."""
+        given = {name: getattr(self, name) for name in ("optimizer", "max_iter", "gradient_tol", "threads")}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """How the optimiser ended.
+
+    Attributes
+    ----------
+    iterations, evaluations, inner_iterations : int
+        Outer iterations, evaluations of the criterion, and steps of the inner search for the conditional modes.
+    gradient_norm : float
+        Size of the gradient of the criterion at the end.
+    seconds : float
+        Time inside the engine.
+    message : str
+        The optimiser's reason to stop.
+    trace : tuple of dict
+        One entry per outer iteration.
+    """
+
+    iterations: int
+    evaluations: int
+    inner_iterations: int
+    gradient_norm: float
+    seconds: float
+    message: str
+    trace: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedModel:
+    """The frozen record of a fit: the model, the controls, and what the engine found.
+
+    Attributes
+    ----------
+    model : Model
+        What was fitted.
+    control : Control
+        How.
+    engine : _engine.Fitted
+        The engine's result, which prediction and simulation ask.
+    kept : dict of str to (p,) int array
+        For every component, which columns of the fixed part were estimated; the others are aliased.
+    """
+
+    model: Model
+    control: Control
+    engine: _engine.Fitted
+    kept: Mapping[str, np.ndarray]
+
+    # -- what was fitted ---------------------------------------------------------------------------------------------
+
+    @property
+    def design(self) -> Design:
+        """Response and design matrices of the rows used."""
+        return self.model.design
+
+    @property
+    def formula(self) -> str:
+        """The formula of the mean, as it was written."""
+        return self.design.formula
+
+    @property
+    def family(self) -> str:
+        """Name of the family."""
+        return self.model.family.name
+
+    @property
+    def link(self) -> str:
+        """Link of the mean."""
+        return self.model.family.link
+
+    @property
+    def method(self) -> str:
+        """The criterion that was maximised: ``"ml"`` or ``"reml"``."""
+        return self.model.method
+
+    @property
+    def nobs(self) -> int:
+        """Rows used."""
+        return self.design.n
+
+    @property
+    def n_dropped(self) -> int:
+        """Rows left out because a variable of the model was missing."""
+        return self.design.n_dropped
+
+    @cached_property
+    def ngroups(self) -> dict[str, int]:
+        """Levels of every grouping factor."""
+        return {term.group: len(term.levels) for term in self.design.random}
+
+    @cached_property
+    def aliased(self) -> dict[str, tuple[str, ...]]:
+        """Per component, fixed effects that are linear combinations of others and were left out."""
+        dropped = {}
+        for component, kept in self.kept.items():
+            names = self.design.fixed[component].names
+            dropped[component] = tuple(name for j, name in enumerate(names) if j not in set(kept.tolist()))
+        return {component: names for component, names in dropped.items() if names}
+
+    def names(self, component: str) -> tuple[str, ...]:
+        """Names of the estimated fixed effects of a component."""
+        self.require_component(component)
+        names = self.design.fixed[component].names
+        return tuple(names[j] for j in self.kept[component])
+
+    def estimates(self, component: str) -> np.ndarray:
+        """Estimated fixed effects of a component, (p,), on the scale of its link."""
+        self.require_component(component)
+        return np.asarray(self.engine.beta[self.model.predictor(component)], float)
+
+    def covariance_of_estimates(self, component: str) -> np.ndarray:
+        """Covariance matrix of `estimates`, (p, p)."""
+        self.require_component(component)
+        return np.asarray(self.engine.vcov[self.model.predictor(component)], float)
+
+    def require_component(self, component: str) -> None:
+        """Refuse a component that this model does not have."""
+        if component not in self.model.components:
+            raise ModelError(f"this model has no component {component!r}; it has {', '.join(self.model.components)}.")
+
+    def terms(self) -> tuple[RandomTerm, ...]:
+        """Random-effects terms, in the order of the engine's per-term results."""
+        return self.design.random
+
+    # -- how well it fits --------------------------------------------------------------------------------------------
+
+    @property
+    def loglik(self) -> float:
+        """Maximised log-likelihood (restricted, if the method is REML), constants included."""
+        return float(self.engine.loglik)
+
+    @property
+    def npar(self) -> int:
+        """Estimated parameters: fixed effects of all components, (co)variance parameters, and the dispersion.
+
+        Fixed effects count under REML too, as in lme4 and glmmTMB.
+        """
+        fixed = sum(len(kept) for kept in self.kept.values())
+        return fixed + int(self.engine.n_theta)
+
+    @property
+    def df_residual(self) -> int:
+        """Rows minus estimated parameters."""
+        return self.nobs - self.npar
+
+    @property
+    def aic(self) -> float:
+        """Akaike's information criterion, 2 npar - 2 logLik."""
+        return 2.0 * self.npar - 2.0 * self.loglik
+
+    @property
+    def aicc(self) -> float:
+        """AIC with the small-sample term 2 k (k + 1) / (n - k - 1); infinite when n <= k + 1."""
+        k, n = self.npar, self.nobs
+        return self.aic + 2.0 * k * (k + 1.0) / (n - k - 1.0) if n > k + 1 else math.inf
+
+    @property
+    def bic(self) -> float:
+        """Bayesian information criterion, npar log(n) - 2 logLik, n the number of rows."""
+        return self.npar * math.log(self.nobs) - 2.0 * self.loglik
+
+    @property
+    def deviance(self) -> float | None:
+        """-2 log-likelihood; None for REML, whose likelihood is of contrasts of the data: see `reml_criterion`."""
+        return None if self.method == "reml" else -2.0 * self.loglik
+
+    @property
+    def reml_criterion(self) -> float | None:
+        """-2 restricted log-likelihood; None for a fit by maximum likelihood."""
+        return -2.0 * self.loglik if self.method == "reml" else None
+
+    @property
+    def sigma(self) -> float:
+        """Residual standard deviation, or the family's dispersion as glmmTMB's `sigma` gives it.
+
+        NaN when the dispersion is modelled, one for families without a dispersion parameter.
+        """
+        return float(self.engine.sigma)
+
+    # -- whether it can be trusted -----------------------------------------------------------------------------------
+
+    @cached_property
+    def verdict(self) -> dict[str, Any]:
+        """What the engine says about the optimum: status, message, advice, and the numbers behind them."""
+        return dict(self.engine.verdict)
+
+    @property
+    def converged(self) -> bool:
+        """Whether the optimum can be trusted."""
+        return bool(self.verdict["converged"])
+
+    @property
+    def singular(self) -> bool:
+        """Whether a variance is zero or a correlation is one: an ordinary result, on the edge of what can be."""
+        return bool(self.verdict["singular"])
+
+    @cached_property
+    def optimum(self) -> Optimum:
+        """How the optimiser ended."""
+        found = self.engine.optimum
+        return Optimum(
+            iterations=int(found["iterations"]),
+            evaluations=int(found["evaluations"]),
+            inner_iterations=int(found.get("inner_iterations") or 0),
+            gradient_norm=float(found["gradient_norm"]),
+            seconds=float(found["seconds"]),
+            message=str(found["message"]),
+            trace=tuple(found.get("trace") or ()),
+        )
+
+
+def fit_model(
+    model: Model, control: Control, start: Mapping[str, Any] | None = None
+) -> tuple[_engine.Fitted, dict[str, np.ndarray]]:
+    """Let the engine fit a model.
+
+    Returns
+    -------
+    fitted : _engine.Fitted
+    kept : dict of str to int array
+        Per component, the columns of the fixed part that were estimated.
+    """
+    announce(control, f"fitting {model.family.name} to {model.design.n} rows ...")
+    try:
+        compiled = _engine.Model(model.spec())
+        settings = control.for_engine()
+        if start is not None:
+            settings["start"] = dict(start)
+        fitted = compiled.fit(settings)
+    except _engine.EngineError as error:
+        raise raised_by_engine(error, model.design) from None
+    kept = {c: np.asarray(compiled.kept[k], int) for k, c in enumerate(model.components)}
+    finish(fitted, control)
+    return fitted, kept
+
+
+def refit_response(record: FittedModel, response: Any) -> tuple[_engine.Fitted, Response]:
+    """Let the engine fit the same model to another response; returns its result and the response it was fitted to.
+
+    Parameters
+    ----------
+    response : array_like
+        One value per row used, or per row of the caller's data (rows that were dropped are dropped again), in the
+        form `simulate` returns: proportions where the response was one, else counts or numbers.
+    """
+    design = record.design
+    values = np.asarray(response, float)
+    if values.ndim != 1:
+        raise DataError(f"response has {values.ndim} dimensions; give one value per row")
+    if len(values) == design.n + design.n_dropped:
+        values = values[np.asarray(design.rows)]
+    if len(values) != design.n:
+        raise DataError(f"response has {len(values)} values; the model was fitted to {design.n} rows")
+    if not np.isfinite(values).all():
+        raise DataError(f"response: value {int(np.flatnonzero(~np.isfinite(values))[0])} is not finite")
+    if design.response.form == "proportion" and design.response.trials is not None:
+        values = np.round(values * design.response.trials, 9)
+    try:
+        fitted = record.engine.refit(values, design.response.trials, record.control.for_engine())
+    except _engine.EngineError as error:
+        raise raised_by_engine(error, design) from None
+    finish(fitted, record.control)
+    return fitted, replace(design.response, y=values)
+
+
+def finish(fitted: _engine.Fitted, control: Control) -> None:
+    """Say how a fit ended: to the progress stream, and as a warning when its optimum cannot be trusted."""
+    verdict = fitted.verdict
+    announce(
+        control,
+        f"{verdict['status']} after {fitted.optimum['iterations']} iterations, {fitted.optimum['seconds']:.3g} s",
+    )
+    if not verdict["converged"]:
+        text = " ".join(part for part in (verdict["message"], verdict["advice"]) if part)
+        # Up to the caller of lmm() or glmm(): finish, fit_model, the facade's function.
+        warnings.warn(f"{text} fit.check() says more.", ConvergenceWarning, stacklevel=4)
+
+
+def announce(control: Control, text: str) -> None:
+    if control.progress:
+        print(f"ranef: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,85 @@
+"""Rows to predict or simulate: the fit's own or the caller's new data, in the layout the engine takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ranef.errors import DataError, ModelError
+from ranef.fitting import FittedModel
+from ranef.formula.design import NewDesign
+from ranef.frames import IntoFrame
+
+# Codes that stand for no level of the fit.
+LEFT_OUT = -1
+UNKNOWN_LEVEL = -2
+
+
+def engine_rows(
+    record: FittedModel, newdata: IntoFrame | None, keep: Sequence[bool], new_levels: str = "error"
+) -> dict[str, Any]:
+    """Design matrices of the rows asked for.
+
+    Parameters
+    ----------
+    record : FittedModel
+    newdata : frame or None
+        None: the rows of the fit.
+    keep : sequence of bool
+        Per term, whether it counts; the others are left out (zero).
+    new_levels : {"error", "population"}
+        What a level that the fit has not met does: raise, or stand for a level drawn from the population (random
+        effect zero, its variance in the standard error).
+
+    Returns
+    -------
+    dict
+        ``x`` and ``offset`` per component, ``codes`` and ``columns`` per random-effects term.
+    """
+    if new_levels not in ("error", "population"):
+        raise ModelError(f"new_levels={new_levels!r}: give 'error' or 'population'.")
+    design, components = record.design, record.model.components
+    if newdata is None:
+        x: list[np.ndarray] = [np.asarray(design.fixed[c].x, float) for c in components]
+        offset = [design.fixed[c].offset for c in components]
+        columns = [np.asarray(term.columns, float) for term in design.random]
+        codes = [np.asarray(term.codes).astype(np.int64) for term in design.random]
+    else:
+        new = design.replay(newdata, random=[t for t, counts in enumerate(keep) if counts])
+        require_known_levels(record, new, keep, new_levels)
+        x = [np.asarray(new.x[c], float) for c in components]
+        offset = [new.offset.get(c) for c in components]
+        columns = [np.asarray(block, float) for block in new.columns]
+        codes = [np.asarray(code).astype(np.int64) for code in new.codes]
+    n = len(x[0])
+    offset = [
+        part if constant is None else np.full(n, constant)
+        for part, constant in zip(offset, record.model.fixed_predictors(), strict=True)
+    ]
+    codes = [code if k else np.full(n, LEFT_OUT, np.int64) for code, k in zip(codes, keep, strict=True)]
+    return {"x": x, "offset": offset, "codes": codes, "columns": columns}
+
+
+def require_known_levels(record: FittedModel, new: NewDesign, keep: Sequence[bool], new_levels: str) -> None:
+    """Refuse levels of a grouping factor that the fit has not met, unless the caller said what they stand for."""
+    if new_levels == "population":
+        return
+    for term, unknown, counts in zip(record.terms(), new.unknown, keep, strict=True):
+        if counts and len(unknown):
+            shown = ", ".join(repr(str(label)) for label in list(unknown)[:5]) + (", ..." if len(unknown) > 5 else "")
+            raise DataError(
+                f"grouping factor {term.group}: level {shown} was not in the data of the fit. Give "
+                "new_levels='population' to predict for a level drawn from the population, or ranef=False."
+            )
+
+
+def repeat_rows(rows: dict[str, Any], times: int) -> dict[str, Any]:
+    """The same rows, one block after the other, `times` times."""
+    return {
+        "x": [np.tile(block, (times, 1)) for block in rows["x"]],
+        "offset": [None if part is None else np.tile(part, times) for part in rows["offset"]],
+        "codes": [np.tile(code, times) for code in rows["codes"]],
+        "columns": [np.tile(block, (times, 1)) for block in rows["columns"]],
+    }
