@@ -1,0 +1,1 @@
+"""What a fit says about its parameters: coefficients, variance components, random effects, fit statistics."""

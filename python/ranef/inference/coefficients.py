@@ -1,0 +1,85 @@
+"""Fixed effects: estimates, standard errors, tests and Wald intervals, on the scale of each component's link."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ranef.errors import ModelError
+from ranef.fitting import FittedModel
+from ranef.inference.wald import p_value, quantile
+
+# Ways to get the denominator degrees of freedom; None is the default.
+DDF = ("asymptotic", "residual")
+
+
+@dataclass(frozen=True)
+class CoefficientTable:
+    """Fixed effects of one component.
+
+    Attributes
+    ----------
+    component : str
+    terms : tuple of str, length p
+    estimate, std_error, statistic, df, p_value, conf_low, conf_high : (p,) arrays
+        On the scale of the component's link. `df` is infinite where the statistic is compared with the normal.
+    """
+
+    component: str
+    terms: tuple[str, ...]
+    estimate: np.ndarray
+    std_error: np.ndarray
+    statistic: np.ndarray
+    df: np.ndarray
+    p_value: np.ndarray
+    conf_low: np.ndarray
+    conf_high: np.ndarray
+
+
+def coefficient_table(
+    record: FittedModel, component: str = "cond", ddf: str | None = None, level: float = 0.95
+) -> CoefficientTable:
+    """Wald tests of beta_j = 0 and intervals beta_j +- q s_j for the fixed effects of a component.
+
+    Parameters
+    ----------
+    record : FittedModel
+    component : str
+    ddf : {None, "asymptotic", "residual"}
+        Degrees of freedom: infinite (z), or rows minus fixed effects of the component. None is "asymptotic".
+    level : float
+        Confidence level.
+    """
+    estimate = record.estimates(component)
+    std_error = np.sqrt(np.diag(record.covariance_of_estimates(component)).clip(min=0.0))
+    df = degrees_of_freedom(record, component, ddf)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = estimate / std_error
+    half = quantile(level, df) * std_error
+    return CoefficientTable(
+        component=component,
+        terms=record.names(component),
+        estimate=estimate,
+        std_error=std_error,
+        statistic=statistic,
+        df=df,
+        p_value=p_value(statistic, df),
+        conf_low=estimate - half,
+        conf_high=estimate + half,
+    )
+
+
+def degrees_of_freedom(record: FittedModel, component: str, ddf: str | None) -> np.ndarray:
+    """Denominator degrees of freedom of each fixed effect, (p,)."""
+    p = len(record.estimates(component))
+    if ddf is None or ddf == "asymptotic":
+        return np.full(p, np.inf)
+    if ddf == "residual":
+        return np.full(p, float(record.nobs - p))
+    raise ModelError(f"ddf={ddf!r} is not available; give one of {', '.join(map(repr, DDF))}.")
+
+
+def fixef(record: FittedModel, component: str = "cond") -> dict[str, float]:
+    """Fixed effects of a component by name, on the scale of its link; aliased ones are left out."""
+    return dict(zip(record.names(component), record.estimates(component).tolist(), strict=True))
