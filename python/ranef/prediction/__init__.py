@@ -1,0 +1,1 @@
+"""What a fit says about rows: predictions with their uncertainty, fitted values, residuals."""

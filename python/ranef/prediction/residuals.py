@@ -1,0 +1,105 @@
+"""Residuals, on the scale of the response (proportions for successes among trials).
+
+response   y - mu
+pearson    (y - mu) sqrt(w / V), V the variance of the row at dispersion one where the dispersion only scales it
+           (gaussian, gamma, inverse_gaussian), else the full variance, zero inflation included; as lme4 and glmmTMB do
+deviance   sign(y - mu) sqrt(w d), d the unit deviance; for families that have one
+working    (y - mu) / (d mu / d eta), the residual on the link scale that iteratively reweighted least squares uses
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ranef import links
+from ranef.conditioning import Conditioning, kept_terms
+from ranef.errors import ModelError
+from ranef.fitting import FittedModel
+from ranef.newdata import engine_rows
+from ranef.prediction.predictions import predict
+
+KINDS = ("response", "pearson", "deviance", "working")
+
+# Families whose variance is sigma^2 times a function of the mean.
+SCALED = ("gaussian", "gamma", "inverse_gaussian")
+
+
+def residuals(record: FittedModel, kind: str = "response", ranef: Conditioning = True) -> np.ndarray:
+    """Residuals of the rows used, (nobs,); see the head of this module for the definitions."""
+    if kind not in KINDS:
+        raise ModelError(f"residuals(kind={kind!r}): give one of {', '.join(map(repr, KINDS))}.")
+    keep = kept_terms(record.terms(), ranef)
+    observed = observed_response(record)
+    mean = np.asarray(predict(record, ranef=ranef), float)
+    if kind == "response":
+        return observed - mean
+    if kind == "pearson":
+        return (observed - mean) * np.sqrt(prior_weights(record) / unit_variance(record, keep))
+    if kind == "deviance":
+        return deviance_residuals(record, keep, observed - mean)
+    if record.model.zero_inflated:
+        raise ModelError("working residuals belong to a single linear predictor; this model also has zero inflation.")
+    eta = np.asarray(predict(record, kind="link", ranef=ranef), float)
+    return (observed - mean) / links.slope(record.link, eta)
+
+
+def standardised_residuals(record: FittedModel) -> np.ndarray:
+    """(y - mu) sqrt(w / Var(y)) at the conditional modes, dispersion included: about unit variance under the model."""
+    spread = variance(record, [True] * len(record.terms()))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return residuals(record, "response") * np.sqrt(prior_weights(record) / spread)
+
+
+def observed_response(record: FittedModel) -> np.ndarray:
+    """The response, as a proportion where it is successes among trials."""
+    response = record.design.response
+    y = np.asarray(response.y, float)
+    return y if response.trials is None else y / response.trials
+
+
+def prior_weights(record: FittedModel) -> np.ndarray:
+    """Weights of the rows, one where none were given; trials are not weights here."""
+    weights = record.model.likelihood_weights
+    return np.ones(record.nobs) if weights is None else np.asarray(weights, float)
+
+
+def variance(record: FittedModel, keep: list[bool]) -> np.ndarray:
+    """Var(y_i | eta_i) of each row with the kept terms, before weights."""
+    if all(keep):
+        return np.asarray(record.engine.variance(), float)
+    value, _ = record.engine.predict(engine_rows(record, None, keep), "variance", False)
+    trials = record.design.response.trials
+    # Prediction speaks of one trial; only the binomial's variance is exactly 1/trials of that.
+    if trials is not None and record.family != "binomial":
+        raise ModelError(
+            f"{record.family}: residuals of this kind are available at the conditional modes only (ranef=True)."
+        )
+    return np.asarray(value, float) if trials is None else np.asarray(value, float) / trials
+
+
+def unit_variance(record: FittedModel, keep: list[bool]) -> np.ndarray:
+    """`variance` with the dispersion taken out where it is a mere factor.
+
+    With zero inflation the variance is (1 - p) V + p (1 - p) mu^2; only V carries the factor.
+    """
+    total = variance(record, keep)
+    if record.family not in SCALED:
+        return total
+    rows = engine_rows(record, None, keep)
+    sigma = np.asarray(record.engine.predict(rows, "dispersion", False)[0], float)
+    between = np.zeros_like(total)
+    if record.model.zero_inflated:
+        zprob = np.asarray(record.engine.predict(rows, "zprob", False)[0], float)
+        mu = np.asarray(record.engine.predict(rows, "conditional", False)[0], float)
+        between = zprob * (1.0 - zprob) * mu**2
+    return (total - between) / sigma**2 + between
+
+
+def deviance_residuals(record: FittedModel, keep: list[bool], raw: np.ndarray) -> np.ndarray:
+    """sign(y - mu) sqrt(w d)."""
+    if not all(keep):
+        raise ModelError("deviance residuals are available at the conditional modes only (ranef=True).")
+    unit = np.asarray(record.engine.unit_deviance(), float)
+    if np.isnan(unit).all():
+        raise ModelError(f"deviance residuals are not defined for {record.model.family!r}; use kind='pearson'.")
+    return np.sign(raw) * np.sqrt(prior_weights(record) * np.maximum(unit, 0.0))
