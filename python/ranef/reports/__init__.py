@@ -1,0 +1,1 @@
+"""Fits as people read them: text, tables, prose."""

@@ -1,0 +1,282 @@
+"""The summary of a fit, laid out as users of lme4 and glmmTMB know it, as text and as HTML.
+
+The text and the HTML are two renderings of the same sections.
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+
+import numpy as np
+
+from ranef import links
+from ranef.fitting import FittedModel
+from ranef.inference.coefficients import coefficient_table
+from ranef.inference.variance_components import INDEPENDENT, correlation, covariances
+from ranef.prediction.residuals import standardised_residuals
+from ranef.reports.numbers import column, decimals_for, fixed, probability, stars
+
+TITLES = {
+    "cond": "Conditional model",
+    "zi": "Zero-inflation model",
+    "disp": "Dispersion model",
+    "shape": "Shape model",
+    "threshold": "Threshold coefficients",
+}
+STAR_CODES = "Signif. codes:  0 '***' 0.001 '**' 0.01 '*' 0.05 '.' 0.1 ' ' 1"
+
+# A matrix of correlations is printed up to this many columns; beyond it nobody reads it, and varcorr() has it.
+WIDEST_CORRELATION = 8
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled part of a summary: lines, then a table, then notes; any of them may be missing.
+
+    Attributes
+    ----------
+    title : str
+    lines : tuple of str
+    header : tuple of str
+        Column heads; empty without a table.
+    rows : tuple of tuple of str
+    left : int
+        How many columns, from the first, are flush left (names); the others are numbers.
+    notes : tuple of str
+    """
+
+    title: str = ""
+    lines: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    left: int = 1
+    notes: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        """The section as aligned plain text."""
+        parts = ([f"{self.title}:"] if self.title else []) + list(self.lines)
+        if self.rows:
+            cells = [self.header, *self.rows]
+            widths = [max(len(row[j]) for row in cells) for j in range(len(self.header))]
+            for row in cells:
+                shown = [
+                    c.ljust(w) if j < self.left else c.rjust(w)
+                    for j, (c, w) in enumerate(zip(row, widths, strict=True))
+                ]
+                parts.append((" " + " ".join(shown)).rstrip())
+        return "\n".join(parts + list(self.notes))
+
+    def html(self) -> str:
+        """The section as HTML."""
+        parts = [f"<h4>{html.escape(self.title)}</h4>"] if self.title else []
+        parts += [f"<p>{html.escape(line.strip())}</p>" for line in self.lines]
+        if self.rows:
+            align = ["left" if j < self.left else "right" for j in range(len(self.header))]
+            head = "".join(
+                f'<th style="text-align:{a}">{html.escape(c)}</th>' for a, c in zip(align, self.header, strict=True)
+            )
+            body = "".join(
+                "<tr>"
+                + "".join(f'<td style="text-align:{a}">{html.escape(c)}</td>' for a, c in zip(align, row, strict=True))
+                + "</tr>"
+                for row in self.rows
+            )
+            parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        parts += [f"<p>{html.escape(note.strip())}</p>" for note in self.notes]
+        return "\n".join(parts)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The summary of a fit: `print` it, or let a notebook show its HTML."""
+
+    sections: tuple[Section, ...]
+
+    def __str__(self) -> str:
+        return "\n\n".join(section.text() for section in self.sections)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        style = "font-variant-numeric:tabular-nums"
+        return (
+            f'<div class="ranef-summary" style="{style}">\n' + "\n".join(s.html() for s in self.sections) + "\n</div>"
+        )
+
+
+def summarise(record: FittedModel, ddf: str | None = None, correlations: bool = False) -> Summary:
+    """Build the summary of a fit.
+
+    Parameters
+    ----------
+    record : FittedModel
+    ddf : str, optional
+        Degrees of freedom of the tests of the conditional model, as in `coefficient_table`.
+    correlations : bool
+        Whether the correlations of the fixed effects are shown.
+    """
+    written = [c for c in ("cond", "threshold", "zi", "disp", "shape") if c in record.model.written_components]
+    sections = [heading(record), criteria(record), residual_quantiles(record)]
+    sections += [
+        random_effects(record, c) for c in record.model.components if any(t.component == c for t in record.terms())
+    ]
+    sections.append(sizes(record))
+    sections += [fixed_effects(record, c, ddf if c == "cond" else None) for c in written]
+    if any(len(section.rows) and section.header[-1] == "" for section in sections):
+        sections.append(Section(lines=(STAR_CODES,)))
+    if correlations:
+        sections.append(fixed_correlations(record))
+    sections.append(outcome(record))
+    return Summary(tuple(section for section in sections if section.lines or section.rows or section.notes))
+
+
+def heading(record: FittedModel) -> Section:
+    """What was fitted, to what, how."""
+    model, design = record.model, record.design
+    kind = "linear mixed model" if model.profiled else "generalized linear mixed model"
+    if not design.random:
+        kind = kind.replace(" mixed", "")
+    lines = [f"{kind.capitalize()} fit by {model.method_in_words}"]
+    lines.append(f" Family: {record.family} ({record.link} link)")
+    lines.append(f"Formula: {record.formula}")
+    labels = {"zi": "Zero inflation", "disp": "Dispersion", "shape": "Shape"}
+    for component, label in labels.items():
+        formula = design.component_formulas.get(component)
+        if formula and component in model.written_components:
+            lines.append(f"{label}: {formula}")
+    if model.weights_meaning:
+        lines.append(f"Weights: {model.weights_meaning}")
+    if design.n_dropped:
+        because = ", ".join(f"{name} {count}" for name, count in design.dropped_because.items())
+        lines.append(f"Dropped: {design.n_dropped} rows with missing values" + (f" ({because})" if because else ""))
+    if any(constant is not None for constant in model.fixed_predictors()):
+        lines.append("Residual variance: none (dispersion ~ 0)")
+    return Section(lines=tuple(lines))
+
+
+def criteria(record: FittedModel) -> Section:
+    """Information criteria and the likelihood."""
+    last = ("REML crit.", record.reml_criterion) if record.method == "reml" else ("-2*log(L)", record.deviance)
+    values = (record.aic, record.bic, record.loglik, last[1] if last[1] is not None else float("nan"))
+    row = (*(fixed(v, 1) for v in values), str(record.df_residual))
+    return Section(header=("AIC", "BIC", "logLik", last[0], "df.resid"), rows=(row,), left=0)
+
+
+def residual_quantiles(record: FittedModel) -> Section:
+    """Five numbers of the residuals over their standard deviation."""
+    values = standardised_residuals(record)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return Section()
+    row = tuple(fixed(q, 4) for q in np.quantile(values, [0.0, 0.25, 0.5, 0.75, 1.0]))
+    return Section("Scaled residuals", header=("Min", "1Q", "Median", "3Q", "Max"), rows=(row,), left=0)
+
+
+def random_effects(record: FittedModel, component: str) -> Section:
+    """Variances, standard deviations and correlations of one component."""
+    entries: list[tuple[str, str, float, list[float]]] = []
+    widest = 0
+    notes: list[str] = []
+    for term, sigma in zip(record.terms(), covariances(record), strict=True):
+        if term.component != component:
+            continue
+        show = term.structure not in INDEPENDENT and 1 < len(term.names) <= WIDEST_CORRELATION
+        if term.structure not in ("us", "diag"):
+            notes.append(f"{term.text}: {term.structure} covariance")
+        for i, name in enumerate(term.names):
+            cors = [correlation(sigma, i, j) for j in range(i)] if show else []
+            widest = max(widest, len(cors))
+            entries.append((term.group if i == 0 else "", name, float(sigma[i, i]), cors))
+    if component == "cond" and record.model.has_residual:
+        entries.append(("Residual", "", record.sigma**2, []))
+    variances, sds = column([e[2] for e in entries]), column([e[2] ** 0.5 for e in entries])
+    rows = []
+    for (group, name, _, cors), variance, sd in zip(entries, variances, sds, strict=True):
+        shown = [fixed(c, 2) for c in cors] + [""] * (widest - len(cors))
+        rows.append((group, name, variance, sd, *shown))
+    header = ("Groups", "Name", "Variance", "Std.Dev.", *(["Corr"] + [""] * (widest - 1) if widest else []))
+    title = "Random effects" if component == "cond" else f"Random effects, {TITLES[component].lower()}"
+    return Section(title, header=header, rows=tuple(rows), left=2, notes=tuple(notes))
+
+
+def sizes(record: FittedModel) -> Section:
+    """Numbers of rows and levels, and the dispersion where it is one number."""
+    groups = "; ".join(f"{group}, {levels}" for group, levels in record.ngroups.items())
+    lines = [f"Number of obs: {record.nobs}" + (f", groups:  {groups}" if groups else "")]
+    family = record.model.family
+    for component in family.components:
+        if component == "cond" or component in record.model.written_components:
+            continue
+        if component == "disp":
+            if not record.model.has_residual or not record.terms():
+                lines.append(f"Dispersion (sigma) of the {family.name} family: {record.sigma:.4g}")
+            continue
+        for parameter, value in zip(
+            (p for p in family.parameters if p.component == component), record.estimates(component), strict=False
+        ):
+            known = parameter.link in links.NAMES
+            shown = float(links.inverse(parameter.link, value)) if known else float(value)
+            lines.append(
+                f"{parameter.name} ({parameter.meaning})"
+                + ("" if known else f", {parameter.link} scale")
+                + f": {shown:.4g}"
+            )
+    return Section(lines=tuple(lines))
+
+
+def fixed_effects(record: FittedModel, component: str, ddf: str | None) -> Section:
+    """The coefficient table of one component."""
+    table = coefficient_table(record, component, ddf)
+    alone = record.model.written_components == ("cond",)
+    title = "Fixed effects" if alone else TITLES[component]
+    notes: tuple[str, ...] = ()
+    if component in record.aliased:
+        notes = (f"Left out, being linear combinations of the others: {', '.join(record.aliased[component])}",)
+    if not table.terms:
+        return Section(title, lines=(" none",) if component == "cond" else (), notes=notes)
+    decimals = decimals_for([*table.estimate, *table.std_error])
+    t = np.isfinite(table.df).any()
+    rows = []
+    for j, name in enumerate(table.terms):
+        row = [name, fixed(table.estimate[j], decimals), fixed(table.std_error[j], decimals)]
+        if t:
+            row.append(fixed(table.df[j], 1))
+        row += [fixed(table.statistic[j], 3), probability(table.p_value[j]), stars(table.p_value[j])]
+        rows.append(tuple(row))
+    tests = ("df", "t value", "Pr(>|t|)") if t else ("z value", "Pr(>|z|)")
+    return Section(title, header=("", "Estimate", "Std. Error", *tests, ""), rows=tuple(rows), notes=notes)
+
+
+def fixed_correlations(record: FittedModel) -> Section:
+    """Correlations of the fixed effects of the conditional model, lower triangle."""
+    names = record.names("cond")
+    covariance = record.covariance_of_estimates("cond")
+    sd = np.sqrt(np.diag(covariance))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cor = covariance / np.outer(sd, sd)
+    short = [name if len(name) <= 12 else f"{name[:11]}~" for name in names]
+    rows = tuple(
+        (names[i], *(fixed(cor[i, j], 3) if j < i else "" for j in range(len(names) - 1))) for i in range(1, len(names))
+    )
+    return Section("Correlation of fixed effects", header=("", *short[:-1]), rows=rows)
+
+
+def outcome(record: FittedModel) -> Section:
+    """Whether the optimum can be trusted, and whether it lies on the boundary."""
+    verdict, optimum = record.verdict, record.optimum
+    effort = f"{optimum.iterations} iterations, {optimum.seconds:.2g} s"
+    if record.converged:
+        lines = [f"Converged: {verdict['message']} ({effort})"]
+    else:
+        lines = [f"NOT CONVERGED: {verdict['message']} {verdict['advice']} ({effort})"]
+    if record.singular:
+        short = [
+            f"{term.text} uses {found['rank']} of {found['size']} dimensions"
+            for term, found in zip(record.terms(), verdict.get("terms") or [], strict=False)
+            if found["rank"] < found["size"]
+        ]
+        detail = f": {'; '.join(short)}" if short else ""
+        lines.append(f"Singular fit, a variance is zero or a correlation is one{detail}")
+    return Section(lines=tuple(lines))
