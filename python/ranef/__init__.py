@@ -1,0 +1,67 @@
+"""ranef: mixed-effects models. Fit, check, infer, report.
+
+The public names, in the order of an analysis. They are loaded when first used: importing ranef costs no more than
+importing an empty package.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ranef import families
+    from ranef._engine import __version__
+    from ranef.covariances import list_covariances
+    from ranef.datasets import list_datasets, load_dataset
+    from ranef.errors import ConvergenceWarning, DataError, FormulaError, ModelError
+    from ranef.families import list_families
+    from ranef.fitting import Control
+    from ranef.session import Fit, glmm, lmm
+
+__all__ = [
+    "Control",
+    "ConvergenceWarning",
+    "DataError",
+    "Fit",
+    "FormulaError",
+    "ModelError",
+    "__version__",
+    "families",
+    "glmm",
+    "list_covariances",
+    "list_datasets",
+    "list_families",
+    "lmm",
+    "load_dataset",
+]
+
+_HOME = {
+    "load_dataset": "ranef.datasets",
+    "list_datasets": "ranef.datasets",
+    "lmm": "ranef.session",
+    "glmm": "ranef.session",
+    "Fit": "ranef.session",
+    "Control": "ranef.fitting",
+    "list_families": "ranef.families",
+    "list_covariances": "ranef.covariances",
+    "DataError": "ranef.errors",
+    "FormulaError": "ranef.errors",
+    "ModelError": "ranef.errors",
+    "ConvergenceWarning": "ranef.errors",
+    "__version__": "ranef._engine",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "families":
+        return import_module("ranef.families")
+    if name not in _HOME:
+        raise AttributeError(f"module 'ranef' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,584 @@
+"""What users hold: `lmm`, `glmm` and the `Fit` they return; every method is one call on the module that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ranef.conditioning import Conditioning
+from ranef.errors import ModelError
+from ranef.families import Family, as_family
+from ranef.fitting import Control, FittedModel, fit_model, refit_response
+from ranef.formula.update import update_formula
+from ranef.frames import IntoFrame, backend_of, frame_from
+from ranef.inference import coefficients, fit_statistics, random_effects, tidying, variance_components
+from ranef.model import Model, build_model
+from ranef.plots import caterpillar
+from ranef.prediction import augmentation, predictions
+from ranef.prediction import residuals as residual_kinds
+from ranef.reports.summary import Summary, summarise
+from ranef.simulation import simulate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def lmm(
+    formula: str,
+    data: IntoFrame,
+    *,
+    reml: bool = True,
+    weights: Any = None,
+    offset: Any = None,
+    contrasts: Mapping[str, Any] | None = None,
+    missing: str = "drop",
+    start: Mapping[str, Any] | None = None,
+    control: Control | None = None,
+) -> Fit:
+    """Fit a linear mixed model, y = X beta + Z b + e.
+
+    b ~ N(0, Sigma) for every random-effects term and e ~ N(0, sigma^2 / w). Fixed effects and sigma are profiled out
+    of the (restricted) likelihood, as in lme4 (Bates, Maechler, Bolker & Walker 2015, Journal of Statistical Software
+    67(1), sections 3.4-3.5).
+
+    Parameters
+    ----------
+    formula : str
+        Response, fixed effects and random-effects terms: ``"Reaction ~ Days + (Days | Subject)"``.
+    data : data frame
+        pandas, polars, pyarrow or another eager frame; it is not changed.
+    reml : bool
+        Restricted maximum likelihood (default) or maximum likelihood.
+    weights : str or array, optional
+        Precision weights w, a column or one number per row: the residual variance of a row is sigma^2 / w.
+    offset : str or array, optional
+        Known part of the linear predictor.
+    contrasts : dict, optional
+        Coding by factor, e.g. ``{"treatment": "sum"}``.
+    missing : {"drop", "error"}
+        What happens to rows with a missing value in a variable of the model.
+    start : dict, optional
+        Where the optimiser starts: ``{"theta": [...]}``.
+    control : Control, optional
+        Settings of the optimiser.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    DataError, FormulaError, ModelError
+        When the input is not a model that can be fitted; the text names the column, row or term.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When the optimum cannot be trusted; the fit is returned all the same.
+
+    Examples
+    --------
+    >>> import ranef as rf
+    >>> sleep = rf.load_dataset("sleepstudy")
+    >>> fit = rf.lmm("Reaction ~ Days + (Days | Subject)", sleep)
+    >>> round(fit.fixef()["Days"], 2)
+    10.47
+    """
+    arguments = {
+        "formula": formula,
+        "reml": reml,
+        "weights": weights,
+        "offset": offset,
+        "contrasts": contrasts,
+        "missing": missing,
+    }
+    model = build_model(
+        formula,
+        data,
+        family=as_family("gaussian"),
+        profiled=True,
+        reml=reml,
+        weights=weights,
+        offset=offset,
+        contrasts=contrasts,
+        missing=missing,
+        arguments=arguments,
+    )
+    return fitted(model, control, start)
+
+
+def glmm(
+    formula: str,
+    data: IntoFrame,
+    *,
+    family: str | Family,
+    link: str | None = None,
+    zi: str | None = None,
+    dispersion: str | None = None,
+    shape: str | None = None,
+    reml: bool = False,
+    quadrature: int = 1,
+    weights: Any = None,
+    offset: Any = None,
+    contrasts: Mapping[str, Any] | None = None,
+    priors: Any = None,
+    missing: str = "drop",
+    start: Mapping[str, Any] | None = None,
+    control: Control | None = None,
+) -> Fit:
+    """Fit a generalized linear mixed model by the Laplace approximation.
+
+    Every component k (the mean, and where asked for the dispersion, shape and zero inflation) has a linear predictor
+    g_k(parameter_k) = X_k beta_k + Z_k b_k; the random effects are integrated out around their conditional modes, as in
+    glmmTMB (Brooks et al. 2017, The R Journal 9(2), 378-400). The log-likelihood includes all constants.
+
+    Parameters
+    ----------
+    formula : str
+        Response, fixed effects and random-effects terms of the mean. Binomial counts are
+        ``cbind(successes, failures)`` or a proportion with ``weights`` as trials.
+    data : data frame
+        pandas, polars, pyarrow or another eager frame; it is not changed.
+    family : str or Family
+        A name (see `list_families`) or an object such as ``rf.families.nbinom2(link="sqrt")``.
+    link : str, optional
+        Link of the mean; the family's default when left out.
+    zi : str, optional
+        One-sided formula of the probability of an excess zero (logit link), e.g. ``"~ 1"``.
+    dispersion, shape : str, optional
+        One-sided formulas of the family's further parameters; a constant when left out. ``dispersion="~ 0"`` takes
+        the residual variance out of a Gaussian model.
+    reml : bool
+        Whether the fixed effects of the mean are integrated out as well.
+    quadrature : int
+        Points of adaptive Gauss-Hermite quadrature; 1 is the Laplace approximation.
+    weights : str or array, optional
+        Each row's log-likelihood is multiplied by its weight; for a binomial proportion they are the trials.
+    offset : str or array, optional
+        Known part of the linear predictor of the mean.
+    contrasts : dict, optional
+        Coding by factor, e.g. ``{"treatment": "sum"}``.
+    priors : optional
+        Penalties on parameters.
+    missing : {"drop", "error"}
+        What happens to rows with a missing value in a variable of the model.
+    start : dict, optional
+        Where the optimiser starts: ``{"theta": [...]}``.
+    control : Control, optional
+        Settings of the optimiser.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    DataError, FormulaError, ModelError
+        When the input is not a model that can be fitted; the text names the column, row or term.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When the optimum cannot be trusted; the fit is returned all the same.
+
+    Examples
+    --------
+    >>> import ranef as rf
+    >>> owls = rf.load_dataset("owls")
+    >>> fit = rf.glmm(
+    ...     "SiblingNegotiation ~ FoodTreatment * SexParent + offset(log(BroodSize)) + (1 | Nest)",
+    ...     owls, family="nbinom2", zi="~ 1",
+    ... )
+    >>> round(fit.loglik, 1)
+    -1708.8
+    """
+    if isinstance(quadrature, bool) or not isinstance(quadrature, int) or quadrature < 0:
+        raise ModelError(f"quadrature={quadrature!r}: give a whole number of points; 1 is the Laplace approximation.")
+    if quadrature != 1:
+        raise ModelError(
+            f"quadrature={quadrature} is not available: only the Laplace approximation is. Leave quadrature out."
+        )
+    if priors is not None:
+        raise ModelError("priors are not available: leave the argument out.")
+    arguments = {
+        "formula": formula,
+        "family": family,
+        "link": link,
+        "zi": zi,
+        "dispersion": dispersion,
+        "shape": shape,
+        "reml": reml,
+        "quadrature": quadrature,
+        "weights": weights,
+        "offset": offset,
+        "contrasts": contrasts,
+        "priors": priors,
+        "missing": missing,
+    }
+    model = build_model(
+        formula,
+        data,
+        family=as_family(family, link),
+        profiled=False,
+        reml=reml,
+        zi=zi,
+        dispersion=dispersion,
+        shape=shape,
+        weights=weights,
+        offset=offset,
+        contrasts=contrasts,
+        missing=missing,
+        arguments=arguments,
+    )
+    return fitted(model, control, start)
+
+
+def fitted(model: Model, control: Control | None, start: Mapping[str, Any] | None) -> Fit:
+    """Fit a model and hand the record to the user."""
+    control = control or Control()
+    if not isinstance(control, Control):
+        raise ModelError(f"control is a ranef.Control(...), not {type(control).__name__}")
+    engine, kept = fit_model(model, control, start)
+    return Fit(model=model, control=control, engine=engine, kept=kept)
+
+
+class Fit(FittedModel):
+    """A fitted mixed model.
+
+    `lmm` and `glmm` make it; it never changes afterwards. Plain values are attributes (`loglik`, `aic`, `sigma`,
+    `converged`, ...), everything else a method. Components are named cond, zi, disp and shape; frames come back of the
+    kind that the data were.
+
+    Examples
+    --------
+    >>> import ranef as rf
+    >>> fit = rf.lmm("Reaction ~ Days + (Days | Subject)", rf.load_dataset("sleepstudy"))
+    >>> fit.nobs, fit.ngroups, fit.npar
+    (180, {'Subject': 18}, 6)
+    >>> fit.converged, fit.singular
+    (True, False)
+    """
+
+    # -- parameters --------------------------------------------------------------------------------------------------
+
+    def fixef(self, component: str = "cond") -> dict[str, float]:
+        """Fixed effects by name, on the scale of the component's link.
+
+        Parameters
+        ----------
+        component : {"cond", "zi", "disp", "shape"}
+
+        Examples
+        --------
+        >>> import ranef as rf
+        >>> fit = rf.lmm("Reaction ~ Days + (Days | Subject)", rf.load_dataset("sleepstudy"))
+        >>> list(fit.fixef())
+        ['Intercept', 'Days']
+        """
+        return coefficients.fixef(self, component)
+
+    def vcov(self, component: str = "cond") -> np.ndarray:
+        """Covariance matrix of `fixef`, (p, p), in its order.
+
+        Parameters
+        ----------
+        component : {"cond", "zi", "disp", "shape"}
+        """
+        return self.covariance_of_estimates(component).copy()
+
+    def tidy(self, effects: str = "fixed", ddf: str | None = None, level: float = 0.95) -> IntoFrame:
+        """All estimates as one frame, with broom.mixed's columns.
+
+        Parameters
+        ----------
+        effects : {"fixed", "random", "all"}
+            Fixed effects (scale of the component's link), standard deviations and correlations of the random effects,
+            or both. The latter have delta-method standard errors, and Wald intervals formed on log(sd) and
+            atanh(cor).
+        ddf : {None, "asymptotic", "residual"}
+            Degrees of freedom of the tests: infinite (z statistics) or rows minus fixed effects. None is "asymptotic".
+        level : float
+            Confidence level.
+
+        Returns
+        -------
+        frame
+            effect, component, group, term, estimate, std_error, statistic, df, p_value, conf_low, conf_high.
+
+        Examples
+        --------
+        >>> import ranef as rf
+        >>> fit = rf.lmm("Reaction ~ Days + (Days | Subject)", rf.load_dataset("sleepstudy"))
+        >>> fit.tidy("random")["term"].tolist()
+        ['sd__Intercept', 'sd__Days', 'cor__Intercept.Days', 'sd__Observation']
+        """
+        return self._frame(tidying.tidy(self, effects, ddf, level))
+
+    def varcorr(self) -> IntoFrame:
+        """Variances and covariances (`vcov`), standard deviations and correlations (`sdcor`) of the random effects.
+
+        Returns
+        -------
+        frame
+            component, group, var1, var2 (missing for a variance), vcov, sdcor, as lme4's
+            ``as.data.frame(VarCorr(fit))``; a row of group Residual where there is one residual variance.
+        """
+        return self._frame(variance_components.varcorr(self))
+
+    def ranef(self, level: float = 0.95, uncertainty: str = "joint") -> IntoFrame:
+        """Conditional modes of the random effects.
+
+        Parameters
+        ----------
+        level : float
+            Level of the intervals.
+        uncertainty : {"joint", "conditional"}
+            Whether `std_error` holds the uncertainty of the parameters too (as glmmTMB's), or is conditional on them
+            (as lme4's ``condVar``).
+
+        Returns
+        -------
+        frame
+            component, group, level, term, estimate, std_error, conf_low, conf_high.
+        """
+        return self._frame(random_effects.conditional_modes(self, level, uncertainty))
+
+    def coef(self, level: float = 0.95) -> IntoFrame:
+        """Fixed plus random effects, for every level of every grouping factor; columns as `ranef`."""
+        return self._frame(random_effects.coefficients_by_level(self, level))
+
+    # -- the fit as a whole ------------------------------------------------------------------------------------------
+
+    def glance(self) -> IntoFrame:
+        """The plain values as a frame of one row; what is not defined for this fit is NaN."""
+        return self._frame(fit_statistics.glance(self))
+
+    def summary(self, ddf: str | None = None, correlations: bool = False) -> Summary:
+        """The summary as lme4 and glmmTMB print it; `print` it, or let a notebook show it.
+
+        Parameters
+        ----------
+        ddf : {None, "asymptotic", "residual"}
+            Degrees of freedom of the tests, as in `tidy`.
+        correlations : bool
+            Whether the correlations of the fixed effects are shown.
+        """
+        return summarise(self, ddf, correlations)
+
+    def __repr__(self) -> str:
+        return str(self.summary())
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
+
+    # -- rows --------------------------------------------------------------------------------------------------------
+
+    def augment(self) -> IntoFrame:
+        """The rows used, with columns fitted, residual, leverage, cooks_distance and fixed (population predictor)."""
+        return augmentation.augment(self)
+
+    def predict(
+        self,
+        newdata: IntoFrame | None = None,
+        kind: str = "response",
+        ranef: Conditioning = True,
+        new_levels: str = "error",
+        se: bool = False,
+        interval: str | None = None,
+        level: float = 0.95,
+        seed: int | None = 0,
+    ) -> Any:
+        """Predict for the rows of the fit or for new ones.
+
+        Parameters
+        ----------
+        newdata : data frame, optional
+            None: the rows of the fit.
+        kind : {"response", "link", "conditional", "zprob", "zlink", "dispersion"}
+            Mean of the response with zero inflation; linear predictor; mean of the part that is not an excess zero;
+            probability of an excess zero; its linear predictor; the dispersion, as `sigma` reports it. The mean of a
+            binomial is the probability.
+        ranef : bool or list of terms
+            True: at the conditional modes. False: population level, random effects zero. A list keeps the terms it
+            names, by group (``"Nest"``) or text (``"(1 | Nest)"``).
+        new_levels : {"error", "population"}
+            Levels of a grouping factor that the fit has not met raise `DataError`, or count as zero, their variance
+            entering the standard error.
+        se : bool
+            Whether standard errors (delta method, all parameters and random effects) are wanted.
+        interval : {None, "confidence", "prediction"}
+            "confidence": for the quantity itself, formed on the link scale and transformed where it depends on one
+            predictor alone. "prediction": for a new response of the row; normal for a Gaussian, else quantiles of
+            2000 simulated responses (one trial each for a binomial).
+        level : float
+            Level of the interval.
+        seed : int, optional
+            Seed of the simulated prediction intervals.
+
+        Returns
+        -------
+        array or frame
+            An array (rows,), or with `se` or `interval` a frame estimate, std_error, conf_low, conf_high.
+
+        Examples
+        --------
+        >>> import ranef as rf
+        >>> sleep = rf.load_dataset("sleepstudy")
+        >>> fit = rf.lmm("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> fit.predict(sleep.head(2), ranef=False).round(1)
+        array([251.4, 261.9])
+        """
+        found = predictions.predict(self, newdata, kind, ranef, new_levels, se, interval, level, seed)
+        if isinstance(found, np.ndarray):
+            return found
+        return self._frame(found, self.design.frame if newdata is None else newdata)
+
+    def fitted(self) -> np.ndarray:
+        """Fitted means of the rows used, at the conditional modes, (nobs,); probabilities for a binomial."""
+        return np.asarray(predictions.predict(self))
+
+    def residuals(self, kind: str = "response", ranef: Conditioning = True) -> np.ndarray:
+        """Residuals of the rows used, (nobs,).
+
+        Parameters
+        ----------
+        kind : {"response", "pearson", "deviance", "working"}
+            y - mu; that over the square root of the variance function (times the weights), as lme4 and glmmTMB define
+            it; the signed root of the unit deviance; y - mu on the scale of the link. Binomial responses count as
+            proportions.
+        ranef : bool or list of terms
+            The random effects in mu, as in `predict`.
+        """
+        return residual_kinds.residuals(self, kind, ranef)
+
+    def simulate(
+        self, n: int, seed: int | None = None, ranef: Conditioning = "new", newdata: IntoFrame | None = None
+    ) -> np.ndarray:
+        """Draw new responses, (rows, n), in the form of the response (proportions where it was one).
+
+        Parameters
+        ----------
+        n : int
+            Number of draws.
+        seed : int, optional
+            The same seed gives the same draws.
+        ranef : "new", bool or list of terms
+            Random effects drawn afresh, kept at their conditional modes (True), or zero (False). A list keeps the
+            terms it names at their modes and draws the others afresh.
+        newdata : data frame, optional
+            Rows to draw for; None: those of the fit.
+
+        Examples
+        --------
+        >>> import ranef as rf
+        >>> fit = rf.lmm("Reaction ~ Days + (Days | Subject)", rf.load_dataset("sleepstudy"))
+        >>> fit.simulate(3, seed=1).shape
+        (180, 3)
+        """
+        return simulate(self, n, seed, ranef, newdata)
+
+    # -- other fits --------------------------------------------------------------------------------------------------
+
+    def refit(self, response: Any) -> Fit:
+        """Fit the same model to another response.
+
+        Parameters
+        ----------
+        response : array_like
+            One value per row used, or per row of the data given to `lmm` or `glmm`, in the form `simulate` returns.
+
+        Returns
+        -------
+        Fit
+            Its `design` keeps the matrices of this fit and holds the new response.
+        """
+        engine, response = refit_response(self, response)
+        design = replace(self.design, response=response)
+        return Fit(model=replace(self.model, design=design), control=self.control, engine=engine, kept=self.kept)
+
+    def update(self, formula: str | None = None, data: IntoFrame | None = None, **changes: Any) -> Fit:
+        """Fit again with something changed.
+
+        Parameters
+        ----------
+        formula : str, optional
+            A formula; a dot stands for what was there: ``". ~ . - x"``, ``". ~ . + (1 | site)"``.
+        data : data frame, optional
+            Other data. Without it the rows of this fit are used again.
+        **changes
+            Any other argument of `lmm` or `glmm`.
+
+        Examples
+        --------
+        >>> import ranef as rf
+        >>> fit = rf.lmm("Reaction ~ Days + (Days | Subject)", rf.load_dataset("sleepstudy"), reml=False)
+        >>> fit.update(". ~ . - Days").npar
+        5
+        """
+        arguments = dict(self.model.arguments)
+        if formula is not None:
+            arguments["formula"] = update_formula(self.formula, formula)
+        control, start = changes.pop("control", self.control), changes.pop("start", None)
+        unknown = set(changes) - set(arguments)
+        if unknown:
+            raise ModelError(
+                f"update({', '.join(sorted(unknown))}): arguments are {', '.join(arguments)}, control, start."
+            )
+        arguments |= changes
+        if data is None:
+            data = self.design.frame
+            for name in ("weights", "offset"):
+                if name not in changes:
+                    arguments[name] = self._of_used_rows(arguments[name])
+        fit = lmm if self.model.profiled else glmm
+        text = arguments.pop("formula")
+        return fit(text, data, control=control, start=start, **arguments)
+
+    def _of_used_rows(self, values: Any) -> Any:
+        """An argument given as an array, for the rows used; a column name or None as it is."""
+        if values is None or isinstance(values, str):
+            return values
+        return np.asarray(values)[np.asarray(self.design.rows)]
+
+    # -- figures -----------------------------------------------------------------------------------------------------
+
+    @property
+    def plot(self) -> Plots:
+        """Figures of this fit: ``fit.plot.ranef()``."""
+        return Plots(self)
+
+    def _frame(self, columns: Mapping[str, Any], like: IntoFrame | None = None) -> IntoFrame:
+        return frame_from(columns, backend_of(self.design.frame if like is None else like))
+
+
+class Plots:
+    """Figures of a fit, each beside a method ``..._data()`` that returns the tidy frame it draws."""
+
+    def __init__(self, fit: Fit) -> None:
+        self._fit = fit
+
+    def ranef(self, ax: Axes | Any = None, group: str | None = None, level: float = 0.95) -> Figure:
+        """Caterpillar plot of the conditional modes: sorted, with intervals, a panel per group and term.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, or a sequence with one per panel, optional
+            Where to draw; a new figure when left out.
+        group : str, optional
+            Only this grouping factor.
+        level : float
+            Level of the intervals; those that exclude zero are blue and filled.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        return caterpillar.caterpillar(self._fit, ax, group, level)
+
+    def ranef_data(self, level: float = 0.95) -> IntoFrame:
+        """The frame behind `ranef`: columns of `Fit.ranef`, and the rank within each panel."""
+        return self._fit._frame(caterpillar.caterpillar_data(self._fit, level))
