@@ -4,11 +4,12 @@
 //! Terms on the same grouping factor are merged into one block per level, whose Lambda_f is block-diagonal over the
 //! terms (p_f x r_f, column-major). Levels share it: b_(f,l) = Lambda_f u_(f,l).
 use super::Covariance;
+use std::sync::Arc;
 
 /// Where a term sits inside its grouping factor's block, and inside theta.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Slot {
-    covariance: Box<dyn Covariance>,
+    covariance: Arc<dyn Covariance>,
     factor: usize,
     row: usize,
     column: usize,
@@ -16,7 +17,7 @@ struct Slot {
 }
 
 /// The map from theta to the factors of all grouping factors.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Template {
     slots: Vec<Slot>,
     widths: Vec<usize>,
@@ -32,7 +33,7 @@ impl Template {
         let slots = terms
             .into_iter()
             .map(|(covariance, factor)| {
-                let slot = Slot { factor, row: widths[factor], column: ranks[factor], theta: n_theta, covariance };
+                let slot = Slot { factor, row: widths[factor], column: ranks[factor], theta: n_theta, covariance: covariance.into() };
                 widths[factor] += slot.covariance.size();
                 ranks[factor] += slot.covariance.rank();
                 n_theta += slot.covariance.n_theta();

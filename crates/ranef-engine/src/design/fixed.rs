@@ -1,0 +1,183 @@
+//! Fixed-effects columns of one predictor, in orthonormal coordinates.
+//!
+//! X = Q R with Q'Q = n I, so that beta~ = R beta has coefficients of one size whatever the units of X, and so that no
+//! result depends on scaling or centring. Columns that the earlier ones span are aliased and left out, as R does.
+
+/// A column whose part outside the span of the earlier columns is below this share of its length is aliased (the
+/// tolerance of R's `lm` and of lme4's rank check).
+const RANK_TOLERANCE: f64 = 1e-7;
+
+/// The fixed effects of one predictor.
+#[derive(Clone, Debug)]
+pub struct Fixed {
+    n: usize,
+    q: Vec<f64>,
+    r: Vec<f64>,
+    kept: Vec<usize>,
+    aliased: Vec<usize>,
+    offset: Option<Vec<f64>>,
+}
+
+impl Fixed {
+    /// From X (n x p, column-major) and an offset.
+    pub fn new(n: usize, x: &[f64], offset: Option<Vec<f64>>) -> Self {
+        let columns = if n == 0 { 0 } else { x.len() / n };
+        let (mut q, mut kept, mut aliased) = (Vec::<f64>::new(), Vec::new(), Vec::new());
+        let mut rows: Vec<Vec<f64>> = Vec::new();
+        for j in 0..columns {
+            let mut column = x[j * n..(j + 1) * n].to_vec();
+            let length = norm(&column);
+            let mut weights = vec![0.0; kept.len()];
+            // Twice is enough: a second pass of Gram-Schmidt leaves Q orthogonal to rounding (Giraud et al. 2005).
+            for _ in 0..2 {
+                for (weight, direction) in weights.iter_mut().zip(q.chunks_exact(n)) {
+                    let along = dot(direction, &column) / n as f64;
+                    *weight += along;
+                    column.iter_mut().zip(direction).for_each(|(value, d)| *value -= along * d);
+                }
+            }
+            let rest = norm(&column);
+            if !(rest > RANK_TOLERANCE * length) {
+                aliased.push(j);
+                continue;
+            }
+            let scale = rest / (n as f64).sqrt();
+            q.extend(column.iter().map(|value| value / scale));
+            weights.push(scale);
+            rows.push(weights);
+            kept.push(j);
+        }
+        let p = kept.len();
+        let mut r = vec![0.0; p * p];
+        for (j, weights) in rows.iter().enumerate() {
+            r[j * p..j * p + weights.len()].copy_from_slice(weights);
+        }
+        Self { n, q, r, kept, aliased, offset }
+    }
+
+    /// Number of columns kept.
+    pub fn p(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Indices of the columns of X that are kept.
+    pub fn kept(&self) -> &[usize] {
+        &self.kept
+    }
+
+    /// Indices of the columns of X that the others span.
+    pub fn aliased(&self) -> &[usize] {
+        &self.aliased
+    }
+
+    /// Column j of Q.
+    pub fn column(&self, j: usize) -> &[f64] {
+        &self.q[j * self.n..(j + 1) * self.n]
+    }
+
+    /// The offset.
+    pub fn offset(&self) -> Option<&[f64]> {
+        self.offset.as_deref()
+    }
+
+    /// Replaces the offset.
+    pub fn set_offset(&mut self, offset: Option<Vec<f64>>) {
+        self.offset = offset;
+    }
+
+    /// log |det R|, the log-Jacobian of beta -> beta~.
+    pub fn log_det(&self) -> f64 {
+        (0..self.p()).map(|j| self.r[j * self.p() + j].ln()).sum()
+    }
+
+    /// eta += Q beta~.
+    pub fn add_to(&self, beta: &[f64], eta: &mut [f64]) {
+        for (j, &coefficient) in beta.iter().enumerate() {
+            if coefficient != 0.0 {
+                eta.iter_mut().zip(self.column(j)).for_each(|(value, x)| *value += coefficient * x);
+            }
+        }
+    }
+
+    /// Q' r.
+    pub fn gather(&self, r: &[f64]) -> Vec<f64> {
+        (0..self.p()).map(|j| dot(self.column(j), r)).collect()
+    }
+
+    /// beta = R^-1 beta~.
+    pub fn to_original(&self, rotated: &[f64]) -> Vec<f64> {
+        let p = self.p();
+        let mut beta = rotated.to_vec();
+        for j in (0..p).rev() {
+            beta[j] /= self.r[j * p + j];
+            for i in 0..j {
+                beta[i] -= self.r[j * p + i] * beta[j];
+            }
+        }
+        beta
+    }
+
+    /// beta~ = R beta.
+    pub fn to_rotated(&self, beta: &[f64]) -> Vec<f64> {
+        let p = self.p();
+        (0..p).map(|i| (i..p).map(|j| self.r[j * p + i] * beta[j]).sum()).collect()
+    }
+
+    /// R^-T x: the row that multiplies beta~ as the row x (kept columns) multiplies beta.
+    pub fn rotate_row(&self, x: &[f64]) -> Vec<f64> {
+        let p = self.p();
+        let mut row = x.to_vec();
+        for j in 0..p {
+            for i in 0..j {
+                row[j] -= self.r[j * p + i] * row[i];
+            }
+            row[j] /= self.r[j * p + j];
+        }
+        row
+    }
+
+    /// R' g: a gradient with respect to beta from one with respect to beta~.
+    pub fn gradient_to_original(&self, rotated: &[f64]) -> Vec<f64> {
+        let p = self.p();
+        (0..p).map(|j| (0..=j).map(|i| self.r[j * p + i] * rotated[i]).sum()).collect()
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn norm(a: &[f64]) -> f64 {
+    // Scaled, so that columns of 1e200 or 1e-200 neither overflow nor vanish.
+    let largest = a.iter().fold(0.0_f64, |m, value| m.max(value.abs()));
+    if largest == 0.0 { 0.0 } else { largest * a.iter().map(|v| (v / largest).powi(2)).sum::<f64>().sqrt() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Fixed;
+
+    #[test]
+    fn rotation_is_undone_and_aliased_columns_are_the_later_ones() {
+        let n = 6;
+        let one = vec![1.0; n];
+        let x: Vec<f64> = (0..n).map(|i| 2000.0 + i as f64).collect();
+        let both: Vec<f64> = x.iter().map(|v| 3.0 * v - 7.0).collect();
+        let square: Vec<f64> = x.iter().map(|v| v * v).collect();
+        let columns = [one, x, both, square].concat();
+        let fixed = Fixed::new(n, &columns, None);
+        assert_eq!(fixed.kept(), [0, 1, 3]);
+        assert_eq!(fixed.aliased(), [2]);
+        let beta = [0.3, -0.2, 0.001];
+        let back = fixed.to_original(&fixed.to_rotated(&beta));
+        for (a, b) in back.iter().zip(&beta) {
+            assert!((a - b).abs() < 1e-9 * (1.0 + b.abs()), "{a} {b}");
+        }
+        let mut eta = vec![0.0; n];
+        fixed.add_to(&fixed.to_rotated(&beta), &mut eta);
+        for i in 0..n {
+            let direct = beta[0] + beta[1] * columns[n + i] + beta[2] * columns[3 * n + i];
+            assert!((eta[i] - direct).abs() < 1e-8, "{} {direct}", eta[i]);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Covariance of each row's predictors, V_i = z_i S z_i', from the blocks of a covariance of all effects.
+use super::{Column, Design};
+use crate::family::packed2;
+use crate::linalg::{BlockMatrix, Pattern};
+
+impl Design {
+    /// V of all rows at `packed2(k, l)`; `s` is a covariance of b (and of the fixed effects of predictor `inside`, in
+    /// its border) on the pattern of Z'Z. Predictors without random effects have empty entries.
+    pub fn row_covariance(&self, pattern: &Pattern, s: &BlockMatrix, inside: Option<usize>) -> Vec<Vec<f64>> {
+        let k = self.n_predictors();
+        let uncertain = |predictor: usize| self.is_random(predictor) || inside == Some(predictor);
+        let mut v = vec![Vec::new(); k * (k + 1) / 2];
+        for b in 0..k {
+            for a in 0..=b {
+                if uncertain(a) && uncertain(b) {
+                    v[packed2(a, b)] = vec![0.0; self.n];
+                }
+            }
+        }
+        // An entry of V between different predictors meets each pair of effects once, one on the diagonal twice.
+        let times = |a: usize, b: usize| if a == b { 2.0 } else { 1.0 };
+        for (f, grouping) in self.groupings.iter().enumerate() {
+            let (width, columns, k) = (grouping.width(), &grouping.columns, &grouping.predictors);
+            for j in 0..width {
+                for i in 0..=j {
+                    let factor = if i == j { 1.0 } else { times(k[i], k[j]) };
+                    let source = &s.diag[f][j * width + i..];
+                    let target = &mut v[packed2(k[i], k[j])];
+                    add_rows(factor, &columns[i], &columns[j], &grouping.codes, source, width * width, target);
+                }
+            }
+        }
+        for (index, pair) in pattern.pairs().iter().enumerate() {
+            let (first, second) = (&self.groupings[pair.first], &self.groupings[pair.second]);
+            let (rows, columns) = (first.width(), second.width());
+            for j in 0..columns {
+                for i in 0..rows {
+                    let (a, b) = (first.predictors[i], second.predictors[j]);
+                    let source = &s.off[index][j * rows + i..];
+                    let (zi, zj) = (&first.columns[i], &second.columns[j]);
+                    let target = &mut v[packed2(a, b)];
+                    add_rows(times(a, b), zi, zj, &pair.slot_of_row, source, rows * columns, target);
+                }
+            }
+        }
+        if let Some(inside) = inside {
+            self.add_border_rows(s, inside, &mut v);
+        }
+        v
+    }
+
+    fn add_border_rows(&self, s: &BlockMatrix, inside: usize, v: &mut [Vec<f64>]) {
+        let fixed = &self.fixed[inside];
+        let p = fixed.p();
+        for (f, grouping) in self.groupings.iter().enumerate() {
+            let width = grouping.width();
+            for i in 0..width {
+                let k = grouping.predictors[i];
+                let factor = if k == inside { 2.0 } else { 1.0 };
+                for j in 0..p {
+                    let (x, source) = (fixed.column(j), &s.border[f][j * width + i..]);
+                    let target = &mut v[packed2(k, inside)];
+                    for (row, &code) in grouping.codes.iter().enumerate() {
+                        target[row] +=
+                            factor * grouping.columns[i].at(row) * x[row] * source[code as usize * width * p];
+                    }
+                }
+            }
+        }
+        let target = &mut v[packed2(inside, inside)];
+        for j in 0..p {
+            for i in 0..=j {
+                let factor = s.corner[j * p + i] * if i == j { 1.0 } else { 2.0 };
+                for ((value, a), b) in target.iter_mut().zip(fixed.column(i)).zip(fixed.column(j)) {
+                    *value += factor * a * b;
+                }
+            }
+        }
+    }
+}
+
+/// target[row] += factor z_i z_j source[stride * index(row)].
+fn add_rows(factor: f64, zi: &Column, zj: &Column, index: &[u32], source: &[f64], stride: usize, target: &mut [f64]) {
+    match (zi, zj) {
+        (Column::One, Column::One) => {
+            for (value, &slot) in target.iter_mut().zip(index) {
+                *value += factor * source[slot as usize * stride];
+            }
+        }
+        (Column::One, Column::Values(z)) | (Column::Values(z), Column::One) => {
+            for ((value, &slot), z) in target.iter_mut().zip(index).zip(z) {
+                *value += factor * z * source[slot as usize * stride];
+            }
+        }
+        (Column::Values(a), Column::Values(b)) => {
+            for (((value, &slot), a), b) in target.iter_mut().zip(index).zip(a).zip(b) {
+                *value += factor * a * b * source[slot as usize * stride];
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Optima at which a covariance is singular.
+//!
+//! The optimiser works in entries of Lambda, where a zero variance is an ordinary point. Here the end point is brought
+//! to a canonical form (columns of Lambda that carry no variance are exactly zero), and tested: the derivative of the
+//! objective with respect to variance added where there is none must not be negative (Karush-Kuhn-Tucker).
+use super::verdict::TermVerdict;
+use crate::covariance::Template;
+use crate::objective::Objective;
+use std::ops::Range;
+
+/// A pivot of Lambda below this, in units of the term's scale, is tried at zero.
+const SNAP: f64 = 2e-3;
+/// The value may rise by this when a small pivot is set to zero: less than any difference that matters.
+const SNAP_TOLERANCE: f64 = 1e-8;
+/// A pivot below this, in units of the term's scale, counts as zero (lme4's isSingular).
+const SINGULAR: f64 = 1e-4;
+/// The displacement that measures curvature at a zero pivot, in units of the term's scale.
+const PROBE: f64 = 1e-3;
+
+/// Positions of theta in the parameters, and the size of Lambda that counts as one (the residual standard deviation
+/// for absolute factors on an identity link, otherwise 1).
+pub struct Frame<'a> {
+    /// theta to Lambda.
+    pub template: &'a Template,
+    /// Where theta stands in x.
+    pub theta: Range<usize>,
+    /// The size of each term's Lambda that counts as one.
+    pub units: Vec<f64>,
+}
+
+impl Frame<'_> {
+    /// Signs of columns flipped so that diagonals are not negative.
+    pub fn canonical_signs(&self, x: &mut [f64]) {
+        for term in 0..self.template.n_terms() {
+            let range = self.range(term);
+            self.template.covariance(term).canonical_signs(&mut x[range]);
+        }
+    }
+
+    /// Sets small pivots to zero where the objective allows it, and moves variance that a zero pivot's column still
+    /// carries into later columns. Returns the new value.
+    pub fn snap(&self, objective: &mut dyn Objective, x: &mut Vec<f64>, value: f64) -> f64 {
+        let mut value = value;
+        for term in 0..self.template.n_terms() {
+            for j in 0..self.template.covariance(term).rank() {
+                let Some(m) = self.pivot(term, j) else { continue };
+                if x[m] == 0.0 || x[m].abs() > SNAP * self.units[term] {
+                    continue;
+                }
+                let mut trial = x.clone();
+                trial[m] = 0.0;
+                self.fold_zero_columns(term, &mut trial);
+                let mut ignored = vec![0.0; x.len()];
+                let at_zero = objective.value_gradient(&trial, &mut ignored);
+                if at_zero <= value + SNAP_TOLERANCE {
+                    objective.accept();
+                    (*x, value) = (trial, at_zero.min(value));
+                }
+            }
+        }
+        value
+    }
+
+    /// Indices of the parameters that a zero column of Lambda leaves without meaning.
+    pub fn fixed_at_zero(&self, x: &[f64]) -> Vec<usize> {
+        let mut fixed = Vec::new();
+        for term in 0..self.template.n_terms() {
+            let covariance = self.template.covariance(term);
+            let range = self.range(term);
+            for j in 0..covariance.rank() {
+                let column: Vec<usize> = (0..covariance.n_theta())
+                    .filter(|&m| covariance.entry(m).is_some_and(|(_, c)| c == j))
+                    .map(|m| range.start + m)
+                    .collect();
+                if !column.is_empty() && column.iter().all(|&m| x[m] == 0.0) {
+                    fixed.extend(column);
+                }
+            }
+        }
+        fixed
+    }
+
+    /// For each zero pivot: the parameter and d objective / d variance there.
+    pub fn zero_pivot_curvature(&self, objective: &mut dyn Objective, x: &[f64]) -> Vec<(usize, usize, f64)> {
+        let fixed = self.fixed_at_zero(x);
+        let mut found = Vec::new();
+        for term in 0..self.template.n_terms() {
+            for j in 0..self.template.covariance(term).rank() {
+                let Some(m) = self.pivot(term, j).filter(|m| fixed.contains(m)) else { continue };
+                let (mut moved, mut gradient) = (x.to_vec(), vec![0.0; x.len()]);
+                moved[m] = PROBE * self.units[term];
+                let value = objective.value_gradient(&moved, &mut gradient);
+                // d f / d theta = 2 theta d f / d variance at a pivot that is alone in its column.
+                let curvature = if value.is_finite() { gradient[m] / (2.0 * moved[m]) } else { f64::INFINITY };
+                found.push((term, m, curvature));
+            }
+        }
+        found
+    }
+
+    /// The verdict of each term.
+    pub fn judge(&self, x: &[f64], curvature: &[(usize, usize, f64)]) -> Vec<TermVerdict> {
+        (0..self.template.n_terms())
+            .map(|term| {
+                let covariance = self.template.covariance(term);
+                let (p, r) = (covariance.size(), covariance.rank());
+                let lambda = self.template.term_factor(term, &x[self.theta.clone()]);
+                let matrix = faer::Mat::from_fn(p, r, |i, j| lambda[j * p + i]);
+                let singular_values: Vec<f64> = matrix.singular_values().unwrap_or_default();
+                let rank = singular_values.iter().filter(|&&s| s > SINGULAR * self.units[term]).count();
+                let kkt = curvature.iter().filter(|(t, _, _)| *t == term).map(|(_, _, c)| *c).reduce(f64::min);
+                TermVerdict { rank, size: r, singular_values, kkt }
+            })
+            .collect()
+    }
+
+    fn range(&self, term: usize) -> Range<usize> {
+        let range = self.template.theta_range(term);
+        self.theta.start + range.start..self.theta.start + range.end
+    }
+
+    /// The parameter that is the pivot of column j of a term's Lambda.
+    fn pivot(&self, term: usize, j: usize) -> Option<usize> {
+        let covariance = self.template.covariance(term);
+        (0..covariance.n_theta()).find(|&m| covariance.entry(m) == Some((j, j))).map(|m| self.range(term).start + m)
+    }
+
+    /// Replaces Lambda by the semidefinite Cholesky factor of Lambda Lambda', in which a column with a zero pivot is zero.
+    fn fold_zero_columns(&self, term: usize, x: &mut [f64]) {
+        let covariance = self.template.covariance(term);
+        let (p, r) = (covariance.size(), covariance.rank());
+        if r != p {
+            return;
+        }
+        let lambda = self.template.term_factor(term, &x[self.theta.clone()]);
+        let mut sigma = vec![0.0; p * p];
+        for j in 0..p {
+            for i in 0..p {
+                sigma[j * p + i] = (0..r).map(|k| lambda[k * p + i] * lambda[k * p + j]).sum();
+            }
+        }
+        let tolerance = (SINGULAR * 1e-2 * self.units[term]).powi(2);
+        let mut factor = vec![0.0; p * p];
+        for j in 0..p {
+            let rest = |i: usize, factor: &[f64]| {
+                sigma[j * p + i] - (0..j).map(|k| factor[k * p + i] * factor[k * p + j]).sum::<f64>()
+            };
+            let pivot = rest(j, &factor);
+            if pivot > tolerance {
+                let root = pivot.sqrt();
+                for i in j..p {
+                    factor[j * p + i] = rest(i, &factor) / root;
+                }
+            }
+        }
+        let range = self.range(term);
+        x[range].copy_from_slice(&covariance.theta_of(&factor));
+    }
+}

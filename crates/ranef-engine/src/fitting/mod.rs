@@ -1,0 +1,363 @@
+//! From a model to a fit: the one place where likelihood meets optimiser.
+
+mod boundary;
+mod search;
+pub mod verdict;
+
+use crate::covariance::Template;
+use crate::inference::{Curvature, Posterior};
+use crate::likelihood::data::{Data, Method};
+use crate::likelihood::laplace::Laplace;
+use crate::likelihood::profiled::Profiled;
+use crate::likelihood::start::start;
+use crate::link::Link;
+use crate::objective::Objective;
+use crate::optimizer::{Settings, Update};
+pub use search::Optimum;
+use std::sync::{Arc, Mutex};
+
+/// A dispersion beyond exp(+-this) on the log scale, or a zero-inflation probability beyond it on the logit scale, is
+/// the edge of the family.
+const FAMILY_EDGE: f64 = 10.0;
+
+/// How to fit.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// Most outer iterations.
+    pub max_iterations: usize,
+    /// Largest distance to the optimum, in standard errors.
+    pub gradient_tolerance: f64,
+    /// Start of the outer parameters in internal coordinates; found from the data where there is none.
+    pub start: Option<Vec<f64>>,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self { max_iterations: 500, gradient_tolerance: 1e-4, start: None }
+    }
+}
+
+/// The likelihood of a model.
+#[derive(Clone, Debug)]
+pub enum Likelihood {
+    /// Laplace's approximation (exact for Gaussian models).
+    Laplace(Method),
+    /// The exact profiled likelihood of a Gaussian model with identity link and constant dispersion.
+    Profiled {
+        /// Restricted maximum likelihood.
+        reml: bool,
+        /// Precision weights: the residual variance of row i is sigma^2 / w_i.
+        weights: Option<Vec<f64>>,
+    },
+}
+
+/// A fitted model.
+pub struct Fit {
+    /// The observations.
+    pub data: Arc<Data>,
+    /// What was maximised.
+    pub likelihood: Likelihood,
+    /// The maximised log likelihood (restricted, for REML), constants included.
+    pub loglik: f64,
+    /// beta~ of each predictor.
+    pub beta: Vec<Vec<f64>>,
+    /// theta in scaled columns, on the absolute scale.
+    pub theta: Vec<f64>,
+    /// Conditional modes of all b, in scaled columns.
+    pub modes: Vec<f64>,
+    /// Linear predictors at the conditional modes, by predictor.
+    pub eta: Vec<Vec<f64>>,
+    /// The search's end point, in the coordinates of its objective.
+    pub optimum: Optimum,
+    /// Inner iterations used.
+    pub inner_iterations: usize,
+    /// Covariance of the Laplace objective's outer parameters.
+    parameter_covariance: Vec<f64>,
+    /// The Laplace objective's outer parameters.
+    parameters: Vec<f64>,
+    /// Start of the conditional mode: u, then beta~ inside.
+    mode: Vec<f64>,
+    posterior: Mutex<Option<Arc<Posterior>>>,
+}
+
+/// Fits `data` by `likelihood`.
+pub fn fit(data: Arc<Data>, likelihood: Likelihood, control: &Control) -> Fit {
+    match &likelihood {
+        Likelihood::Laplace(method) => fit_laplace(data, *method, control),
+        Likelihood::Profiled { reml, weights } => fit_profiled(data.clone(), *reml, weights.clone(), control),
+    }
+}
+
+fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Fit {
+    let mut laplace = Laplace::new(data.clone(), method);
+    let from = match &control.start {
+        Some(given) => {
+            start(&mut laplace, &data);
+            given.clone()
+        }
+        None => start(&mut laplace, &data),
+    };
+    let settings = settings(control, Update::RankOne);
+    let layout = laplace.layout().clone();
+    let design = data.design.clone();
+    let units = |x: &[f64]| units_of(&data, &layout.beta, x);
+    let edge = |x: &[f64]| family_edge(&data, &layout.beta, x);
+    let mut optimum =
+        search::search(&mut laplace, &from, &settings, units, &design.template, layout.theta.clone(), edge);
+    let (decrement, definite) = laplace.inner_state();
+    optimum.verdict.inner_decrement = decrement;
+    optimum.verdict.inner_definite = definite;
+    let modes = laplace.effects(&laplace.mode()[..laplace.n_effects()]);
+    Fit {
+        likelihood: Likelihood::Laplace(method),
+        loglik: -optimum.value,
+        beta: laplace.beta(),
+        theta: optimum.x[layout.theta].to_vec(),
+        modes,
+        eta: laplace.eta().to_vec(),
+        inner_iterations: laplace.inner_iterations(),
+        parameter_covariance: optimum.covariance.clone(),
+        parameters: optimum.x.clone(),
+        mode: laplace.mode().to_vec(),
+        optimum,
+        posterior: Mutex::new(None),
+        data,
+    }
+}
+
+fn settings(control: &Control, update: Update) -> Settings {
+    Settings { max_iterations: control.max_iterations, gradient_tolerance: control.gradient_tolerance, update }
+}
+
+/// The size of Lambda that counts as one, for each term: 1 on a non-linear link, the residual standard deviation (or
+/// its typical value) on an identity link.
+fn units_of(data: &Data, beta: &[Option<std::ops::Range<usize>>], x: &[f64]) -> Vec<f64> {
+    let (design, links) = (&data.design, data.family.links());
+    let residual = match beta.get(1) {
+        Some(Some(range)) if !range.is_empty() => {
+            let mut eta = design.fixed[1].offset().map_or_else(|| vec![0.0; design.n], <[f64]>::to_vec);
+            design.fixed[1].add_to(&x[range.clone()], &mut eta);
+            (eta.iter().sum::<f64>() / design.n as f64).exp()
+        }
+        _ => 1.0,
+    };
+    design
+        .places
+        .iter()
+        .map(|place| if links[place.predictor] == Link::Identity && data.family.card().name == "gaussian" { residual } else { 1.0 })
+        .collect()
+}
+
+/// Constant parameters beyond the mean that have run to the edge of the family.
+fn family_edge(data: &Data, beta: &[Option<std::ops::Range<usize>>], x: &[f64]) -> Vec<usize> {
+    let gaussian = data.family.card().name == "gaussian";
+    beta.iter()
+        .enumerate()
+        .skip(if gaussian { 2 } else { 1 })
+        .filter_map(|(k, range)| {
+            let range = range.as_ref().filter(|range| range.len() == 1)?;
+            let value = data.design.fixed[k].to_original(&x[range.clone()])[0];
+            (value.abs() > FAMILY_EDGE).then_some(range.start)
+        })
+        .collect()
+}
+
+/// Half the deviance of a profiled likelihood: a negative log likelihood.
+struct HalfCriterion<'a> {
+    profiled: &'a mut Profiled,
+    constant: f64,
+}
+
+impl Objective for HalfCriterion<'_> {
+    fn dim(&self) -> usize {
+        self.profiled.n_theta()
+    }
+
+    fn value_gradient(&mut self, x: &[f64], gradient: &mut [f64]) -> f64 {
+        let value = self.profiled.value_gradient(x, gradient);
+        gradient.iter_mut().for_each(|g| *g *= 0.5);
+        if value.is_nan() { f64::INFINITY } else { 0.5 * value + self.constant }
+    }
+
+    fn metric(&mut self, x: &[f64]) -> Vec<f64> {
+        self.profiled.metric(x).into_iter().map(|value| 0.5 * value).collect()
+    }
+}
+
+fn fit_profiled(data: Arc<Data>, reml: bool, weights: Option<Vec<f64>>, control: &Control) -> Fit {
+    let design = data.design.clone();
+    let fixed = &design.fixed[0];
+    let mut profiled = profiled_of(&data, reml, weights.as_deref());
+    let from = control.start.clone().unwrap_or_else(|| profiled.start());
+    // The restricted likelihood is in the user's beta; the columns given to it are Q = X R^-1.
+    let constant = if reml { fixed.log_det() } else { 0.0 };
+    let mut objective = HalfCriterion { profiled: &mut profiled, constant };
+    let n_theta = from.len();
+    let units = |_: &[f64]| vec![1.0; design.template.n_terms()];
+    let optimum = search::search(
+        &mut objective,
+        &from,
+        &settings(control, Update::Refresh),
+        units,
+        &design.template,
+        0..n_theta,
+        |_| Vec::new(),
+    );
+    let solution = profiled.solution(&optimum.x);
+    let sigma = solution.sigma;
+    let theta: Vec<f64> = optimum.x.iter().map(|value| sigma * value).collect();
+    let parameter_covariance = residual_covariance(&mut profiled, &optimum, sigma);
+    // log sigma is the only coefficient of the dispersion, whose column is 1 = Q R.
+    let dispersion = design.fixed[1].to_rotated(&[sigma.ln()]);
+    let parameters: Vec<f64> = dispersion.iter().copied().chain(theta.iter().copied()).collect();
+    let modes: Vec<f64> = solution.b.concat();
+    let mut eta = vec![vec![0.0; design.n]; design.n_predictors()];
+    for (k, beta) in [&solution.beta, &dispersion].into_iter().enumerate() {
+        if let Some(offset) = design.fixed[k].offset() {
+            eta[k].copy_from_slice(offset);
+        }
+        design.fixed[k].add_to(beta, &mut eta[k]);
+    }
+    design.add_random(&modes, &mut eta);
+    Fit {
+        likelihood: Likelihood::Profiled { reml, weights },
+        loglik: -optimum.value,
+        beta: vec![solution.beta, dispersion],
+        theta,
+        modes,
+        eta,
+        inner_iterations: 0,
+        parameter_covariance,
+        parameters,
+        mode: Vec::new(),
+        optimum,
+        posterior: Mutex::new(None),
+        data,
+    }
+}
+
+/// The profiled likelihood of Gaussian data with identity link.
+pub fn profiled_of(data: &Data, reml: bool, weights: Option<&[f64]>) -> Profiled {
+    let design = &data.design;
+    let fixed = &design.fixed[0];
+    let x: Vec<f64> = (0..fixed.p()).flat_map(|j| fixed.column(j).iter().copied()).collect();
+    let template: Template = design.template.clone();
+    Profiled::new(&data.y, &x, fixed.p(), &design.groupings, template, weights, fixed.offset(), reml)
+        .expect("orthonormal columns have full rank")
+}
+
+/// Covariance of (log sigma~, theta) from the Hessian in (theta / sigma, sigma).
+fn residual_covariance(profiled: &mut Profiled, optimum: &Optimum, sigma: f64) -> Vec<f64> {
+    let (k, dim) = (optimum.x.len(), optimum.x.len() + 1);
+    let hessian: Vec<f64> = profiled.hessian_sigma(&optimum.x, sigma).into_iter().map(|value| 0.5 * value).collect();
+    let free: Vec<usize> = (0..dim).filter(|m| !optimum.held.contains(m)).collect();
+    if hessian.iter().any(|value| !value.is_finite()) {
+        return vec![f64::NAN; dim * dim];
+    }
+    let relative = Curvature::new(&hessian, dim, free).inverse();
+    // log sigma = log s; theta = s * relative theta.
+    let mut jacobian = vec![0.0; dim * dim];
+    jacobian[k * dim] = 1.0 / sigma;
+    for m in 0..k {
+        jacobian[m * dim + m + 1] = sigma;
+        jacobian[k * dim + m + 1] = optimum.x[m];
+    }
+    let mut out = vec![0.0; dim * dim];
+    for a in 0..dim {
+        for b in 0..dim {
+            let mut sum = 0.0;
+            for i in 0..dim {
+                for j in 0..dim {
+                    sum += jacobian[i * dim + a] * relative[j * dim + i] * jacobian[j * dim + b];
+                }
+            }
+            out[b * dim + a] = sum;
+        }
+    }
+    out
+}
+
+impl Fit {
+    /// Whether the exact profiled likelihood was used.
+    pub fn is_profiled(&self) -> bool {
+        matches!(self.likelihood, Likelihood::Profiled { .. })
+    }
+
+    /// The method, as Laplace's approximation sees it.
+    pub fn method(&self) -> Method {
+        match self.likelihood {
+            Likelihood::Laplace(method) => method,
+            Likelihood::Profiled { .. } => Method::Reml,
+        }
+    }
+
+    /// The joint distribution of effects and parameters; made when first asked for. `None` where the inner Hessian is
+    /// not positive definite.
+    pub fn posterior(&self) -> Option<Arc<Posterior>> {
+        let mut slot = self.posterior.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if slot.is_none() {
+            let mut laplace = Laplace::new(self.data.clone(), self.method());
+            if !self.mode.is_empty() {
+                laplace.set_start_mode(self.mode.clone());
+            }
+            let mut gradient = vec![0.0; self.parameters.len()];
+            if !laplace.value_gradient(&self.parameters, &mut gradient).is_finite() {
+                return None;
+            }
+            *slot = Some(Arc::new(Posterior::new(laplace, self.parameter_covariance.clone())));
+        }
+        slot.clone()
+    }
+
+    /// Covariance of the Laplace objective's outer parameters, dim x dim column-major.
+    pub fn parameter_covariance(&self) -> &[f64] {
+        &self.parameter_covariance
+    }
+
+    /// Outer parameters that have no standard error because they sit at the edge of their space: indices in the Laplace
+    /// objective's layout.
+    pub fn held(&self) -> Vec<usize> {
+        let shift = usize::from(self.is_profiled());
+        self.optimum.held.iter().map(|m| m + shift).collect()
+    }
+
+    /// Covariance of a predictor's fixed effects in the user's units, p x p column-major.
+    ///
+    /// For the profiled likelihood it is conditional on the variance parameters, as lme4's.
+    pub fn fixed_covariance(&self, predictor: usize) -> Option<Vec<f64>> {
+        let posterior = self.posterior()?;
+        let rotated = posterior.fixed_covariance(predictor, self.is_profiled() || self.method() == Method::Profile);
+        let fixed = &self.data.design.fixed[predictor];
+        let p = fixed.p();
+        // R^-1 V R^-T, a column and then a row at a time.
+        let half: Vec<f64> = (0..p).flat_map(|j| fixed.to_original(&rotated[j * p..(j + 1) * p])).collect();
+        let mut out = vec![0.0; p * p];
+        for i in 0..p {
+            let row: Vec<f64> = (0..p).map(|j| half[j * p + i]).collect();
+            for (j, value) in fixed.to_original(&row).into_iter().enumerate() {
+                out[j * p + i] = value;
+            }
+        }
+        Some(out)
+    }
+
+    /// Generalised leverage of the mean's rows, fixed effects and random effects counted.
+    pub fn leverage(&self) -> Option<Vec<f64>> {
+        let posterior = self.posterior()?;
+        let laplace = posterior.laplace();
+        if laplace.inside().is_some() {
+            return Some(laplace.leverage(0));
+        }
+        let mut inside = Laplace::new(self.data.clone(), Method::Reml);
+        let range = laplace.layout().beta[0].clone().expect("the mean is outside");
+        let outer: Vec<f64> = self.parameters.iter().enumerate().filter(|(m, _)| !range.contains(m)).map(|(_, v)| *v).collect();
+        let mode: Vec<f64> = laplace.mode().iter().chain(&self.parameters[range.clone()]).copied().collect();
+        inside.place(&outer, mode).then(|| inside.leverage(0))
+    }
+}
+
+/// Puts a design's dispersion predictor to the precision weights of a Gaussian model: log sd_i = log sigma - log(w_i)/2.
+pub fn precision_offset(weights: &[f64]) -> Vec<f64> {
+    weights.iter().map(|w| -0.5 * w.ln()).collect()
+}
+

@@ -1,0 +1,117 @@
+//! One structured judgement of where a fit ended, from analytic quantities only.
+
+/// How a fit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// A minimum with a positive definite Hessian.
+    Converged,
+    /// A minimum with a random-effects covariance that is not of full rank: an ordinary result.
+    ConvergedSingular,
+    /// A minimum at the edge of the family (for example no overdispersion left): the parameter at the edge has no
+    /// standard error.
+    BoundaryFamily,
+    /// The Hessian has a negative eigenvalue.
+    Saddle,
+    /// The Hessian has an eigenvalue of zero: some parameters are not identified by these data.
+    Flat,
+    /// The iterations were used up.
+    MaxIterations,
+    /// No point with a finite likelihood and a small gradient was found.
+    Failed,
+}
+
+impl Status {
+    /// The name used in every language.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Converged => "converged",
+            Self::ConvergedSingular => "converged_singular",
+            Self::BoundaryFamily => "boundary_family",
+            Self::Saddle => "saddle",
+            Self::Flat => "flat",
+            Self::MaxIterations => "max_iter",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether the estimates can be trusted as a maximum of the likelihood.
+    pub fn is_converged(self) -> bool {
+        matches!(self, Self::Converged | Self::ConvergedSingular | Self::BoundaryFamily)
+    }
+
+    /// What happened, in a sentence.
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::Converged => "converged to a maximum of the likelihood",
+            Self::ConvergedSingular => {
+                "converged to a maximum of the likelihood at which a random-effects covariance is singular"
+            }
+            Self::BoundaryFamily => "converged to a maximum of the likelihood at the edge of the family",
+            Self::Saddle => "ended at a point from which the likelihood still increases in some direction",
+            Self::Flat => "the likelihood does not depend on some combination of parameters",
+            Self::MaxIterations => "the iterations were used up before the gradient was small",
+            Self::Failed => "no maximum of the likelihood was found",
+        }
+    }
+
+    /// What to try, in a sentence.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Converged => "",
+            Self::ConvergedSingular => {
+                "An ordinary result: the data do not support all of the random effects asked for. The terms of rank \
+                 below their size can be simplified without loss of likelihood."
+            }
+            Self::BoundaryFamily => "Consider the simpler family (for example poisson in place of nbinom2).",
+            Self::Saddle | Self::MaxIterations => {
+                "Raise max_iter in Control, start elsewhere, or simplify the random effects."
+            }
+            Self::Flat => "Drop or combine the parameters named, or collect data that tell them apart.",
+            Self::Failed => "Check the response and the predictors for extreme values, and simplify the model.",
+        }
+    }
+}
+
+/// What is known about one term's covariance at the optimum.
+#[derive(Clone, Debug)]
+pub struct TermVerdict {
+    /// Rank of Lambda.
+    pub rank: usize,
+    /// Number of columns of the term.
+    pub size: usize,
+    /// Singular values of Lambda in scaled columns, descending.
+    pub singular_values: Vec<f64>,
+    /// Smallest derivative of the objective with respect to variance added where there is none; at a maximum of the
+    /// likelihood it is not negative. `None` for a term of full rank.
+    pub kkt: Option<f64>,
+}
+
+/// The verdict of a fit.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// How it ended.
+    pub status: Status,
+    /// sqrt(g' H^-1 g) on the free parameters: the distance to the optimum in standard errors.
+    pub gradient_scaled: f64,
+    /// Largest absolute component of the gradient.
+    pub gradient_max: f64,
+    /// Eigenvalues of the outer Hessian, scaled to a unit diagonal, on the free parameters.
+    pub hessian_values: Vec<f64>,
+    /// Outer parameters in flat or descending directions.
+    pub flat: Vec<usize>,
+    /// Outer parameters at the edge of the family.
+    pub boundary: Vec<usize>,
+    /// One entry per term.
+    pub terms: Vec<TermVerdict>,
+    /// Newton decrement left in the inner problem.
+    pub inner_decrement: f64,
+    /// Whether the inner Hessian is positive definite at the mode.
+    pub inner_definite: bool,
+}
+
+impl Verdict {
+    /// Whether a term's covariance is not of full rank.
+    pub fn is_singular(&self) -> bool {
+        self.terms.iter().any(|term| term.rank < term.size)
+    }
+}

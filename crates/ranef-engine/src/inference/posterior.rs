@@ -1,0 +1,274 @@
+//! The joint distribution of effects and parameters around the optimum.
+//!
+//! psi: outer parameters with covariance V; v: effects (and fixed effects inside) with conditional covariance H^-1;
+//! J = dv_hat/dpsi = -H^-1 (A'W d_psi eta + dA'g). Then
+//!
+//! Var(v_hat - v) = H^-1 + J V J',   Cov(v_hat - v, psi_hat) = J V
+//!
+//! and a quantity rho(v, psi) has variance rho_v' H^-1 rho_v + (rho_psi + J'rho_v)' V (rho_psi + J'rho_v). Everything is
+//! kept for b = Lambda u, so that a linear predictor is z'b + x'beta. Reference: engine notes, 2.8; Kass & Steffey
+//! (1989), JASA 84, 717-726; Kristensen et al. (2016), J. Stat. Softw. 70(5), section 2.
+use crate::family::packed2;
+use crate::likelihood::laplace::Laplace;
+use crate::linalg::BlockMatrix;
+
+/// One linear predictor, or a weighted sum of several, as the effects and coefficients it is made of.
+#[derive(Clone, Debug, Default)]
+pub struct Combination {
+    /// (grouping factor, level, column of the merged block, value).
+    pub effects: Vec<(usize, usize, usize, f64)>,
+    /// For each predictor, the row that multiplies its beta~ (empty for zero).
+    pub fixed: Vec<Vec<f64>>,
+}
+
+/// Effects and parameters, jointly.
+pub struct Posterior {
+    laplace: Laplace,
+    /// Covariance of b and of beta~ inside, given psi, on the pattern of Z'Z.
+    covariance: BlockMatrix,
+    /// d (b, beta~ inside) / d psi, column-major.
+    jacobian: Vec<f64>,
+    size: usize,
+    /// V, dim x dim column-major.
+    psi: Vec<f64>,
+}
+
+impl Posterior {
+    /// Around the point that `laplace` evaluated last, with the covariance of its outer parameters.
+    pub fn new(laplace: Laplace, psi: Vec<f64>) -> Self {
+        let inverse = laplace.selected_inverse();
+        let covariance = laplace.covariance_of_effects(&inverse);
+        let jacobian = laplace.mode_jacobian();
+        let dim = laplace.layout().dim;
+        let size = jacobian.len().checked_div(dim).unwrap_or(0);
+        Self { laplace, covariance, jacobian, size, psi }
+    }
+
+    /// The objective around whose optimum this is.
+    pub fn laplace(&self) -> &Laplace {
+        &self.laplace
+    }
+
+    /// V.
+    pub fn parameter_covariance(&self) -> &[f64] {
+        &self.psi
+    }
+
+    /// Covariance of b given psi, on the pattern.
+    pub fn conditional_covariance(&self) -> &BlockMatrix {
+        &self.covariance
+    }
+
+    /// Covariance of beta~ of a predictor; of one inside it includes the uncertainty of psi unless `conditional`.
+    pub fn fixed_covariance(&self, predictor: usize, conditional: bool) -> Vec<f64> {
+        let (layout, dim) = (self.laplace.layout(), self.laplace.layout().dim);
+        match &layout.beta[predictor] {
+            Some(range) => {
+                range.clone().flat_map(|j| range.clone().map(move |i| (i, j))).map(|(i, j)| self.psi[j * dim + i]).collect()
+            }
+            None => {
+                let p = self.laplace.data().design.fixed[predictor].p();
+                let first = self.size - p;
+                let mut out = self.covariance.corner.clone();
+                if !conditional {
+                    for j in 0..p {
+                        for i in 0..p {
+                            out[j * p + i] += self.through_parameters(&self.row(first + i), &self.row(first + j));
+                        }
+                    }
+                }
+                out
+            }
+        }
+    }
+
+    /// Standard deviation of b_hat - b at an index of the vector of all b, with the uncertainty of psi.
+    pub fn effect_sd(&self, grouping: usize, level: usize, column: usize) -> f64 {
+        let design = &self.laplace.data().design;
+        let width = design.groupings[grouping].width();
+        let given = self.covariance.diag[grouping][level * width * width + column * width + column];
+        let row = self.row(design.b_index(grouping, level, column));
+        (given + self.through_parameters(&row, &row)).max(0.0).sqrt()
+    }
+
+    /// Variance of a combination; given psi if `conditional`, otherwise with the uncertainty of psi.
+    pub fn variance(&self, combination: &Combination, conditional: bool) -> f64 {
+        let design = &self.laplace.data().design;
+        let (layout, dim) = (self.laplace.layout(), self.laplace.layout().dim);
+        let inside = self.laplace.inside();
+        let empty = Vec::new();
+        let x_inside = inside.map_or(&empty, |k| &combination.fixed[k]);
+        let given = self.given_variance(combination, x_inside).unwrap_or_else(|| self.solved_variance(combination, x_inside));
+        if conditional {
+            return given;
+        }
+        let mut through = vec![0.0; dim];
+        for (range, x) in layout.beta.iter().zip(&combination.fixed) {
+            if let (Some(range), false) = (range, x.is_empty()) {
+                through[range.clone()].iter_mut().zip(x).for_each(|(target, x)| *target += x);
+            }
+        }
+        for &(f, level, column, value) in &combination.effects {
+            let index = design.b_index(f, level, column);
+            for (m, target) in through.iter_mut().enumerate() {
+                *target += value * self.jacobian[m * self.size + index];
+            }
+        }
+        for (j, x) in x_inside.iter().enumerate() {
+            let index = self.size - x_inside.len() + j;
+            for (m, target) in through.iter_mut().enumerate() {
+                *target += x * self.jacobian[m * self.size + index];
+            }
+        }
+        given + self.through_parameters(&through, &through)
+    }
+
+    /// Row of the Jacobian for an element of (b, beta~ inside).
+    fn row(&self, index: usize) -> Vec<f64> {
+        (0..self.laplace.layout().dim).map(|m| self.jacobian[m * self.size + index]).collect()
+    }
+
+    fn through_parameters(&self, a: &[f64], b: &[f64]) -> f64 {
+        let dim = a.len();
+        (0..dim).map(|j| b[j] * (0..dim).map(|i| a[i] * self.psi[j * dim + i]).sum::<f64>()).sum()
+    }
+
+    /// z'Sz from the blocks that are known; `None` where the row joins levels that no row of the data joins.
+    fn given_variance(&self, combination: &Combination, x: &[f64]) -> Option<f64> {
+        let (pattern, s) = (self.laplace.pattern(), &self.covariance);
+        let widths = self.laplace.data().design.template.widths();
+        let mut total = 0.0;
+        for (a, &(f, level, i, zi)) in combination.effects.iter().enumerate() {
+            let width = widths[f];
+            for &(g, other, j, zj) in &combination.effects[..=a] {
+                let factor = if (f, level, i) == (g, other, j) { 1.0 } else { 2.0 };
+                let value = if f == g {
+                    if level != other {
+                        return None;
+                    }
+                    s.diag[f][level * width * width + j * width + i]
+                } else {
+                    let (index, pair) = pattern
+                        .pairs()
+                        .iter()
+                        .enumerate()
+                        .find(|(_, pair)| (pair.first, pair.second) == (f, g) || (pair.first, pair.second) == (g, f))?;
+                    let (row, column, row_at, column_at) =
+                        if pair.first == f { (level, other, i, j) } else { (other, level, j, i) };
+                    let slots = &pair.second_level[pair.ptr[row]..pair.ptr[row + 1]];
+                    let slot = pair.ptr[row] + slots.iter().position(|&l| l as usize == column)?;
+                    let (rows, columns) = (widths[pair.first], widths[pair.second]);
+                    s.off[index][slot * rows * columns + column_at * rows + row_at]
+                };
+                total += factor * zi * zj * value;
+            }
+            for (j, x) in x.iter().enumerate() {
+                total += 2.0 * zi * x * s.border[f][level * width * x_len(s) + j * width + i];
+            }
+        }
+        let p = x.len();
+        for j in 0..p {
+            for i in 0..p {
+                total += x[i] * x[j] * s.corner[j * p + i];
+            }
+        }
+        Some(total)
+    }
+
+    /// The same by a solve, for any row.
+    fn solved_variance(&self, combination: &Combination, x: &[f64]) -> f64 {
+        let design = &self.laplace.data().design;
+        let mut b = vec![0.0; design.q];
+        for &(f, level, column, value) in &combination.effects {
+            b[design.b_index(f, level, column)] += value;
+        }
+        self.laplace.quadratic_form(&b, x)
+    }
+}
+
+fn x_len(s: &BlockMatrix) -> usize {
+    s.corner.len().isqrt()
+}
+
+impl Laplace {
+    /// Blocks of H^-1 for effects (and fixed effects inside).
+    fn selected_inverse(&self) -> BlockMatrix {
+        let mut inverse = BlockMatrix::zeros(&self.pattern, self.data.design.template.ranks());
+        self.factorization.selected_inverse_into(&mut inverse);
+        inverse
+    }
+
+    fn covariance_of_effects(&self, inverse: &BlockMatrix) -> BlockMatrix {
+        self.effect_covariance(inverse)
+    }
+
+    /// (b, x)' S (b, x).
+    fn quadratic_form(&self, b: &[f64], x: &[f64]) -> f64 {
+        let mut right = self.standardised(b);
+        right.extend_from_slice(x);
+        right.resize(self.q + self.inside().map_or(0, |k| self.data.design.fixed[k].p()), 0.0);
+        let left = right.clone();
+        self.factorization.solve_in_place(&mut right, 1);
+        left.iter().zip(&right).map(|(a, b)| a * b).sum()
+    }
+
+    /// d (b_hat, beta~ inside) / d psi at the point evaluated last, column-major.
+    fn mode_jacobian(&self) -> Vec<f64> {
+        let (design, layout) = (&self.data.design, &self.layout);
+        let border = self.inside().map_or(0, |k| design.fixed[k].p());
+        let (size_u, size_b) = (self.q + border, design.q + border);
+        let second = &self.state.rows.second;
+        let mut right = vec![0.0; size_u * layout.dim];
+        let weighted = |predictor: usize, values: &[f64]| -> Vec<f64> {
+            let rows: Vec<Vec<f64>> = (0..design.n_predictors())
+                .map(|l| second[packed2(l, predictor)].iter().zip(values).map(|(w, x)| -w * x).collect())
+                .collect();
+            self.gather(&rows)
+        };
+        for (k, range) in layout.beta.iter().enumerate() {
+            for (j, m) in range.clone().into_iter().flatten().enumerate() {
+                right[m * size_u..(m + 1) * size_u].copy_from_slice(&weighted(k, design.fixed[k].column(j)));
+            }
+        }
+        let theta = self.theta(&self.state.x).to_vec();
+        let zg = design.gather_random(&self.state.rows.first);
+        let mut direct = Vec::with_capacity(theta.len());
+        for m in 0..theta.len() {
+            let (f, derivative) = design.template.derivative(&theta, m);
+            let (p, r) = (design.groupings[f].width(), design.template.ranks()[f]);
+            let (mut moved, mut pulled) = (vec![0.0; design.q], vec![0.0; size_u]);
+            for level in 0..design.groupings[f].levels {
+                let (b_at, u_at) = (design.offsets[f] + level * p, self.u_offsets[f] + level * r);
+                for column in 0..r {
+                    for row in 0..p {
+                        let d = derivative[column * p + row];
+                        moved[b_at + row] += d * self.state.mode[u_at + column];
+                        pulled[u_at + column] += d * zg[b_at + row];
+                    }
+                }
+            }
+            let predictor = design.places[design.template.term_of(m)].predictor;
+            let mut spread = vec![vec![0.0; design.n]; design.n_predictors()];
+            design.add_random(&moved, &mut spread);
+            let column = &mut right[(layout.theta.start + m) * size_u..][..size_u];
+            for ((target, value), pulled) in column.iter_mut().zip(weighted(predictor, &spread[predictor])).zip(&pulled) {
+                *target = value - pulled;
+            }
+            direct.push(moved);
+        }
+        self.factorization.solve_in_place(&mut right, layout.dim);
+        let mut out = vec![0.0; size_b * layout.dim];
+        for m in 0..layout.dim {
+            let solved = &right[m * size_u..(m + 1) * size_u];
+            let target = &mut out[m * size_b..(m + 1) * size_b];
+            target[..design.q].copy_from_slice(&self.effects(&solved[..self.q]));
+            target[design.q..].copy_from_slice(&solved[self.q..]);
+            if m >= layout.theta.start {
+                for (target, moved) in target.iter_mut().zip(&direct[m - layout.theta.start]) {
+                    *target += moved;
+                }
+            }
+        }
+        out
+    }
+}

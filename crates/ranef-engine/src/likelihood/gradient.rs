@@ -1,0 +1,107 @@
+//! The exact gradient of the Laplace objective: one adjoint solve and the selected inverse of H.
+//!
+//! V_i = A_i H^-1 A_i',   c_m = sum_kl T_klm V_kl / 2,   s = H^-1 A'c,   r = g + c - W A s
+//! d Lap / d beta = X' r
+//! d Lap / d Lambda_f = sum over levels { (Z'r) u' - (Z'g) s' + D },   D = Z'WA H^-1 on the diagonal blocks
+//!
+//! The cost does not depend on the number of parameters. Reference: engine notes, 2.1, 2.3, 2.5.
+use super::data::Method;
+use super::laplace::Laplace;
+use crate::family::{packed2, packed3};
+use crate::linalg::{BlockMatrix, Congruence, product_diagonal};
+
+impl Laplace {
+    /// Writes d Lap / d x at the state's mode; returns the first-order correction of the value for the inner gradient
+    /// that is left there.
+    pub(super) fn outer_gradient(&mut self, gradient: &mut [f64]) -> f64 {
+        let data = self.data.clone();
+        let (design, k_all) = (&data.design, data.design.n_predictors());
+        let inverse = self.inverse_blocks();
+        let posterior = self.effect_covariance(&inverse);
+        let v = design.row_covariance(&self.pattern, &posterior, self.integrated_inside());
+        let mut c = vec![vec![0.0; design.n]; k_all];
+        for (m, column) in c.iter_mut().enumerate() {
+            for l in 0..k_all {
+                for k in 0..=l {
+                    let v_kl = &v[packed2(k, l)];
+                    if v_kl.is_empty() {
+                        continue;
+                    }
+                    let half = if k == l { 0.5 } else { 1.0 };
+                    for ((c, t), v) in column.iter_mut().zip(&self.state.rows.third[packed3(k, l, m)]).zip(v_kl) {
+                        *c += half * t * v;
+                    }
+                }
+            }
+        }
+        let mut s = self.gather(&c);
+        self.factorization.solve_in_place(&mut s, 1);
+        let spread = self.spread(&s);
+        let (first, second) = (&self.state.rows.first, &self.state.rows.second);
+        let mut r = c;
+        for (k, column) in r.iter_mut().enumerate() {
+            column.iter_mut().zip(&first[k]).for_each(|(r, g)| *r += g);
+            for (l, direction) in spread.iter().enumerate() {
+                let w = &second[packed2(k, l)];
+                column.iter_mut().zip(w).zip(direction).for_each(|((r, w), d)| *r -= w * d);
+            }
+        }
+        for (k, range) in self.layout.beta.iter().enumerate() {
+            if let Some(range) = range {
+                gradient[range.clone()].copy_from_slice(&design.fixed[k].gather(&r[k]));
+            }
+        }
+        let zr = design.gather_random(&r);
+        let zg = design.gather_random(first);
+        let with_border = self.method == Method::Reml;
+        let mut g =
+            product_diagonal(&self.pattern, &self.crossproduct, &self.state.factors, &inverse, with_border);
+        for (f, grouping) in design.groupings.iter().enumerate() {
+            let (p, rank) = (grouping.width(), design.template.ranks()[f]);
+            for level in 0..grouping.levels {
+                let (b_at, u_at) = (design.offsets[f] + level * p, self.u_offsets[f] + level * rank);
+                for column in 0..rank {
+                    let (u, s) = (self.state.mode[u_at + column], s[u_at + column]);
+                    for row in 0..p {
+                        g[f][column * p + row] += zr[b_at + row] * u - zg[b_at + row] * s;
+                    }
+                }
+            }
+        }
+        let theta = self.state.x[self.layout.theta.clone()].to_vec();
+        design.template.chain(&theta, &g, &mut gradient[self.layout.theta.clone()]);
+        self.state.factor_gradient = g;
+        let left = self.left_over(first);
+        0.5 * self.state.decrement + left.iter().zip(&s).map(|(e, s)| e * s).sum::<f64>()
+    }
+
+    /// Blocks of the inverse that the determinant's derivative needs: of the whole H, or of its random part where the
+    /// fixed effects inside are not integrated out.
+    pub(super) fn inverse_blocks(&self) -> BlockMatrix {
+        let mut inverse = BlockMatrix::zeros(&self.pattern, self.data.design.template.ranks());
+        if self.method == Method::Profile {
+            self.factorization.selected_inverse_random_into(&mut inverse);
+        } else {
+            self.factorization.selected_inverse_into(&mut inverse);
+        }
+        inverse
+    }
+
+    /// Lambda H^-1 Lambda' on the pattern.
+    pub(crate) fn effect_covariance(&self, inverse: &BlockMatrix) -> BlockMatrix {
+        let mut out = BlockMatrix::zeros(&self.pattern, self.data.design.template.widths());
+        inverse.congruence(&self.pattern, &self.state.factors, Congruence::Outer, &mut out);
+        out
+    }
+
+    pub(super) fn integrated_inside(&self) -> Option<usize> {
+        if self.method == Method::Reml { self.inside() } else { None }
+    }
+
+    /// e = grad_v f at the state's mode.
+    fn left_over(&self, first: &[Vec<f64>]) -> Vec<f64> {
+        let mut left = self.gather(first);
+        left.iter_mut().zip(&self.state.mode[..self.q]).for_each(|(e, u)| *e += u);
+        left
+    }
+}

@@ -1,0 +1,124 @@
+//! The likelihood without random effects: a start for the models that have them.
+//!
+//! - sum_i w_i l_i(eta_i),  eta_k = X_k beta_k + offset_k, with its exact gradient and curvature.
+use super::curvature::make_semidefinite;
+use super::data::Data;
+use crate::family::{Derivatives, Rows, packed2};
+use crate::objective::Objective;
+use std::sync::Arc;
+
+/// The negative log likelihood of independent rows, in the beta~ of all predictors.
+pub struct Independent {
+    data: Arc<Data>,
+    starts: Vec<usize>,
+    dim: usize,
+    rows: Derivatives,
+}
+
+impl Independent {
+    /// Of `data`, with its random effects left out.
+    pub fn new(data: Arc<Data>) -> Self {
+        let mut dim = 0;
+        let starts = data
+            .design
+            .fixed
+            .iter()
+            .map(|fixed| {
+                dim += fixed.p();
+                dim - fixed.p()
+            })
+            .collect();
+        Self { data, starts, dim, rows: Derivatives::default() }
+    }
+
+    /// The constants that the family starts from, as beta~.
+    pub fn start(&self) -> Vec<f64> {
+        let (data, design) = (&self.data, &self.data.design);
+        let offset = design.fixed[0].offset();
+        let constants = data.family.start(&data.y, data.trials.as_deref(), data.weights.as_deref(), offset);
+        let mut x = vec![0.0; self.dim];
+        for ((fixed, &first), constant) in design.fixed.iter().zip(&self.starts).zip(constants) {
+            // The projection of the constant on the columns; Q'Q = n I.
+            let own: Vec<f64> = match (fixed.offset(), first) {
+                (Some(offset), f) if f > 0 => offset.iter().map(|o| constant - o).collect(),
+                _ => vec![constant; design.n],
+            };
+            for (target, value) in x[first..].iter_mut().zip(fixed.gather(&own)) {
+                *target = value / design.n as f64;
+            }
+        }
+        x
+    }
+
+    /// Linear predictors at x, by predictor.
+    pub fn eta(&self, x: &[f64]) -> Vec<Vec<f64>> {
+        let design = &self.data.design;
+        design
+            .fixed
+            .iter()
+            .zip(&self.starts)
+            .map(|(fixed, &first)| {
+                let mut eta = fixed.offset().map_or_else(|| vec![0.0; design.n], <[f64]>::to_vec);
+                fixed.add_to(&x[first..first + fixed.p()], &mut eta);
+                eta
+            })
+            .collect()
+    }
+
+    /// Row derivatives at the point evaluated last (of the log density, not negated, not weighted).
+    pub fn rows(&self) -> &Derivatives {
+        &self.rows
+    }
+}
+
+impl Objective for Independent {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn value_gradient(&mut self, x: &[f64], gradient: &mut [f64]) -> f64 {
+        if x.iter().any(|value| !value.is_finite()) {
+            return f64::INFINITY;
+        }
+        let eta = self.eta(x);
+        let slices: Vec<&[f64]> = eta.iter().map(Vec::as_slice).collect();
+        let data = &self.data;
+        let rows = Rows { y: &data.y, trials: data.trials.as_deref(), eta: &slices };
+        data.family.derivatives(rows, 2, &mut self.rows);
+        let value: f64 =
+            self.rows.value.iter().enumerate().map(|(i, l)| (i, data.weight_at(i), l)).filter(|(_, w, _)| *w != 0.0)
+                .map(|(_, w, l)| -w * l).sum();
+        for (k, fixed) in data.design.fixed.iter().enumerate() {
+            let g: Vec<f64> =
+                self.rows.first[k].iter().enumerate().map(|(i, g)| -data.weight_at(i) * g).collect();
+            gradient[self.starts[k]..self.starts[k] + fixed.p()].copy_from_slice(&fixed.gather(&g));
+        }
+        if value.is_nan() { f64::INFINITY } else { value }
+    }
+
+    fn metric(&mut self, _x: &[f64]) -> Vec<f64> {
+        let (data, design) = (&self.data, &self.data.design);
+        let mut w: Vec<Vec<f64>> = self
+            .rows
+            .second
+            .iter()
+            .map(|column| column.iter().enumerate().map(|(i, value)| -data.weight_at(i) * value).collect())
+            .collect();
+        make_semidefinite(&mut w, design.n_predictors());
+        let mut out = vec![0.0; self.dim * self.dim];
+        for (l, right) in design.fixed.iter().enumerate() {
+            for (k, left) in design.fixed.iter().enumerate().take(l + 1) {
+                let weights = &w[packed2(k, l)];
+                for j in 0..right.p() {
+                    let weighted: Vec<f64> = weights.iter().zip(right.column(j)).map(|(w, x)| w * x).collect();
+                    for (i, value) in left.gather(&weighted).into_iter().enumerate() {
+                        let (a, b) = (self.starts[k] + i, self.starts[l] + j);
+                        out[b * self.dim + a] = value;
+                        out[a * self.dim + b] = value;
+                    }
+                }
+            }
+        }
+        out
+    }
+}

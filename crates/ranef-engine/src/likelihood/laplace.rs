@@ -1,0 +1,473 @@
+//! The Laplace approximation of the likelihood, exact for Gaussian models.
+//!
+//! f(v) = - sum_i w_i l_i(eta_i) + |u|^2 / 2,   eta = X beta + Z Lambda u + offset
+//! v_hat = argmin f,   H = A' W A + I at v_hat,   A = d eta / d v
+//! Lap(beta, theta) = f(v_hat) + log|H| / 2      approximates - log L
+//!
+//! v holds u and, for REML and for the profile method, the mean's fixed effects beta_in ("inside"). The outer
+//! parameters are the other predictors' beta (in orthonormal coordinates) and theta (in scaled columns).
+//!
+//! Reference: engine notes, sections 1 and 2; Skaug & Fournier (2006), Comput. Stat. Data Anal. 51, 699-709;
+//! Kristensen et al. (2016), J. Stat. Softw. 70(5).
+use super::data::{Data, Method};
+use crate::family::{Derivatives, Rows, packed2};
+use crate::link::Link;
+use crate::linalg::{BlockMatrix, Congruence, Factorization, Pattern};
+use crate::objective::Objective;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Where each outer parameter stands in x.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// beta~ of each predictor; `None` where it is inside.
+    pub beta: Vec<Option<Range<usize>>>,
+    /// theta of all terms.
+    pub theta: Range<usize>,
+    /// Number of outer parameters.
+    pub dim: usize,
+}
+
+/// What is known at the point evaluated last.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct State {
+    pub x: Vec<f64>,
+    pub factors: Vec<Vec<f64>>,
+    /// u of all grouping factors, then beta~ inside.
+    pub mode: Vec<f64>,
+    pub eta: Vec<Vec<f64>>,
+    /// Negated and weighted: value is w l, first is g, second W, third T.
+    pub rows: Derivatives,
+    /// d Lap / d Lambda_f.
+    pub factor_gradient: Vec<Vec<f64>>,
+    pub decrement: f64,
+    pub definite: bool,
+}
+
+/// The Laplace objective of a model.
+pub struct Laplace {
+    pub(crate) data: Arc<Data>,
+    pub(crate) method: Method,
+    pub(crate) layout: Layout,
+    pub(crate) pattern: Arc<Pattern>,
+    pub(crate) factorization: Factorization,
+    pub(crate) crossproduct: BlockMatrix,
+    pub(crate) hessian: BlockMatrix,
+    /// Start of each grouping factor's part in the vector of all u.
+    pub(crate) u_offsets: Vec<usize>,
+    pub(crate) q: usize,
+    pub(crate) state: State,
+    start_mode: Vec<f64>,
+    inner_iterations: usize,
+}
+
+impl Laplace {
+    /// The objective of `data` by `method`.
+    pub fn new(data: Arc<Data>, method: Method) -> Self {
+        let design = &data.design;
+        let inside = (method != Method::Ml).then_some(0);
+        let mut next = 0;
+        let beta = design
+            .fixed
+            .iter()
+            .enumerate()
+            .map(|(k, fixed)| {
+                if inside == Some(k) {
+                    return None;
+                }
+                next += fixed.p();
+                Some(next - fixed.p()..next)
+            })
+            .collect();
+        let layout = Layout { beta, theta: next..next + design.template.n_theta(), dim: next + design.template.n_theta() };
+        let border = inside.map_or(0, |k| design.fixed[k].p());
+        let groups: Vec<(&[u32], usize)> = design.groupings.iter().map(|g| (g.codes.as_slice(), g.levels)).collect();
+        let pattern = Arc::new(Pattern::new(&groups, border));
+        let ranks = design.template.ranks().to_vec();
+        let (mut u_offsets, mut q) = (Vec::new(), 0);
+        for (grouping, rank) in design.groupings.iter().zip(&ranks) {
+            u_offsets.push(q);
+            q += grouping.levels * rank;
+        }
+        let crossproduct = BlockMatrix::zeros(&pattern, design.template.widths());
+        let hessian = BlockMatrix::zeros(&pattern, &ranks);
+        let factorization = Factorization::new(pattern.clone(), &ranks);
+        let start_mode = vec![0.0; q + border];
+        Self {
+            method,
+            layout,
+            pattern,
+            factorization,
+            crossproduct,
+            hessian,
+            u_offsets,
+            q,
+            state: State::default(),
+            start_mode,
+            inner_iterations: 0,
+            data,
+        }
+    }
+
+    /// The observations.
+    pub fn data(&self) -> &Arc<Data> {
+        &self.data
+    }
+
+    /// The pattern of Z'Z.
+    pub fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
+    /// How fixed effects are treated.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// Where each outer parameter stands.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The predictor whose fixed effects are inside.
+    pub fn inside(&self) -> Option<usize> {
+        (self.method != Method::Ml).then_some(0)
+    }
+
+    /// Sets where the search for the mode starts: u, then beta~ inside.
+    pub fn set_start_mode(&mut self, mode: Vec<f64>) {
+        self.start_mode = mode;
+    }
+
+    /// u of all grouping factors, then beta~ inside, at the point evaluated last.
+    pub fn mode(&self) -> &[f64] {
+        &self.state.mode
+    }
+
+    /// Linear predictors at the point evaluated last, by predictor.
+    pub fn eta(&self) -> &[Vec<f64>] {
+        &self.state.eta
+    }
+
+    /// Number of effects u.
+    pub fn n_effects(&self) -> usize {
+        self.q
+    }
+
+    /// Inner iterations since the beginning.
+    pub fn inner_iterations(&self) -> usize {
+        self.inner_iterations
+    }
+
+    /// Newton decrement left at the mode, and whether the inner Hessian is positive definite there.
+    pub fn inner_state(&self) -> (f64, bool) {
+        (self.state.decrement, self.state.definite)
+    }
+
+    /// d Lap / d Lambda_f at the point evaluated last.
+    pub fn factor_gradient(&self) -> &[Vec<f64>] {
+        &self.state.factor_gradient
+    }
+
+    /// theta of a point.
+    pub fn theta<'a>(&self, x: &'a [f64]) -> &'a [f64] {
+        &x[self.layout.theta.clone()]
+    }
+
+    /// beta~ of every predictor at the point evaluated last.
+    pub fn beta(&self) -> Vec<Vec<f64>> {
+        let state = &self.state;
+        self.layout
+            .beta
+            .iter()
+            .map(|range| range.as_ref().map_or_else(|| state.mode[self.q..].to_vec(), |range| state.x[range.clone()].to_vec()))
+            .collect()
+    }
+
+    /// b = Lambda u of all grouping factors.
+    pub fn effects(&self, u: &[f64]) -> Vec<f64> {
+        let design = &self.data.design;
+        let mut b = vec![0.0; design.q];
+        for (f, grouping) in design.groupings.iter().enumerate() {
+            let (p, r) = (grouping.width(), design.template.ranks()[f]);
+            let lambda = &self.state.factors[f];
+            for level in 0..grouping.levels {
+                let from = &u[self.u_offsets[f] + level * r..][..r];
+                let to = &mut b[design.offsets[f] + level * p..][..p];
+                for (column, &value) in from.iter().enumerate() {
+                    for (row, target) in to.iter_mut().enumerate() {
+                        *target += lambda[column * p + row] * value;
+                    }
+                }
+            }
+        }
+        b
+    }
+
+    /// Lambda' b.
+    pub(crate) fn standardised(&self, b: &[f64]) -> Vec<f64> {
+        let design = &self.data.design;
+        let mut u = vec![0.0; self.q];
+        for (f, grouping) in design.groupings.iter().enumerate() {
+            let (p, r) = (grouping.width(), design.template.ranks()[f]);
+            let lambda = &self.state.factors[f];
+            for level in 0..grouping.levels {
+                let from = &b[design.offsets[f] + level * p..][..p];
+                let to = &mut u[self.u_offsets[f] + level * r..][..r];
+                for (column, target) in to.iter_mut().enumerate() {
+                    *target = lambda[column * p..(column + 1) * p].iter().zip(from).map(|(l, b)| l * b).sum();
+                }
+            }
+        }
+        u
+    }
+
+    /// A'r for r by predictor: Lambda' Z'r, then X_in' r.
+    pub(crate) fn gather(&self, r: &[Vec<f64>]) -> Vec<f64> {
+        let mut out = self.standardised(&self.data.design.gather_random(r));
+        if let Some(k) = self.inside() {
+            out.extend(self.data.design.fixed[k].gather(&r[k]));
+        }
+        out
+    }
+
+    /// A v by predictor.
+    pub(crate) fn spread(&self, v: &[f64]) -> Vec<Vec<f64>> {
+        let design = &self.data.design;
+        let mut eta = vec![vec![0.0; design.n]; design.n_predictors()];
+        design.add_random(&self.effects(&v[..self.q]), &mut eta);
+        if let Some(k) = self.inside() {
+            design.fixed[k].add_to(&v[self.q..], &mut eta[k]);
+        }
+        eta
+    }
+
+    /// Offsets plus outer fixed effects.
+    fn outer_eta(&self, x: &[f64]) -> Vec<Vec<f64>> {
+        let design = &self.data.design;
+        design
+            .fixed
+            .iter()
+            .zip(&self.layout.beta)
+            .map(|(fixed, range)| {
+                let mut eta = fixed.offset().map_or_else(|| vec![0.0; design.n], <[f64]>::to_vec);
+                if let Some(range) = range {
+                    fixed.add_to(&x[range.clone()], &mut eta);
+                }
+                eta
+            })
+            .collect()
+    }
+
+    /// Row derivatives up to `order` at the current eta; returns f at the current mode.
+    fn evaluate_rows(&mut self, order: usize) -> f64 {
+        let (data, state) = (&self.data, &mut self.state);
+        let eta: Vec<&[f64]> = state.eta.iter().map(Vec::as_slice).collect();
+        let rows = Rows { y: &data.y, trials: data.trials.as_deref(), eta: &eta };
+        data.family.derivatives(rows, order, &mut state.rows);
+        let derivatives = &mut state.rows;
+        let total: f64 = match &data.weights {
+            None => derivatives.value.iter().sum(),
+            Some(w) => derivatives.value.iter().zip(w).filter(|(_, w)| **w != 0.0).map(|(l, w)| l * w).sum(),
+        };
+        let columns = [(1, &mut derivatives.first), (2, &mut derivatives.second), (3, &mut derivatives.third)];
+        for (_, columns) in columns.into_iter().filter(|(level, _)| *level <= order) {
+            for column in columns.iter_mut() {
+                match &data.weights {
+                    None => column.iter_mut().for_each(|value| *value = -*value),
+                    Some(w) => column.iter_mut().zip(w).for_each(|(value, w)| *value *= -w),
+                }
+            }
+        }
+        -total + 0.5 * state.mode[..self.q].iter().map(|u| u * u).sum::<f64>()
+    }
+
+    /// H at the current rows, factored; `false` where it is not positive definite.
+    fn factor(&mut self) -> bool {
+        let inside = self.inside();
+        let (design, pattern) = (&self.data.design, &self.pattern);
+        design.crossproduct_into(pattern, &self.state.rows.second, inside, &mut self.crossproduct);
+        self.crossproduct.congruence(pattern, &self.state.factors, Congruence::Inner, &mut self.hessian);
+        self.factorization.factor(&self.hessian).is_ok()
+    }
+
+    /// grad_v f at the current rows.
+    fn inner_gradient(&self) -> Vec<f64> {
+        let mut gradient = self.gather(&self.state.rows.first);
+        gradient.iter_mut().zip(&self.state.mode[..self.q]).for_each(|(g, u)| *g += u);
+        gradient
+    }
+
+    /// f(v_hat) + log|H|/2 with the constants of the method.
+    fn assemble_value(&self, f: f64) -> f64 {
+        let value = f + 0.5 * self.factorization.log_det();
+        match (self.method, self.inside()) {
+            (Method::Reml, Some(k)) => {
+                let fixed = &self.data.design.fixed[k];
+                // beta~ = R beta, so d beta = d beta~ / |R|.
+                value + 0.5 * self.factorization.log_det_border() + fixed.log_det()
+                    - 0.5 * fixed.p() as f64 * (2.0 * std::f64::consts::PI).ln()
+            }
+            _ => value,
+        }
+    }
+
+    /// Finds the mode for the outer parameters x; leaves the state there with H factored. Returns f, or `None` where no
+    /// mode with a positive definite H is found.
+    ///
+    /// Newton's method with a line search (engine notes, 6.1). Where H is indefinite the rows' curvature is replaced by
+    /// its absolute value for that step. It ends on the Newton decrement, which bounds the distance to the mode; the
+    /// relative decrease of f does not.
+    fn find_mode(&mut self, x: &[f64], order: usize) -> Option<f64> {
+        let design_q = self.q;
+        let outer = self.outer_eta(x);
+        self.state.x = x.to_vec();
+        self.state.factors = self.data.design.template.factors(self.theta(x));
+        let mut f = f64::INFINITY;
+        let starts = [self.start_mode.clone(), vec![0.0; self.start_mode.len()]];
+        for start in starts {
+            self.state.mode = start;
+            self.state.eta = self.spread(&self.state.mode);
+            for (eta, base) in self.state.eta.iter_mut().zip(&outer) {
+                eta.iter_mut().zip(base).for_each(|(eta, base)| *eta += base);
+            }
+            f = self.evaluate_rows(2);
+            if f.is_finite() {
+                break;
+            }
+        }
+        if !f.is_finite() {
+            return None;
+        }
+        let tolerance = DECREMENT_TOLERANCE * (1.0_f64).max(design_q as f64 / 100.0);
+        let mut evaluated = 2;
+        for _ in 0..MAX_INNER_ITERATIONS {
+            self.inner_iterations += 1;
+            let gradient = self.inner_gradient();
+            let mut definite = self.factor();
+            if !definite {
+                super::curvature::make_semidefinite(&mut self.state.rows.second, self.data.design.n_predictors());
+                if !self.factor() {
+                    return None;
+                }
+            }
+            let mut step = gradient.clone();
+            self.factorization.solve_in_place(&mut step, 1);
+            let decrement: f64 = step.iter().zip(&gradient).map(|(s, g)| s * g).sum();
+            step.iter_mut().for_each(|value| *value = -*value);
+            self.state.decrement = decrement;
+            self.state.definite = definite;
+            if !decrement.is_finite() {
+                return None;
+            }
+            if decrement < tolerance && definite {
+                if evaluated < order {
+                    f = self.evaluate_rows(order);
+                }
+                return Some(f);
+            }
+            // Third derivatives are wanted at the mode only; the step after a small decrement is the last one.
+            let next_order = if decrement < 1e-2 { order } else { 2 };
+            let direction = self.spread(&step);
+            let mut length = self.first_step_length(&direction);
+            let (mode, eta) = (self.state.mode.clone(), self.state.eta.clone());
+            let noise = 1e-12 * f.abs();
+            let mut accepted = false;
+            for _ in 0..60 {
+                for ((target, from), along) in self.state.mode.iter_mut().zip(&mode).zip(&step) {
+                    *target = from + length * along;
+                }
+                for ((target, from), along) in self.state.eta.iter_mut().zip(&eta).zip(&direction) {
+                    for ((target, from), along) in target.iter_mut().zip(from).zip(along) {
+                        *target = from + length * along;
+                    }
+                }
+                let trial = self.evaluate_rows(next_order);
+                evaluated = next_order;
+                if trial.is_finite() && trial <= f - ARMIJO * length * decrement + noise {
+                    f = trial;
+                    accepted = true;
+                    break;
+                }
+                length *= 0.5;
+            }
+            if !accepted {
+                // Nothing is left to gain but rounding, or the function is broken here.
+                (self.state.mode, self.state.eta) = (mode, eta);
+                f = self.evaluate_rows(order.max(2));
+                definite = self.factor();
+                self.state.definite = definite;
+                return (definite && decrement < 1e-6).then_some(f);
+            }
+        }
+        None
+    }
+
+    /// Puts the state at a given mode, without a search: rows to second order, H factored. `false` where H is not positive
+    /// definite there.
+    pub fn place(&mut self, x: &[f64], mode: Vec<f64>) -> bool {
+        let outer = self.outer_eta(x);
+        self.state.x = x.to_vec();
+        self.state.factors = self.data.design.template.factors(self.theta(x));
+        self.state.mode = mode;
+        self.state.eta = self.spread(&self.state.mode);
+        for (eta, base) in self.state.eta.iter_mut().zip(&outer) {
+            eta.iter_mut().zip(base).for_each(|(eta, base)| *eta += base);
+        }
+        self.evaluate_rows(2);
+        self.factor()
+    }
+
+    /// W_kk V_kk of a predictor's rows: the generalised leverage, with fixed effects inside counted.
+    pub fn leverage(&self, predictor: usize) -> Vec<f64> {
+        let inverse = self.inverse_blocks();
+        let s = self.effect_covariance(&inverse);
+        let v = self.data.design.row_covariance(&self.pattern, &s, self.inside());
+        let at = packed2(predictor, predictor);
+        if v[at].is_empty() {
+            return vec![0.0; self.data.design.n];
+        }
+        v[at].iter().zip(&self.state.rows.second[at]).map(|(v, w)| v * w).collect()
+    }
+
+    /// 1, or less where a full step would change a predictor on a non-linear scale by more than `LARGEST_CHANGE`.
+    fn first_step_length(&self, direction: &[Vec<f64>]) -> f64 {
+        let links = self.data.family.links();
+        let largest = direction
+            .iter()
+            .zip(links)
+            .filter(|(_, link)| **link != Link::Identity)
+            .flat_map(|(column, _)| column.iter())
+            .fold(0.0_f64, |m, value| m.max(value.abs()));
+        if largest > LARGEST_CHANGE { LARGEST_CHANGE / largest } else { 1.0 }
+    }
+}
+
+/// The Newton decrement that ends the search for the mode, for up to 100 effects (more effects: in proportion).
+const DECREMENT_TOLERANCE: f64 = 1e-12;
+const MAX_INNER_ITERATIONS: usize = 200;
+const ARMIJO: f64 = 1e-4;
+const LARGEST_CHANGE: f64 = 5.0;
+
+impl Objective for Laplace {
+    fn dim(&self) -> usize {
+        self.layout.dim
+    }
+
+    fn value_gradient(&mut self, x: &[f64], gradient: &mut [f64]) -> f64 {
+        if x.iter().any(|value| !value.is_finite()) {
+            return f64::INFINITY;
+        }
+        let Some(f) = self.find_mode(x, 3) else { return f64::INFINITY };
+        let correction = self.outer_gradient(gradient);
+        self.assemble_value(f) - correction
+    }
+
+    fn metric(&mut self, _x: &[f64]) -> Vec<f64> {
+        self.average_information()
+    }
+
+    fn accept(&mut self) {
+        self.start_mode.clone_from(&self.state.mode);
+    }
+}

@@ -1,0 +1,10 @@
+//! Likelihoods of mixed models, with their exact gradients.
+
+pub mod curvature;
+pub mod data;
+mod gradient;
+pub mod independent;
+pub mod laplace;
+mod metric;
+pub mod profiled;
+pub mod start;

@@ -1,0 +1,76 @@
+//! Where the outer search of a Laplace objective begins.
+//!
+//! beta: the fit without random effects. theta: one-way moments of that fit's scores. For a column z on a factor with
+//! levels l, the score S_l = sum z (dl/deta) has E S_l^2 = I_l + v I_l^2 with information I_l = sum z^2 W, so that
+//! v = sum(S_l^2 - I_l) / sum I_l^2 estimates the variance (engine notes, 6.3).
+use super::data::{Data, Method};
+use super::independent::Independent;
+use super::laplace::Laplace;
+use crate::family::packed2;
+use crate::link::Link;
+use crate::objective::Objective;
+use crate::optimizer::{Settings, Update, minimise};
+use std::sync::Arc;
+
+/// The smallest starting variance, in units of the mean conditional variance of a level's effect.
+const SMALLEST_SHARE: f64 = 0.05;
+/// Starting standard deviations stay in this range (links are logarithmic or alike, columns have unit size).
+const LARGEST_SD: f64 = 3.0;
+
+/// The start of `laplace`; also sets where its first search for the mode begins.
+pub fn start(laplace: &mut Laplace, data: &Arc<Data>) -> Vec<f64> {
+    let (design, layout) = (&data.design, laplace.layout().clone());
+    let mut independent = Independent::new(data.clone());
+    let from = independent.start();
+    let settings = Settings { max_iterations: 50, gradient_tolerance: 1e-2, update: Update::Refresh };
+    let outcome = minimise(&mut independent, &from, &settings);
+    let beta = if outcome.value.is_finite() { outcome.x } else { from };
+    let mut ignored = vec![0.0; beta.len()];
+    independent.value_gradient(&beta, &mut ignored);
+    let mut x = vec![0.0; layout.dim];
+    let (mut first, mut mode) = (0, vec![0.0; laplace.n_effects()]);
+    for (fixed, range) in design.fixed.iter().zip(&layout.beta) {
+        let own = &beta[first..first + fixed.p()];
+        match range {
+            Some(range) => x[range.clone()].copy_from_slice(own),
+            None => mode.extend_from_slice(own),
+        }
+        first += fixed.p();
+    }
+    debug_assert!(laplace.method() == Method::Ml || mode.len() >= laplace.n_effects());
+    laplace.set_start_mode(mode);
+    x[layout.theta.clone()].copy_from_slice(&start_theta(data, &independent));
+    x
+}
+
+fn start_theta(data: &Data, independent: &Independent) -> Vec<f64> {
+    let design = &data.design;
+    let rows = independent.rows();
+    let mut theta = vec![0.0; design.template.n_theta()];
+    for (term, place) in design.places.iter().enumerate() {
+        let grouping = &design.groupings[place.grouping];
+        let (score, curvature) = (&rows.first[place.predictor], &rows.second[packed2(place.predictor, place.predictor)]);
+        let sds: Vec<f64> = (place.first..place.first + place.width)
+            .map(|j| {
+                let (mut s, mut information) = (vec![0.0; grouping.levels], vec![0.0; grouping.levels]);
+                for (i, &code) in grouping.codes.iter().enumerate() {
+                    let (z, w) = (grouping.columns[j].at(i), data.weight_at(i));
+                    s[code as usize] += w * z * score[i];
+                    information[code as usize] += w * z * z * (-curvature[i]).max(0.0);
+                }
+                let total: f64 = information.iter().sum();
+                let squares: f64 = information.iter().map(|v| v * v).sum();
+                if !(total > 0.0 && squares.is_finite()) {
+                    return 0.5;
+                }
+                let excess: f64 = s.iter().zip(&information).map(|(s, i)| s * s - i).sum();
+                let smallest = SMALLEST_SHARE * grouping.levels as f64 / total;
+                (excess / squares).max(smallest).sqrt()
+            })
+            .map(|sd| if data.family.links()[place.predictor] == Link::Identity { sd } else { sd.clamp(0.05, LARGEST_SD) })
+            .collect();
+        let range = design.template.theta_range(term);
+        theta[range].copy_from_slice(&design.template.covariance(term).start(&sds));
+    }
+    theta
+}

@@ -1,0 +1,16 @@
+//! What an optimiser may ask of a function: its value with its gradient, and a model of its Hessian.
+
+/// A function to be minimised over unconstrained parameters.
+pub trait Objective {
+    /// Number of parameters.
+    fn dim(&self) -> usize;
+
+    /// Value at x; writes the gradient. `f64::INFINITY` where the function is not defined (the gradient is then ignored).
+    fn value_gradient(&mut self, x: &[f64], gradient: &mut [f64]) -> f64;
+
+    /// A positive (semi)definite model of the Hessian at x, dim x dim, column-major; x is the last point evaluated.
+    fn metric(&mut self, x: &[f64]) -> Vec<f64>;
+
+    /// Says that the last point evaluated is the best so far, so that inner problems may start there.
+    fn accept(&mut self) {}
+}

@@ -1,0 +1,128 @@
+//! New responses from a fit.
+//!
+//! Replicate r uses stream r of a counter-based generator, so the answer depends on the seed and on nothing else: not
+//! on the number of threads, not on how many replicates are asked for.
+use crate::fitting::Fit;
+use crate::prediction::{NEW_LEVEL, NewDesign};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+/// What is done with a term's random effects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effects {
+    /// Kept at their conditional modes.
+    Modes,
+    /// Drawn afresh from N(0, Sigma).
+    New,
+    /// Zero.
+    Zero,
+}
+
+impl Fit {
+    /// `replicates` responses (each of the design's length, one after the other) for the rows of `design`, or for the
+    /// data's own rows; `effects` says for each term what is done with it.
+    pub fn simulate(
+        &self,
+        replicates: usize,
+        seed: u64,
+        effects: &[Effects],
+        design: Option<&NewDesign>,
+        trials: Option<&[f64]>,
+    ) -> Vec<f64> {
+        let own;
+        let new = match design {
+            Some(design) => design,
+            None => {
+                own = self.own_design();
+                &own
+            }
+        };
+        let mut kept = new.clone();
+        for (codes, &what) in kept.codes.iter_mut().zip(effects) {
+            if what != Effects::Modes {
+                codes.iter_mut().for_each(|code| *code = crate::prediction::LEFT_OUT);
+            }
+        }
+        let base = self.linear_predictor(&kept);
+        let trials = if design.is_none() { self.data.trials.as_deref() } else { trials };
+        let mut out = Vec::with_capacity(replicates * new.n);
+        for replicate in 0..replicates {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(replicate as u64);
+            let mut eta = base.clone();
+            for (term, _) in effects.iter().enumerate().filter(|(_, what)| **what == Effects::New) {
+                self.add_drawn(term, new, &mut rng, &mut eta);
+            }
+            let mut row = vec![0.0; eta.len()];
+            for i in 0..new.n {
+                row.iter_mut().zip(&eta).for_each(|(value, eta)| *value = eta[i]);
+                out.push(self.data.family.sample(&row, trials.map_or(1.0, |t| t[i]), &mut rng));
+            }
+        }
+        out
+    }
+
+    /// Adds a term's effects, drawn afresh for each level. Rows of unknown levels share one further level: their labels
+    /// are not known here.
+    fn add_drawn(&self, term: usize, new: &NewDesign, rng: &mut ChaCha8Rng, eta: &mut [Vec<f64>]) {
+        let design = &self.data.design;
+        let place = &design.places[term];
+        let lambda = design.factor_in_original(term, &self.theta[design.template.theta_range(term)]);
+        let rank = design.template.covariance(term).rank();
+        let levels = design.groupings[place.grouping].levels + 1;
+        let mut b = vec![0.0; levels * place.width];
+        for target in b.chunks_exact_mut(place.width) {
+            for column in 0..rank {
+                let u: f64 = StandardNormal.sample(rng);
+                for (row, value) in target.iter_mut().enumerate() {
+                    *value += lambda[column * place.width + row] * u;
+                }
+            }
+        }
+        for (i, &code) in new.codes[term].iter().enumerate() {
+            let level = if code == NEW_LEVEL { levels - 1 } else { code.max(0) as usize };
+            for j in 0..place.width {
+                eta[place.predictor][i] += new.columns[term][j * new.n + i] * b[level * place.width + j];
+            }
+        }
+    }
+
+    /// The data's own rows as a new design.
+    pub fn own_design(&self) -> NewDesign {
+        let design = &self.data.design;
+        let n = design.n;
+        let x = design
+            .fixed
+            .iter()
+            .map(|fixed| {
+                let columns = fixed.kept().len() + fixed.aliased().len();
+                let mut x = vec![0.0; n * columns];
+                for (j, &column) in fixed.kept().iter().enumerate() {
+                    // X e_j = Q (R e_j).
+                    let mut unit = vec![0.0; fixed.p()];
+                    unit[j] = 1.0;
+                    fixed.add_to(&fixed.to_rotated(&unit), &mut x[column * n..(column + 1) * n]);
+                }
+                x
+            })
+            .collect();
+        let offset = design.fixed.iter().map(|fixed| fixed.offset().map(<[f64]>::to_vec)).collect();
+        let codes = design
+            .places
+            .iter()
+            .map(|place| design.groupings[place.grouping].codes.iter().map(|&code| i64::from(code)).collect())
+            .collect();
+        let columns = design
+            .places
+            .iter()
+            .map(|place| {
+                let grouping = &design.groupings[place.grouping];
+                (0..place.width)
+                    .flat_map(|j| (0..n).map(move |i| grouping.columns[place.first + j].at(i) * place.scales[j]))
+                    .collect()
+            })
+            .collect();
+        NewDesign { n, x, offset, codes, columns }
+    }
+}

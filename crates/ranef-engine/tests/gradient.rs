@@ -1,0 +1,160 @@
+//! The gradient of the whole Laplace objective against finite differences: every family, link and covariance
+//! structure of the catalogues, with random effects in every predictor, by every method.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal, Uniform};
+use ranef_engine::covariance;
+use ranef_engine::design::{Column, Design, Fixed, TermSpec};
+use ranef_engine::family::{self, Family};
+use ranef_engine::likelihood::data::{Data, Method};
+use ranef_engine::likelihood::laplace::Laplace;
+use ranef_engine::objective::Objective;
+use std::sync::Arc;
+
+const N: usize = 72;
+
+/// A model with two crossed factors and a nested one; slopes in the mean, intercepts in every other predictor.
+fn model(family: Arc<dyn Family>, structure: &str, weighted: bool, seed: u64) -> Data {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let uniform = Uniform::new(0.0, 1.0).expect("a valid range");
+    let k_all = family.components().len();
+    let mut normal = |scale: f64| -> Vec<f64> {
+        (0..N).map(|_| scale * <StandardNormal as Distribution<f64>>::sample(&StandardNormal, &mut rng)).collect()
+    };
+    let x = normal(1.0);
+    let z = normal(0.5);
+    let offset = normal(0.02);
+    let a: Vec<u32> = (0..N).map(|i| (i % 6) as u32).collect();
+    let b: Vec<u32> = (0..N).map(|i| ((i / 6) % 4) as u32).collect();
+    let nested: Vec<u32> = (0..N).map(|i| (i % 6 * 2 + (i / 36) % 2) as u32).collect();
+    let mut terms = vec![
+        TermSpec {
+            predictor: 0,
+            grouping: 0,
+            columns: vec![Column::One, Column::new(&x)],
+            covariance: covariance::build(structure, 2).expect("in the catalogue"),
+        },
+        TermSpec {
+            predictor: 0,
+            grouping: 1,
+            columns: vec![Column::One],
+            covariance: covariance::build("us", 1).expect("in the catalogue"),
+        },
+        TermSpec {
+            predictor: 0,
+            grouping: 2,
+            columns: vec![Column::new(&z)],
+            covariance: covariance::build("diag", 1).expect("in the catalogue"),
+        },
+    ];
+    for k in 1..k_all {
+        terms.push(TermSpec {
+            predictor: k,
+            grouping: k % 2,
+            columns: vec![Column::One],
+            covariance: covariance::build("us", 1).expect("in the catalogue"),
+        });
+    }
+    let one = vec![1.0; N];
+    let fixed = (0..k_all)
+        .map(|k| match k {
+            0 => Fixed::new(N, &[one.clone(), x.clone()].concat(), Some(offset.clone())),
+            1 => Fixed::new(N, &[one.clone(), z.clone()].concat(), None),
+            _ => Fixed::new(N, &one, None),
+        })
+        .collect();
+    let design = Design::new(N, fixed, vec![(a, 6), (b, 4), (nested, 12)], terms);
+    let trials: Option<Vec<f64>> = (family.card().name == "binomial").then(|| (0..N).map(|i| 1.0 + (i % 5) as f64).collect());
+    let mut eta = vec![0.0; k_all];
+    eta[0] = family.start_mean(if family.card().name == "binomial" { 2.0 } else { 3.0 }, 4.0);
+    let y: Vec<f64> =
+        (0..N).map(|i| family.sample(&eta, trials.as_ref().map_or(1.0, |t| t[i]), &mut rng)).collect();
+    let weights = weighted.then(|| (0..N).map(|_| 0.5 + uniform.sample(&mut rng)).collect());
+    Data { y, trials, weights, family, design: Arc::new(design) }
+}
+
+/// A point at which the model makes sense: the family's constants, small coefficients, moderate standard deviations.
+fn point(laplace: &Laplace, data: &Data, theta_scale: f64) -> Vec<f64> {
+    let constants = data.family.start(&data.y, data.trials.as_deref(), data.weights.as_deref(), None);
+    let mut x = vec![0.0; laplace.layout().dim];
+    for (k, range) in laplace.layout().beta.iter().enumerate() {
+        for (j, m) in range.clone().into_iter().flatten().enumerate() {
+            x[m] = if j == 0 { 0.95 * constants[k].clamp(-2.0, 3.0) } else { 0.02 };
+        }
+    }
+    for (j, m) in laplace.layout().theta.clone().enumerate() {
+        x[m] = theta_scale * [0.11, 0.05, 0.08, 0.13, 0.06, 0.1, 0.12][j % 7];
+    }
+    x
+}
+
+/// Fourth-order central differences; largest error relative to max(1, |g|).
+fn worst_error(data: Data, method: Method, theta_scale: f64) -> f64 {
+    let data = Arc::new(data);
+    let mut laplace = Laplace::new(data.clone(), method);
+    if method != Method::Ml {
+        let constants = data.family.start(&data.y, data.trials.as_deref(), data.weights.as_deref(), None);
+        let mut mode = vec![0.0; laplace.n_effects() + data.design.fixed[0].p()];
+        mode[laplace.n_effects()] = constants[0];
+        laplace.set_start_mode(mode);
+    }
+    let x = point(&laplace, &data, theta_scale);
+    let mut gradient = vec![0.0; x.len()];
+    let value = laplace.value_gradient(&x, &mut gradient);
+    assert!(value.is_finite(), "{:?} {method:?} has no value at the test point", data.family);
+    laplace.accept();
+    let size = gradient.iter().fold(1.0_f64, |m, g| m.max(g.abs()));
+    let mut worst = 0.0_f64;
+    let mut ignored = vec![0.0; x.len()];
+    for m in 0..x.len() {
+        let h = 1e-3 * (1.0 + x[m].abs());
+        let mut at = |t: f64| {
+            let mut moved = x.clone();
+            moved[m] += t;
+            laplace.value_gradient(&moved, &mut ignored)
+        };
+        let difference = (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h);
+        worst = worst.max((difference - gradient[m]).abs() / size);
+    }
+    worst
+}
+
+/// The differences themselves are good to about 1e-9 of the gradient (step 1e-3, fourth order, values to 1e-12).
+const TOLERANCE: f64 = 1e-7;
+
+#[test]
+fn every_family_and_link_has_the_exact_gradient() {
+    for entry in family::CATALOGUE {
+        for link in entry.card.links {
+            for zero_inflated in [false, true] {
+                if zero_inflated && !entry.card.zero_inflation {
+                    continue;
+                }
+                let build = || family::build(entry.card.name, Some(link.name()), zero_inflated).expect("in the catalogue");
+                for (method, weighted) in [(Method::Ml, false), (Method::Ml, true), (Method::Reml, false)] {
+                    let error = worst_error(model(build().into(), "us", weighted, 7), method, 1.0);
+                    assert!(
+                        error < TOLERANCE,
+                        "{} {} zi={zero_inflated} {method:?} weighted={weighted}: {error:e}",
+                        entry.card.name,
+                        link.name()
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_structure_has_the_exact_gradient_also_where_it_is_singular() {
+    for entry in covariance::CATALOGUE {
+        for theta_scale in [1.0, 3.0, 0.0] {
+            for method in [Method::Ml, Method::Reml, Method::Profile] {
+                let family = family::build("nbinom2", None, true).expect("in the catalogue");
+                let error = worst_error(model(family.into(), entry.card.name, false, 11), method, theta_scale);
+                assert!(error < TOLERANCE, "{} {method:?} theta x {theta_scale}: {error:e}", entry.card.name);
+            }
+        }
+    }
+}
