@@ -1,3 +1,4 @@
 //! ranef's engine.
 pub mod covariance;
 pub mod design;
+pub mod linalg;
