@@ -1,0 +1,95 @@
+//! Values on a [`Pattern`]: a symmetric block-sparse matrix with a dense border.
+use super::Pattern;
+
+/// A symmetric matrix on a [`Pattern`], with `widths[f]` columns for each level of factor f.
+///
+/// Blocks are column-major. Diagonal blocks and the corner are stored full, both triangles.
+#[derive(Clone, Debug)]
+pub struct BlockMatrix {
+    /// Number of columns for each level of each factor.
+    pub widths: Vec<usize>,
+    /// For each factor: level after level, a w_f x w_f block.
+    pub diag: Vec<Vec<f64>>,
+    /// For each pair of the pattern: slot after slot, a w_first x w_second block.
+    pub off: Vec<Vec<f64>>,
+    /// For each factor: level after level, a w_f x P block.
+    pub border: Vec<Vec<f64>>,
+    /// P x P.
+    pub corner: Vec<f64>,
+}
+
+impl BlockMatrix {
+    /// All zero.
+    pub fn zeros(pattern: &Pattern, widths: &[usize]) -> Self {
+        let (factors, p) = (0..pattern.n_factors(), pattern.border());
+        Self {
+            widths: widths.to_vec(),
+            diag: factors.clone().map(|f| vec![0.0; pattern.levels(f) * widths[f] * widths[f]]).collect(),
+            off: pattern
+                .pairs()
+                .iter()
+                .map(|pair| vec![0.0; pair.n_slots() * widths[pair.first] * widths[pair.second]])
+                .collect(),
+            border: factors.map(|f| vec![0.0; pattern.levels(f) * widths[f] * p]).collect(),
+            corner: vec![0.0; p * p],
+        }
+    }
+
+    /// Sets every entry to zero.
+    pub fn clear(&mut self) {
+        for values in self.diag.iter_mut().chain(&mut self.off).chain(&mut self.border) {
+            values.fill(0.0);
+        }
+        self.corner.fill(0.0);
+    }
+
+    /// y += M x, for vectors over all effects and the border.
+    pub fn multiply(&self, pattern: &Pattern, x: &[f64], y: &mut [f64]) {
+        let offsets = pattern.offsets(&self.widths);
+        let p = pattern.border();
+        let (x_border, corner_at) = (&x[offsets[pattern.n_factors()]..], offsets[pattern.n_factors()]);
+        for f in 0..pattern.n_factors() {
+            let w = self.widths[f];
+            for level in 0..pattern.levels(f) {
+                let at = offsets[f] + level * w;
+                add_product(&self.diag[f][level * w * w..][..w * w], w, w, &x[at..], &mut y[at..]);
+                let block = &self.border[f][level * w * p..][..w * p];
+                add_product(block, w, p, x_border, &mut y[at..]);
+                add_transposed_product(block, w, p, &x[at..], &mut y[corner_at..]);
+            }
+        }
+        for (pair, values) in pattern.pairs().iter().zip(&self.off) {
+            let (wf, wg) = (self.widths[pair.first], self.widths[pair.second]);
+            for level in 0..pattern.levels(pair.first) {
+                let first = offsets[pair.first] + level * wf;
+                for slot in pair.ptr[level]..pair.ptr[level + 1] {
+                    let second = offsets[pair.second] + pair.second_level[slot] as usize * wg;
+                    let block = &values[slot * wf * wg..][..wf * wg];
+                    add_product(block, wf, wg, &x[second..], &mut y[first..]);
+                    add_transposed_product(block, wf, wg, &x[first..], &mut y[second..]);
+                }
+            }
+        }
+        add_product(&self.corner, p, p, x_border, &mut y[corner_at..]);
+    }
+}
+
+/// y += A x for an m x n block.
+#[inline]
+fn add_product(a: &[f64], m: usize, n: usize, x: &[f64], y: &mut [f64]) {
+    for j in 0..n {
+        for i in 0..m {
+            y[i] += a[j * m + i] * x[j];
+        }
+    }
+}
+
+/// y += A' x for an m x n block.
+#[inline]
+fn add_transposed_product(a: &[f64], m: usize, n: usize, x: &[f64], y: &mut [f64]) {
+    for j in 0..n {
+        for i in 0..m {
+            y[j] += a[j * m + i] * x[i];
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Cholesky factor, solutions and inverse of one dense matrix: plain loops when it is tiny, faer otherwise.
+use super::small_cholesky;
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::llt;
+use faer::linalg::triangular_solve::{solve_lower_triangular_in_place, solve_upper_triangular_in_place};
+use faer::prelude::default;
+use faer::{MatMut, MatRef, Par};
+
+/// Up to this order the plain loops are faster than the call into faer.
+const SMALL: usize = 16;
+
+/// From this order on faer's kernels share their work between the threads of the current pool.
+const PARALLEL: usize = 512;
+
+fn parallelism(n: usize) -> Par {
+    if n < PARALLEL { Par::Seq } else { Par::rayon(0) }
+}
+
+/// Overwrites the lower triangle of the n x n column-major `a` with its Cholesky factor. On failure the index of the
+/// pivot that was not positive.
+pub fn factor_in_place(a: &mut [f64], n: usize) -> Result<(), usize> {
+    if n <= SMALL {
+        return small_cholesky::factor_in_place(a, n);
+    }
+    let par = parallelism(n);
+    let mut memory = MemBuffer::new(llt::factor::cholesky_in_place_scratch::<f64>(n, par, default()));
+    llt::factor::cholesky_in_place(
+        MatMut::from_column_major_slice_mut(a, n, n),
+        default(),
+        par,
+        MemStack::new(&mut memory),
+        default(),
+    )
+    .map_err(|llt::factor::LltError::NonPositivePivot { index }| index)?;
+    // faer's blocked kernel may carry a NaN through without a word.
+    match (0..n).find(|j| !a[j * n + j].is_finite()) {
+        Some(j) => Err(j),
+        None => Ok(()),
+    }
+}
+
+/// X = L^{-1} X for `columns` columns of length n, the first entries of columns `stride` apart.
+pub fn forward_in_place(l: &[f64], n: usize, x: &mut [f64], columns: usize, stride: usize) {
+    if n == 0 {
+        return;
+    }
+    if n <= SMALL {
+        for c in 0..columns {
+            small_cholesky::forward_in_place(l, &mut x[c * stride..], n);
+        }
+    } else {
+        let x = MatMut::from_column_major_slice_with_stride_mut(x, n, columns, stride);
+        solve_lower_triangular_in_place(MatRef::from_column_major_slice(l, n, n), x, Par::Seq);
+    }
+}
+
+/// X = L^{-T} X, laid out as in [`forward_in_place`].
+pub fn backward_in_place(l: &[f64], n: usize, x: &mut [f64], columns: usize, stride: usize) {
+    if n == 0 {
+        return;
+    }
+    if n <= SMALL {
+        for c in 0..columns {
+            small_cholesky::backward_in_place(l, &mut x[c * stride..], n);
+        }
+    } else {
+        let x = MatMut::from_column_major_slice_with_stride_mut(x, n, columns, stride);
+        solve_upper_triangular_in_place(MatRef::from_column_major_slice(l, n, n).transpose(), x, Par::Seq);
+    }
+}
+
+/// The lower triangle of (L L')^{-1}; the strict upper triangle of the result is arbitrary.
+pub fn inverse_lower(l: &[f64], n: usize) -> Vec<f64> {
+    let mut out = vec![0.0; n * n];
+    if n <= SMALL {
+        small_cholesky::inverse_into(l, &mut out, n);
+    } else {
+        let par = parallelism(n);
+        let mut memory = MemBuffer::new(llt::inverse::inverse_scratch::<f64>(n, par));
+        llt::inverse::inverse(
+            MatMut::from_column_major_slice_mut(&mut out, n, n),
+            MatRef::from_column_major_slice(l, n, n),
+            par,
+            MemStack::new(&mut memory),
+        );
+    }
+    out
+}

@@ -1,0 +1,261 @@
+//! The grouping factor that is eliminated first: block-diagonal, so each level is a tiny problem of its own.
+//!
+//! With D_l the block of level l and A_l its coupling to the columns of the remaining factors,
+//!
+//!     D_l = L_l L_l' ,   T_l = L_l^{-1} A_l ,   Schur complement of the rest:  S - sum_l T_l' T_l .
+//!
+//! Inside this module the remaining effects are plain numbered columns, sorted within a level; entry e of a level is
+//! one column, with r values of T.
+use super::{BlockMatrix, PARALLEL_WORK, Pattern, small_cholesky};
+use rayon::prelude::*;
+
+/// Where the r values of one entry stand in the off-diagonal blocks of a [`BlockMatrix`].
+#[derive(Clone, Copy, Debug)]
+struct Source {
+    pair: usize,
+    start: usize,
+    stride: usize,
+}
+
+/// The first factor: its couplings, and after [`Leading::factor`] its blocks and T.
+#[derive(Clone, Debug)]
+pub struct Leading {
+    pub factor: usize,
+    pub rank: usize,
+    pub levels: usize,
+    /// Entries `ptr[l]..ptr[l + 1]` belong to level l.
+    pub ptr: Vec<usize>,
+    /// The column of each entry, ascending within a level.
+    pub columns: Vec<u32>,
+    source: Vec<Source>,
+    column_ptr: Vec<usize>,
+    /// For each column its entries, as (level, entry).
+    by_column: Vec<(u32, usize)>,
+    /// L_l, r x r for each level.
+    pub blocks: Vec<f64>,
+    /// T_l, r values for each entry.
+    pub coupling: Vec<f64>,
+}
+
+impl Leading {
+    /// The couplings of `factor`; `column_of(f, level, component)` numbers the remaining effects.
+    pub fn new(
+        pattern: &Pattern,
+        ranks: &[usize],
+        factor: usize,
+        column_of: impl Fn(usize, usize, usize) -> u32,
+    ) -> Self {
+        let (levels, rank) = (pattern.levels(factor), ranks[factor]);
+        let mut ptr = vec![0; levels + 1];
+        let visit = |mut entry: Box<dyn FnMut(usize, u32, Source) + '_>| {
+            for (k, pair) in pattern.pairs().iter().enumerate() {
+                let (r_first, r_second) = (ranks[pair.first], ranks[pair.second]);
+                for level in 0..pattern.levels(pair.first) {
+                    for slot in pair.ptr[level]..pair.ptr[level + 1] {
+                        let (base, other) = (slot * r_first * r_second, pair.second_level[slot] as usize);
+                        if pair.first == factor {
+                            for c in 0..r_second {
+                                let source = Source { pair: k, start: base + c * r_first, stride: 1 };
+                                entry(level, column_of(pair.second, other, c), source);
+                            }
+                        } else if pair.second == factor {
+                            for c in 0..r_first {
+                                let source = Source { pair: k, start: base + c, stride: r_first };
+                                entry(other, column_of(pair.first, level, c), source);
+                            }
+                        }
+                    }
+                }
+            }
+        };
+        visit(Box::new(|level, _, _| ptr[level + 1] += 1));
+        for level in 0..levels {
+            ptr[level + 1] += ptr[level];
+        }
+        let mut next = ptr.clone();
+        let n_entries = ptr[levels];
+        let mut columns = vec![0; n_entries];
+        let mut source = vec![Source { pair: 0, start: 0, stride: 0 }; n_entries];
+        visit(Box::new(|level, column, from| {
+            columns[next[level]] = column;
+            source[next[level]] = from;
+            next[level] += 1;
+        }));
+        Self {
+            factor,
+            rank,
+            levels,
+            ptr,
+            columns,
+            source,
+            column_ptr: Vec::new(),
+            by_column: Vec::new(),
+            blocks: vec![0.0; levels * rank * rank],
+            coupling: vec![0.0; n_entries * rank],
+        }
+    }
+
+    /// Renumbers column c as `position[c]`, sorts each level, and indexes the entries by column.
+    pub fn renumber(&mut self, position: &[u32]) {
+        let mut row: Vec<(u32, Source)> = Vec::new();
+        for level in 0..self.levels {
+            let range = self.ptr[level]..self.ptr[level + 1];
+            row.clear();
+            row.extend(range.clone().map(|e| (position[self.columns[e] as usize], self.source[e])));
+            row.sort_unstable_by_key(|entry| entry.0);
+            for (e, &(column, source)) in range.zip(&row) {
+                self.columns[e] = column;
+                self.source[e] = source;
+            }
+        }
+        let mut ptr = vec![0; position.len() + 1];
+        for &column in &self.columns {
+            ptr[column as usize + 1] += 1;
+        }
+        for column in 0..position.len() {
+            ptr[column + 1] += ptr[column];
+        }
+        let mut next = ptr.clone();
+        self.by_column = vec![(0, 0); self.columns.len()];
+        for level in 0..self.levels {
+            for e in self.ptr[level]..self.ptr[level + 1] {
+                let place = &mut next[self.columns[e] as usize];
+                self.by_column[*place] = (level as u32, e);
+                *place += 1;
+            }
+        }
+        self.column_ptr = ptr;
+    }
+
+    /// The (level, entry) of each entry in a column.
+    pub fn entries_of(&self, column: usize) -> &[(u32, usize)] {
+        &self.by_column[self.column_ptr[column]..self.column_ptr[column + 1]]
+    }
+
+    /// Multiply-adds of one product T_l' T_l over all levels.
+    pub fn work(&self) -> usize {
+        self.ptr.windows(2).map(|p| (p[1] - p[0]) * (p[1] - p[0])).sum::<usize>() * self.rank / 2
+    }
+
+    /// Factors D_l + I and computes T_l for every level. On failure the first level whose block is not positive
+    /// definite.
+    pub fn factor(&mut self, h: &BlockMatrix) -> Result<(), usize> {
+        const LEVELS: usize = 2048;
+        let (r, ptr, source) = (self.rank, &self.ptr, &self.source);
+        let diag = &h.diag[self.factor];
+        let run = |first: usize, blocks: &mut [f64], coupling: &mut [f64]| -> Result<(), usize> {
+            for (k, block) in blocks.chunks_exact_mut(r * r).enumerate() {
+                let level = first + k;
+                block.copy_from_slice(&diag[level * r * r..][..r * r]);
+                for a in 0..r {
+                    block[a * r + a] += 1.0;
+                }
+                small_cholesky::factor_in_place(block, r).map_err(|_| level)?;
+                let values = &mut coupling[(ptr[level] - ptr[first]) * r..(ptr[level + 1] - ptr[first]) * r];
+                for (value, from) in values.chunks_exact_mut(r).zip(&source[ptr[level]..ptr[level + 1]]) {
+                    let off = &h.off[from.pair];
+                    for a in 0..r {
+                        value[a] = off[from.start + a * from.stride];
+                    }
+                    small_cholesky::forward_in_place(block, value, r);
+                }
+            }
+            Ok(())
+        };
+        if r == 0 {
+            return Ok(());
+        }
+        if (self.levels * r + ptr[self.levels]) * r * r < PARALLEL_WORK {
+            return run(0, &mut self.blocks, &mut self.coupling);
+        }
+        let mut chunks = Vec::new();
+        let mut rest = &mut self.coupling[..];
+        for (k, blocks) in self.blocks.chunks_mut(LEVELS * r * r).enumerate() {
+            let first = k * LEVELS;
+            let last = (first + LEVELS).min(self.levels);
+            let (mine, others) = rest.split_at_mut((ptr[last] - ptr[first]) * r);
+            chunks.push((first, blocks, mine));
+            rest = others;
+        }
+        let results: Vec<_> = chunks.into_par_iter().map(|(first, blocks, t)| run(first, blocks, t)).collect();
+        results.into_iter().collect()
+    }
+
+    /// w_i -= sum_l (T_l' T_l)_ij for the rows i of column j on or below the diagonal (or, if not `below`, on or above).
+    pub fn subtract_column(&self, j: usize, below: bool, w: &mut [f64]) {
+        let r = self.rank;
+        for &(level, e) in self.entries_of(j) {
+            let level = level as usize;
+            let range = if below { e..self.ptr[level + 1] } else { self.ptr[level]..e + 1 };
+            if r == 1 {
+                let scale = self.coupling[e];
+                for (column, value) in self.columns[range.clone()].iter().zip(&self.coupling[range]) {
+                    w[*column as usize] -= scale * value;
+                }
+            } else {
+                let mine = &self.coupling[e * r..(e + 1) * r];
+                let values = self.coupling[range.start * r..range.end * r].chunks_exact(r);
+                for (column, value) in self.columns[range].iter().zip(values) {
+                    w[*column as usize] -= mine.iter().zip(value).map(|(a, b)| a * b).sum::<f64>();
+                }
+            }
+        }
+    }
+
+    /// x_l = L_l^{-1} x_l, then rest -= T' x.
+    pub fn forward(&self, x: &mut [f64], rest: &mut [f64]) {
+        let r = self.rank;
+        for level in 0..self.levels {
+            let x = &mut x[level * r..(level + 1) * r];
+            small_cholesky::forward_in_place(&self.blocks[level * r * r..], x, r);
+            for e in self.ptr[level]..self.ptr[level + 1] {
+                let value = &self.coupling[e * r..(e + 1) * r];
+                rest[self.columns[e] as usize] -= value.iter().zip(&*x).map(|(t, x)| t * x).sum::<f64>();
+            }
+        }
+    }
+
+    /// x_l = L_l^{-T} (x_l - T_l rest).
+    pub fn backward(&self, x: &mut [f64], rest: &[f64]) {
+        let r = self.rank;
+        for level in 0..self.levels {
+            let x = &mut x[level * r..(level + 1) * r];
+            for e in self.ptr[level]..self.ptr[level + 1] {
+                let scale = rest[self.columns[e] as usize];
+                for a in 0..r {
+                    x[a] -= self.coupling[e * r + a] * scale;
+                }
+            }
+            small_cholesky::backward_in_place(&self.blocks[level * r * r..], x, r);
+        }
+    }
+
+    /// D_l^{-1} A_l = L_l^{-T} T_l, r values for each entry.
+    pub fn solved_coupling(&self) -> Vec<f64> {
+        let r = self.rank;
+        let mut solved = self.coupling.clone();
+        for level in 0..self.levels {
+            for e in self.ptr[level]..self.ptr[level + 1] {
+                small_cholesky::backward_in_place(&self.blocks[level * r * r..], &mut solved[e * r..], r);
+            }
+        }
+        solved
+    }
+
+    /// Writes minus `values` (r for each entry) to the off-diagonal blocks they belong to.
+    pub fn write_negated(&self, values: &[f64], out: &mut BlockMatrix) {
+        for (value, to) in values.chunks_exact(self.rank.max(1)).zip(&self.source) {
+            let off = &mut out.off[to.pair];
+            for (a, value) in value.iter().enumerate() {
+                off[to.start + a * to.stride] = -value;
+            }
+        }
+    }
+
+    /// 2 sum_l log |L_l|.
+    pub fn log_det(&self) -> f64 {
+        let r = self.rank;
+        let pivots = self.blocks.chunks_exact((r * r).max(1)).flat_map(|block| block.iter().step_by(r + 1));
+        2.0 * pivots.map(|pivot| pivot.ln()).sum::<f64>()
+    }
+}

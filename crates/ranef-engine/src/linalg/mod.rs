@@ -1,0 +1,35 @@
+//! The linear algebra that a mixed model needs and that faer lacks.
+//!
+//! Everything revolves around one symmetric matrix,
+//!
+//!     M = [ Lambda' B Lambda + I   Lambda' C ]        B = Z'WZ,  C = Z'WX,  E = X'WX
+//!         [ C' Lambda              E         ]
+//!
+//! whose random part has one small block for each level of each grouping factor, and off-diagonal blocks only where
+//! two levels share a row of data. The fixed effects are a dense border. A [`Pattern`] says where the blocks are, a
+//! [`BlockMatrix`] holds their values, [`BlockMatrix::congruence`] applies Lambda, and a [`Factorization`] gives the
+//! Cholesky factor, determinants, solutions and the blocks of the inverse that gradients need.
+//!
+//! Vectors of effects are laid out by factor, then level, then component; the border comes last.
+
+mod block_matrix;
+mod congruence;
+mod dense_cholesky;
+mod factorization;
+mod leading;
+mod pattern;
+mod product_diagonal;
+mod remainder;
+mod selected_inverse;
+mod small_cholesky;
+mod sparse_cholesky;
+
+pub use block_matrix::BlockMatrix;
+pub use congruence::Congruence;
+pub use factorization::{Factorization, NotPositiveDefinite, Place};
+pub use pattern::{Pair, Pattern};
+pub use product_diagonal::product_diagonal;
+
+/// Above this many multiply-adds a loop over blocks is worth sharing between threads (a parallel region costs some
+/// 10 microseconds). Every parallel loop here writes disjoint results, so the numbers do not depend on the choice.
+const PARALLEL_WORK: usize = 1 << 17;

@@ -1,0 +1,122 @@
+//! The diagonal blocks of (Z'WZ Lambda + Z'WX ...) M^{-1}: the only thing a gradient needs of the inverse.
+use super::{BlockMatrix, Pattern};
+use rayon::prelude::*;
+
+/// For each factor f the sum over its levels of the diagonal block (p_f x r_f, column-major) of
+///
+///     B Lambda M^{-1}_uu   + C M^{-1}_beta,u   (the second term only `with_border`),
+///
+/// from B with border C (widths p) and the selected inverse (widths r). Half the derivative of log|M| with respect to
+/// Lambda_f, valid at singular Lambda too.
+pub fn product_diagonal(
+    pattern: &Pattern,
+    b: &BlockMatrix,
+    factors: &[Vec<f64>],
+    inverse: &BlockMatrix,
+    with_border: bool,
+) -> Vec<Vec<f64>> {
+    let n_factors = pattern.n_factors();
+    let mut out: Vec<Vec<f64>> = (0..n_factors).map(|f| vec![0.0; b.widths[f] * inverse.widths[f]]).collect();
+    for f in 0..n_factors {
+        let (p, r) = (b.widths[f], inverse.widths[f]);
+        let kronecker = sum_of_kronecker(&b.diag[f], p * p, &inverse.diag[f], r * r);
+        // Both blocks are symmetric, so either end of the pair may be contracted with Lambda.
+        contract(&kronecker, (p, p), (r, r), &factors[f], Keep::Rows, &mut out[f]);
+        if with_border && pattern.border() > 0 {
+            add_border(&b.border[f], p, &inverse.border[f], r, pattern.border(), &mut out[f]);
+        }
+    }
+    for (k, pair) in pattern.pairs().iter().enumerate() {
+        let (f, g) = (pair.first, pair.second);
+        let (p, r) = ((b.widths[f], b.widths[g]), (inverse.widths[f], inverse.widths[g]));
+        let kronecker = sum_of_kronecker(&b.off[k], p.0 * p.1, &inverse.off[k], r.0 * r.1);
+        contract(&kronecker, p, r, &factors[g], Keep::Rows, &mut out[f]);
+        contract(&kronecker, p, r, &factors[f], Keep::Columns, &mut out[g]);
+    }
+    out
+}
+
+/// sum over blocks of vec(A) vec(M)', for blocks A of `m` entries and M of `n` entries: everything that the products
+/// with the one shared Lambda need. Summed in chunks of fixed size, then over the chunks in order.
+fn sum_of_kronecker(a: &[f64], m: usize, inverse: &[f64], n: usize) -> Vec<f64> {
+    const BLOCKS: usize = 8192;
+    let chunk = |a: &[f64], inverse: &[f64]| {
+        let mut sum = vec![0.0; m * n];
+        if m * n == 1 {
+            sum[0] = super::factorization::dot(a, inverse);
+            return sum;
+        }
+        for (a, inverse) in a.chunks_exact(m).zip(inverse.chunks_exact(n)) {
+            for (j, &value) in inverse.iter().enumerate() {
+                for (sum, a) in sum[j * m..(j + 1) * m].iter_mut().zip(a) {
+                    *sum += a * value;
+                }
+            }
+        }
+        sum
+    };
+    if m == 0 || n == 0 {
+        return vec![0.0; m * n];
+    }
+    let parts: Vec<Vec<f64>> =
+        a.par_chunks(BLOCKS * m).zip(inverse.par_chunks(BLOCKS * n)).map(|(a, inverse)| chunk(a, inverse)).collect();
+    add_up(parts, m * n)
+}
+
+fn add_up(parts: Vec<Vec<f64>>, length: usize) -> Vec<f64> {
+    parts.into_iter().fold(vec![0.0; length], |mut total, part| {
+        total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
+        total
+    })
+}
+
+/// Which index of the blocks stays: that of the first factor (rows) or of the second (columns).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    Rows,
+    Columns,
+}
+
+/// Adds sum A Lambda_g M' (keeping rows) or sum A' Lambda_f M (keeping columns) to `out`, from sum vec(A) vec(M)'.
+fn contract(kronecker: &[f64], p: (usize, usize), r: (usize, usize), lambda: &[f64], keep: Keep, out: &mut [f64]) {
+    let (rows_a, rows_m) = (p.0, r.0);
+    for second_m in 0..r.1 {
+        for first_m in 0..r.0 {
+            for second_a in 0..p.1 {
+                for first_a in 0..p.0 {
+                    let row = second_m * rows_m + first_m;
+                    let value = kronecker[row * p.0 * p.1 + second_a * rows_a + first_a];
+                    match keep {
+                        Keep::Rows => out[first_m * p.0 + first_a] += value * lambda[second_m * p.1 + second_a],
+                        Keep::Columns => out[second_m * p.1 + second_a] += value * lambda[first_m * p.0 + first_a],
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds the sum over levels of C_l (M^{-1}_l,beta)'.
+fn add_border(c: &[f64], p: usize, inverse: &[f64], r: usize, border: usize, out: &mut [f64]) {
+    const LEVELS: usize = 8192;
+    if p == 0 || r == 0 {
+        return;
+    }
+    let parts: Vec<Vec<f64>> = c
+        .par_chunks(LEVELS * p * border)
+        .zip(inverse.par_chunks(LEVELS * r * border))
+        .map(|(c, inverse)| {
+            let mut sum = vec![0.0; p * r];
+            for (c, inverse) in c.chunks_exact(p).zip(inverse.chunks_exact(r)) {
+                for (b, &value) in inverse.iter().enumerate() {
+                    for (a, c) in c.iter().enumerate() {
+                        sum[b * p + a] += c * value;
+                    }
+                }
+            }
+            sum
+        })
+        .collect();
+    let total = add_up(parts, p * r);
+    out.iter_mut().zip(total).for_each(|(out, total)| *out += total);
+}
