@@ -245,7 +245,7 @@ class _Algebra:
         if tree.left is not None and _is_bar(tree.left):
             raise self.fail(tree.left, "a random-effects term cannot stand on the left of ~")
         fixed: dict[frozenset[str], Term] = {frozenset(): Term(())}
-        offsets: list[Node] = []
+        offsets: dict[str, Node] = {}
         bars: dict[str, Bar] = {}
         for sign, item in signed_items(tree.right):
             bar = self.bar(item)
@@ -257,14 +257,18 @@ class _Algebra:
                 else:
                     bars[bar.key] = bar
             elif isinstance(item, Call) and item.function == "offset":
-                if sign < 0:
-                    raise self.fail(item, "an offset cannot be subtracted; write offset(-x)")
-                offsets.append(self.only_argument(item))
+                node = self.only_argument(item)
+                if sign > 0 and node.text in offsets:
+                    raise self.fail(item, f"offset({node.text}) stands in the formula twice")
+                if sign > 0:
+                    offsets[node.text] = node
+                elif offsets.pop(node.text, None) is None:
+                    raise self.fail(item, "there is no such offset to take out; its negative is offset(-x)")
             elif isinstance(item, Number):
                 self.intercept(fixed, sign, item)
             else:
                 self.add(fixed, sign, self.product(item))
-        return Terms(tree.source, tree.left, _sorted(fixed), tuple(offsets), tuple(bars.values()))
+        return Terms(tree.source, tree.left, _sorted(fixed), tuple(offsets.values()), tuple(bars.values()))
 
     def add(self, fixed: dict[frozenset[str], Term], sign: int, terms: Iterable[Term]) -> None:
         for term in terms:
@@ -475,9 +479,7 @@ class _Algebra:
         options: dict[str, Any] = {}
         for place, node in enumerate(call.args[1:]):
             if place >= len(names):
-                raise self.fail(
-                    node, f"{call.function}() takes no further argument here; options are named, as in d = 2"
-                )
+                raise self.fail(node, f"{call.function}() takes its further options by name, as in d = 2")
             options[names[place]] = self.option(node)
         for key, node in call.keywords:
             if key in options:
