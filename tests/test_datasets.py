@@ -6,6 +6,7 @@ import math
 import narwhals as nw
 import pandas as pd
 import pytest
+
 import ranef as rf
 from ranef.datasets import describe_dataset
 

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pandas as pd
+
 import ranef as rf
 
 HERE = Path(__file__).parent

@@ -7,6 +7,7 @@ expect of each kind of number. README.md beside this file tells where R's own an
 import numpy as np
 import pandas as pd
 import pytest
+
 from reference_cases import CASES, fitted, r_name, same_grouping, same_level
 
 # The tolerances of a case stand in its file, by package and criterion:

@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+
 from ranef import _engine
 from ranef.families import family_named
 from ranef.model import build_model

@@ -125,8 +125,8 @@ def describe_dataset(name: str) -> Dictionary:
 
     Examples
     --------
-    >>> import ranef as rf
-    >>> rf.describe_dataset("sleepstudy").columns[0].unit
+    >>> from ranef.datasets import describe_dataset
+    >>> describe_dataset("sleepstudy").columns[0].unit
     'ms'
     """
     known = dataset_names()

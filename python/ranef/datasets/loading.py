@@ -44,7 +44,7 @@ def load_dataset(name: str, backend: str = "pandas") -> Any:
     See Also
     --------
     list_datasets : what there is.
-    describe_dataset : the meaning of the columns, the publication, the terms.
+    ranef.datasets.describe_dataset : the meaning of the columns, the publication, the terms.
 
     Examples
     --------

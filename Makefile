@@ -1,0 +1,69 @@
+# Every command of the project. Needs Python 3.11 or later, a Rust toolchain and make; everything else goes into .venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+SHELL  := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -type f \( -name '*.rs' -o -name Cargo.toml \))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench docs build clean lock format
+
+help: ## show these lines
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
+
+demo: build ## build if needed, then run the Owls analysis end to end
+	$(BIN)/ranef demo
+
+build: $(STAMPS)/extension ## create .venv and compile the extension in release mode
+
+test: build ## Rust tests, then Python tests (stub, imports and architecture included)
+	cargo test --release --locked --workspace --exclude ranef-python
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+lint: $(STAMPS)/tools ## rustfmt, clippy, ruff and mypy; changes nothing
+	cargo fmt --all --check
+	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMPS)/tools ## rewrite Rust and Python sources in the house format
+	cargo fmt --all
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: build ## import time beside statsmodels, then time to fit, agreement with R first
+	$(BIN)/python benchmarks/import_time.py
+	$(BIN)/python benchmarks/run.py
+
+docs: build ## build the documentation into docs/site
+	$(BIN)/mkdocs build --strict
+
+# What pyproject.toml asks for, one requirement a line: the build, the package, and every dependency group.
+REQUIREMENTS = import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
+	print(*p["build-system"]["requires"], *p["project"]["dependencies"], *sum(p["dependency-groups"].values(), []), sep="\n")
+
+lock: ## resolve the newest versions and rewrite requirements-dev.lock
+	rm -rf $(VENV)/lock
+	$(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/pip install --quiet --disable-pip-version-check --requirement <($(PYTHON) -c '$(REQUIREMENTS)')
+	{ echo "# Written by 'make lock'."; $(VENV)/lock/bin/pip freeze --disable-pip-version-check; } > requirements-dev.lock
+	rm -rf $(VENV)/lock
+
+clean: ## remove .venv and everything built
+	rm -rf $(VENV) target docs/site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f python/ranef/_engine*.so
+
+$(STAMPS)/tools: requirements-dev.lock
+	$(PYTHON) -c 'import sys; sys.exit("ranef needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-dev.lock
+	mkdir -p $(STAMPS)
+	touch $@
+
+$(STAMPS)/extension: $(STAMPS)/tools pyproject.toml $(RUST_SOURCES)
+	env -u CONDA_PREFIX VIRTUAL_ENV=$(abspath $(VENV)) PATH="$(abspath $(BIN)):$$PATH" $(BIN)/maturin develop --release --locked
+	touch $@

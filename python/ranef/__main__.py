@@ -1,0 +1,5 @@
+"""`python -m ranef` is the command `ranef`."""
+
+from ranef.cli import main
+
+main()
