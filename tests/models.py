@@ -1,0 +1,76 @@
+"""Every named model once, fitted when first asked for and shared by all tests of a process."""
+
+from functools import cache
+
+import ranef as rf
+
+
+@cache
+def data(name: str, backend: str = "pandas"):
+    """An example data set, read once."""
+    return rf.load_dataset(name, backend=backend)
+
+
+@cache
+def sleepstudy(reml: bool = True):
+    """Correlated intercept and slope, balanced: the textbook linear mixed model."""
+    return rf.lmm("Reaction ~ Days + (Days | Subject)", data("sleepstudy"), reml=reml)
+
+
+@cache
+def sleepstudy_uncorrelated():
+    """Two terms on one grouping factor."""
+    return rf.lmm("Reaction ~ Days + (1 | Subject) + (0 + Days | Subject)", data("sleepstudy"))
+
+
+@cache
+def dyestuff2():
+    """A variance whose estimate is zero: singular."""
+    return rf.lmm("Yield ~ 1 + (1 | Batch)", data("dyestuff2"), reml=False)
+
+
+@cache
+def penicillin():
+    """Two crossed grouping factors."""
+    return rf.lmm("diameter ~ 1 + (1 | plate) + (1 | sample)", data("penicillin"))
+
+
+@cache
+def pastes():
+    """Nested grouping factors."""
+    return rf.lmm("strength ~ 1 + (1 | batch/cask)", data("pastes"))
+
+
+@cache
+def cbpp():
+    """Binomial counts."""
+    return rf.glmm("cbind(incidence, size - incidence) ~ period + (1 | herd)", data("cbpp"), family="binomial")
+
+
+@cache
+def owls():
+    """Zero-inflated negative binomial with an offset."""
+    return rf.glmm(
+        "SiblingNegotiation ~ FoodTreatment * SexParent + offset(log(BroodSize)) + (1 | Nest)",
+        data("owls"),
+        family="nbinom2",
+        zi="~ 1",
+    )
+
+
+@cache
+def owls_poisson():
+    """Poisson with one random intercept."""
+    return rf.glmm("SiblingNegotiation ~ FoodTreatment + (1 | Nest)", data("owls"), family="poisson")
+
+
+@cache
+def salamanders():
+    """Negative binomial whose dispersion has a formula."""
+    return rf.glmm("count ~ spp + mined + (1 | site)", data("salamanders"), family="nbinom2", dispersion="~ DOY")
+
+
+@cache
+def sleepstudy_glmm():
+    """The textbook model by the general engine, maximum likelihood."""
+    return rf.glmm("Reaction ~ Days + (Days | Subject)", data("sleepstudy"), family="gaussian")

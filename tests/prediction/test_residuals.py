@@ -1,0 +1,59 @@
+"""Residuals by their definitions."""
+
+import numpy as np
+import pytest
+
+import ranef as rf
+from models import cbpp, data, owls, owls_poisson, sleepstudy
+
+
+def test_linear_model():
+    fit, y = sleepstudy(), data("sleepstudy")["Reaction"].to_numpy(float)
+    np.testing.assert_allclose(fit.residuals(), y - fit.fitted())
+    np.testing.assert_allclose(fit.residuals(ranef=False), y - fit.predict(ranef=False))
+    # Without weights the Pearson residual is the raw one, as in lme4: sigma is not divided out.
+    np.testing.assert_allclose(fit.residuals("pearson"), fit.residuals(), rtol=1e-9)
+    np.testing.assert_allclose(fit.residuals("pearson", ranef=False), fit.residuals(ranef=False), rtol=1e-9)
+
+
+def test_precision_weights_scale_the_pearson_residual():
+    sleep = data("sleepstudy").assign(w=np.tile([1.0, 4.0], 90))
+    fit = rf.lmm("Reaction ~ Days + (1 | Subject)", sleep, weights="w")
+    np.testing.assert_allclose(fit.residuals("pearson"), fit.residuals() * np.sqrt(sleep["w"]), rtol=1e-9)
+
+
+def test_poisson():
+    fit, y = owls_poisson(), data("owls")["SiblingNegotiation"].to_numpy(float)
+    mu = fit.fitted()
+    np.testing.assert_allclose(fit.residuals("pearson"), (y - mu) / np.sqrt(mu), rtol=1e-9)
+    np.testing.assert_allclose(fit.residuals("working"), (y - mu) / mu, rtol=1e-9)
+    log_ratio = np.log(np.where(y > 0, y / mu, 1.0))
+    deviance = np.sign(y - mu) * np.sqrt(2 * (y * log_ratio - (y - mu)))
+    np.testing.assert_allclose(fit.residuals("deviance"), deviance, rtol=1e-6)
+
+
+def test_binomial_counts_are_proportions():
+    fit, herds = cbpp(), data("cbpp")
+    size, p = herds["size"].to_numpy(float), fit.fitted()
+    raw = herds["incidence"] / size - p
+    np.testing.assert_allclose(fit.residuals(), raw)
+    np.testing.assert_allclose(fit.residuals("pearson"), raw / np.sqrt(p * (1 - p) / size), rtol=1e-9)
+    population = fit.predict(ranef=False)
+    expected = (herds["incidence"] / size - population) / np.sqrt(population * (1 - population) / size)
+    np.testing.assert_allclose(fit.residuals("pearson", ranef=False), expected, rtol=1e-9)
+
+
+def test_zero_inflation_enters_the_variance():
+    fit, y = owls(), data("owls")["SiblingNegotiation"].to_numpy(float)
+    mu, p = fit.predict(kind="conditional"), fit.predict(kind="zprob")
+    variance = (1 - p) * (mu + mu**2 / fit.sigma + p * mu**2)
+    np.testing.assert_allclose(fit.residuals("pearson"), (y - (1 - p) * mu) / np.sqrt(variance), rtol=1e-8)
+
+
+def test_what_is_not_defined_is_refused():
+    with pytest.raises(rf.ModelError, match="give one of 'response', 'pearson'"):
+        sleepstudy().residuals("student")
+    with pytest.raises(rf.ModelError, match="zero inflation"):
+        owls().residuals("working")
+    with pytest.raises(rf.ModelError, match="conditional modes only"):
+        cbpp().residuals("deviance", ranef=False)

@@ -1,0 +1,91 @@
+"""What is refused before fitting, and what a model says of itself."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import ranef as rf
+from models import data, owls, salamanders, sleepstudy
+
+
+@pytest.fixture
+def sleep():
+    return data("sleepstudy").assign(row=[f"r{i}" for i in range(180)])
+
+
+def test_as_many_levels_as_rows_cannot_be_told_from_the_residual(sleep):
+    with pytest.raises(rf.ModelError, match=r"grouping factor row has 180 levels for 180 rows: the variance of"):
+        rf.lmm("Reaction ~ Days + (1 | row)", sleep)
+    with pytest.raises(rf.ModelError, match="cannot be separated from the residual"):
+        rf.glmm("Reaction ~ Days + (1 | row)", sleep, family="gaussian")
+
+
+def test_as_many_random_effects_as_rows_cannot_be_told_from_the_residual(sleep):
+    wide = sleep.assign(g=np.repeat(np.arange(90), 2).astype(str))
+    with pytest.raises(rf.ModelError, match=r"90 levels x 2 columns = 180 random effects for 180 rows"):
+        rf.lmm("Reaction ~ Days + (Days | g)", wide)
+
+
+def test_an_observation_level_effect_is_an_ordinary_term_of_a_poisson_model():
+    ticks = data("grouseticks")
+    fit = rf.glmm("TICKS ~ YEAR + (1 | INDEX)", ticks, family="poisson")
+    assert fit.ngroups == {"INDEX": len(ticks)}
+
+
+def test_a_constant_response_is_refused(sleep):
+    with pytest.raises(rf.DataError, match="response `Reaction` is 5 in all 180 rows"):
+        rf.lmm("Reaction ~ Days + (1 | Subject)", sleep.assign(Reaction=5.0))
+
+
+def test_a_response_outside_the_family_names_the_row_of_the_callers_data():
+    counts = pd.DataFrame({"y": [np.nan, 1.0, 2.0, -3.0, 1.0, 4.0], "g": list("aabbcc")})
+    with pytest.raises(rf.DataError, match=r"`y`.*row 3 .*-3"):
+        rf.glmm("y ~ 1 + (1 | g)", counts, family="poisson")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"family": "poisson", "dispersion": "~ 1"}, "poisson has no dispersion parameter"),
+        ({"family": "poisson", "shape": "~ 1"}, "poisson has no shape parameter"),
+        ({"family": "nbinom2", "dispersion": "~ 0"}, "nbinom2 needs its dispersion"),
+        ({"family": "poisson", "quadrature": 5}, "quadrature=5 is not available"),
+        ({"family": "poisson", "quadrature": 0.5}, "whole number of points"),
+        ({"family": "poisson", "priors": {"Days": 1}}, "priors are not available"),
+        ({"family": "poisson", "control": {"max_iter": 3}}, r"control is a ranef\.Control"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(arguments, text):
+    with pytest.raises(rf.ModelError, match=text):
+        rf.glmm("SiblingNegotiation ~ 1 + (1 | Nest)", data("owls"), **arguments)
+
+
+def test_a_structure_the_engine_lacks_is_refused_at_its_place():
+    with pytest.raises(rf.FormulaError, match="nosuch"):
+        rf.lmm("Reaction ~ Days + nosuch(1 | Subject)", data("sleepstudy"))
+
+
+def test_components_and_their_order():
+    assert sleepstudy().model.components == ("cond", "disp")
+    assert sleepstudy().model.written_components == ("cond",)
+    assert owls().model.components == ("cond", "disp", "zi")
+    assert owls().model.written_components == ("cond", "zi")
+    assert salamanders().model.written_components == ("cond", "disp")
+
+
+def test_a_model_prints_what_is_fitted():
+    text = str(owls().model)
+    assert "nbinom2(link='log')" in text
+    assert "zi: ~ 1" in text
+    assert "cond: (1 | Nest): 27 levels x 1 (Intercept), us" in text
+
+
+def test_what_weights_mean_is_said():
+    sleep = data("sleepstudy").assign(w=2.0)
+    precision = rf.lmm("Reaction ~ Days + (1 | Subject)", sleep, weights="w")
+    assert "precision weights" in precision.model.weights_meaning
+    likelihood = rf.glmm("Reaction ~ Days + (1 | Subject)", sleep, family="gaussian", weights="w")
+    assert "log-likelihood" in likelihood.model.weights_meaning
+    trials = rf.glmm("incidence / size ~ period + (1 | herd)", data("cbpp"), family="binomial", weights="size")
+    assert "trials" in trials.model.weights_meaning
+    assert sleepstudy().model.weights_meaning is None
