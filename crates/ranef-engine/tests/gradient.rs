@@ -67,7 +67,13 @@ fn model(family: Arc<dyn Family>, structure: &str, weighted: bool, seed: u64) ->
     let design = Design::new(N, fixed, vec![(a, 6), (b, 4), (nested, 12)], terms);
     let trials: Option<Vec<f64>> = (family.card().name == "binomial").then(|| (0..N).map(|i| 1.0 + (i % 5) as f64).collect());
     let mut eta = vec![0.0; k_all];
-    eta[0] = family.start_mean(if family.card().name == "binomial" { 2.0 } else { 3.0 }, 4.0);
+    // Well inside the domain: under an identity link the mode of counts near zero may sit on its edge.
+    let typical = match (family.card().name, family.links()[0].name()) {
+        ("binomial", _) => 2.0,
+        (_, "identity") => 20.0,
+        _ => 3.0,
+    };
+    eta[0] = family.start_mean(typical, 4.0);
     let y: Vec<f64> =
         (0..N).map(|i| family.sample(&eta, trials.as_ref().map_or(1.0, |t| t[i]), &mut rng)).collect();
     let weights = weighted.then(|| (0..N).map(|_| 0.5 + uniform.sample(&mut rng)).collect());
@@ -80,7 +86,7 @@ fn point(laplace: &Laplace, data: &Data, theta_scale: f64) -> Vec<f64> {
     let mut x = vec![0.0; laplace.layout().dim];
     for (k, range) in laplace.layout().beta.iter().enumerate() {
         for (j, m) in range.clone().into_iter().flatten().enumerate() {
-            x[m] = if j == 0 { 0.95 * constants[k].clamp(-2.0, 3.0) } else { 0.02 };
+            x[m] = if j == 0 { if k == 0 { constants[k] } else { 0.95 * constants[k].clamp(-2.0, 3.0) } } else { 0.02 };
         }
     }
     for (j, m) in laplace.layout().theta.clone().enumerate() {

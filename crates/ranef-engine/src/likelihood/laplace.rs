@@ -340,7 +340,7 @@ impl Laplace {
             return None;
         }
         let tolerance = DECREMENT_TOLERANCE * (1.0_f64).max(design_q as f64 / 100.0);
-        let mut evaluated = 2;
+        let (mut evaluated, mut previous) = (2, f64::INFINITY);
         for _ in 0..MAX_INNER_ITERATIONS {
             self.inner_iterations += 1;
             let gradient = self.inner_gradient();
@@ -360,7 +360,10 @@ impl Laplace {
             if !decrement.is_finite() {
                 return None;
             }
-            if decrement < tolerance && definite {
+            // Newton's method is quadratic here: a small decrement that no longer falls is rounding.
+            let rounding = decrement < ROUNDING_DECREMENT && decrement > 0.25 * previous;
+            previous = decrement;
+            if (decrement < tolerance || rounding) && definite {
                 if evaluated < order {
                     f = self.evaluate_rows(order);
                 }
@@ -443,8 +446,11 @@ impl Laplace {
     }
 }
 
-/// The Newton decrement that ends the search for the mode, for up to 100 effects (more effects: in proportion).
-const DECREMENT_TOLERANCE: f64 = 1e-12;
+/// The Newton decrement that ends the search for the mode, for up to 100 effects (more effects: in proportion). The
+/// gradient's error is of the order of its root, in standard errors.
+const DECREMENT_TOLERANCE: f64 = 1e-16;
+/// A decrement below which a failure to fall is put down to rounding.
+const ROUNDING_DECREMENT: f64 = 1e-9;
 const MAX_INNER_ITERATIONS: usize = 200;
 const ARMIJO: f64 = 1e-4;
 const LARGEST_CHANGE: f64 = 5.0;
