@@ -39,7 +39,7 @@ bench: build ## import time beside statsmodels, then time to fit, agreement with
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/run.py
 
-docs: build ## build the documentation into docs/site
+docs: build ## build the documentation into target/site
 	$(BIN)/mkdocs build --strict
 
 # What pyproject.toml asks for, one requirement a line: the build, the package, and every dependency group.
@@ -54,7 +54,7 @@ lock: ## resolve the newest versions and rewrite requirements-dev.lock
 	rm -rf $(VENV)/lock
 
 clean: ## remove .venv and everything built
-	rm -rf $(VENV) target docs/site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) target .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f python/ranef/_engine*.so
 
 $(STAMPS)/tools: requirements-dev.lock

@@ -13,3 +13,12 @@ os.environ["MPLBACKEND"] = "Agg"
 # The same examples in every run: a failure seen once can be seen again. Time limits say more about the machine.
 settings.register_profile("ranef", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("ranef")
+
+
+def pytest_addoption(parser):
+    """Options of our own."""
+    parser.addoption(
+        "--update-documentation",
+        action="store_true",
+        help="write the outputs in the documentation anew, do not compare",
+    )

@@ -1,0 +1,237 @@
+"""The command line as a person and as a program use it: what is printed, where, and the exit status."""
+
+import io
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+import ranef as rf
+from ranef.cli import main
+from ranef.cli.commands import in_one_line
+
+OWLS_MODEL = "SiblingNegotiation ~ FoodTreatment + (1 | Nest)"
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Run a command in this process; gives exit status, standard output, standard error."""
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as end:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return end.value.code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def owls_csv(tmp_path):
+    path = tmp_path / "owls.csv"
+    rf.load_dataset("owls").to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The demonstration, run once as a process: what it printed, and the folder with its figure."""
+    folder = tmp_path_factory.mktemp("demo")
+    done = subprocess.run(
+        [sys.executable, "-m", "ranef", "demo", "--out", str(folder)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, folder
+
+
+@pytest.mark.xdist_group("demo")
+@pytest.mark.parametrize(
+    ("what", "numbers"),
+    [
+        ("AIC", ["3533.1", "3533.2", "3534.8", "3536.0"]),
+        ("variances", ["0.09591", "0.004544", "0.0558", "0.00189"]),
+        ("standard deviations and correlation", ["0.727", "0.159", "-0.95"]),
+        ("dispersion", ["0.75", "0.746", "0.749", "0.748"]),
+        ("models", ["(1 | Nest)", "(0 + BroodSize | Nest)", "(BroodSize || Nest)", "(BroodSize | Nest)"]),
+        ("nests", ["AutavauxTV", "Yvonnand"]),
+    ],
+)
+def test_demo_prints_the_published_numbers(demo, what, numbers):
+    printed, _ = demo
+    for number in numbers:
+        assert number in printed, f"{what}: {number}"
+
+
+@pytest.mark.xdist_group("demo")
+def test_demo_saves_a_figure_and_says_where(demo):
+    printed, folder = demo
+    (figure,) = folder.glob("*.png")
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    assert str(figure) in printed
+
+
+def test_fit_prints_the_summary(run, owls_csv):
+    status, out, err = run("fit", owls_csv, OWLS_MODEL, "--family", "nbinom2")
+    assert (status, err) == (0, "")
+    assert "FoodTreatment[T.Satiated]" in out
+    assert "Nest" in out
+
+
+def test_fit_without_family_is_a_linear_mixed_model(run, tmp_path):
+    path = tmp_path / "sleepstudy.csv"
+    rf.load_dataset("sleepstudy").to_csv(path, index=False)
+    status, out, _ = run("fit", path, "Reaction ~ Days + (Days | Subject)", "--json", "-")
+    assert status == 0
+    assert json.loads(out)["glance"]["loglik"] == pytest.approx(-871.8141, abs=1e-4)
+    status, out, _ = run("fit", path, "Reaction ~ Days + (Days | Subject)", "--ml", "--json", "-")
+    assert json.loads(out)["glance"]["loglik"] == pytest.approx(-875.9697, abs=1e-4)
+
+
+def test_json_holds_the_whole_fit(run, owls_csv, tmp_path):
+    target = tmp_path / "fit.json"
+    status, out, _ = run("fit", owls_csv, OWLS_MODEL, "--family", "nbinom2", "--zi", "~ 1", "--json", target)
+    assert status == 0
+    assert "Nest" in out
+    values = json.loads(target.read_text())
+    fit = rf.glmm(OWLS_MODEL, pd.read_csv(owls_csv), family="nbinom2", zi="~ 1")
+    assert values["glance"]["loglik"] == pytest.approx(fit.loglik, rel=1e-12)
+    assert {row["component"] for row in values["tidy"]} == {"cond", "zi"}
+    assert len(values["random_effects"]) == 27
+    assert values["converged"] is True
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow", "tsv", "csv.gz"])
+def test_fit_reads_other_formats(run, tmp_path, suffix):
+    owls = rf.load_dataset("owls")
+    path = tmp_path / f"owls.{suffix}"
+    if suffix == "parquet":
+        owls.to_parquet(path)
+    elif suffix == "arrow":
+        owls.to_feather(path)
+    else:
+        owls.to_csv(path, index=False, sep="\t" if suffix == "tsv" else ",")
+    status, out, err = run("fit", path, OWLS_MODEL, "--family", "poisson", "--json", "-")
+    assert (status, err) == (0, "")
+    assert json.loads(out)["glance"]["nobs"] == 599
+
+
+def test_fit_reads_standard_input(run, owls_csv, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(owls_csv.read_text()))
+    status, out, _ = run("fit", "-", OWLS_MODEL, "--family", "poisson", "--json", "-")
+    assert status == 0
+    assert json.loads(out)["ngroups"] == {"Nest": 27}
+
+
+def test_weights_and_offset_are_columns(run, tmp_path):
+    path = tmp_path / "cbpp.csv"
+    cbpp = rf.load_dataset("cbpp").assign(share=lambda d: d["incidence"] / d["size"])
+    cbpp.to_csv(path, index=False)
+    model = "share ~ factor(period) + (1 | herd)"
+    status, out, _ = run("fit", path, model, "--family", "binomial", "--weights", "size", "--json", "-")
+    assert status == 0
+    assert json.loads(out)["glance"]["loglik"] == pytest.approx(-92.026282, abs=1e-4)
+
+
+BAD = {
+    "no such file": (["fit", "nowhere.csv", "y ~ x + (1 | g)"], "nowhere.csv"),
+    "unknown format": (["fit", "data.xlsx", "y ~ x"], "format"),
+    "missing column": (["fit", "OWLS", "SiblingNegotiation ~ FoodTreatmint + (1 | Nest)"], "FoodTreatment"),
+    "unparsable formula": (["fit", "OWLS", "SiblingNegotiation ~ (1 | Nest"], "character"),
+    "unknown family": (["fit", "OWLS", OWLS_MODEL, "--family", "poison"], "poisson"),
+    "unknown link": (["fit", "OWLS", OWLS_MODEL, "--family", "poisson", "--link", "lgo"], "log"),
+    "code in a formula": (["fit", "OWLS", "SiblingNegotiation ~ __import__('os') + (1 | Nest)"], "__import__"),
+    "zi without family": (["fit", "OWLS", OWLS_MODEL, "--zi", "~ 1"], "--family"),
+    "unknown data set": (["datasets", "owlz"], "owls"),
+    "unknown command": (["dem"], "dem"),
+    "unknown option": (["families", "--jsn"], "--jsn"),
+    "missing argument": (["fit", "OWLS"], "FORMULA"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "says"), BAD.values(), ids=BAD)
+def test_bad_input_ends_with_one_clear_line(run, owls_csv, arguments, says):
+    status, out, err = run(*[owls_csv if argument == "OWLS" else argument for argument in arguments])
+    assert status == 2
+    assert out == ""
+    assert err.startswith("ranef: ")
+    assert err.count("\n") == 1
+    assert says.lower() in err.lower()
+
+
+@pytest.mark.parametrize("content", ["", "a,b\n", 'a,b\n1,2\n3,"4', "\x00\x01\x02"])
+def test_unreadable_table_ends_with_one_clear_line(run, tmp_path, content):
+    path = tmp_path / "bad.csv"
+    path.write_text(content)
+    status, _, err = run("fit", path, "a ~ b")
+    assert status == 2
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+
+
+def test_folder_in_place_of_a_file(run, tmp_path):
+    folder = tmp_path / "folder.csv"
+    folder.mkdir()
+    status, _, err = run("fit", folder, "a ~ b")
+    assert status == 2
+    assert err.count("\n") == 1
+
+
+def test_caret_becomes_a_position():
+    assert in_one_line("no closing bracket\n    y ~ (x\n        ^") == "no closing bracket (in 'y ~ (x', character 5)"
+    assert in_one_line("one line") == "one line"
+
+
+def test_datasets_lists_all(run):
+    status, out, _ = run("datasets")
+    assert status == 0
+    for name in rf.list_datasets()["name"]:
+        assert name in out
+    status, out, _ = run("datasets", "--json")
+    assert [row["name"] for row in json.loads(out)] == list(rf.list_datasets()["name"])
+
+
+def test_datasets_describes_one(run):
+    status, out, _ = run("datasets", "sleepstudy")
+    assert status == 0
+    assert "Belenky" in out
+    status, out, _ = run("datasets", "sleepstudy", "--json")
+    assert [column["name"] for column in json.loads(out)["columns"]] == ["Reaction", "Days", "Subject"]
+
+
+def test_families_lists_all(run):
+    status, out, _ = run("families")
+    assert status == 0
+    status, text, _ = run("families", "--json")
+    names = [row["name"] for row in json.loads(text)]
+    assert names == list(rf.list_families()["name"])
+    assert all(name in out for name in names)
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "200"])
+def test_every_number_survives_a_narrow_terminal(run, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    _, out, _ = run("datasets")
+    assert "73421" in out
+    assert "insteval" in out
+    assert max(len(line) for line in out.splitlines()) <= int(columns)
+
+
+def test_no_colour_where_it_is_not_wanted(run, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    _, out, _ = run("datasets")
+    assert "\x1b[3" not in out
+
+
+def test_help_and_version(run):
+    status, out, _ = run("--help")
+    assert status == 0
+    for command in ("demo", "fit", "datasets", "families"):
+        assert command in out
+    status, out, _ = run()
+    assert (status, "demo" in out) == (0, True)
+    status, out, _ = run("--version")
+    assert (status, out.strip()) == (0, f"ranef {rf.__version__}")
