@@ -3,7 +3,7 @@
 import importlib
 import math
 
-import narwhals as nw
+import narwhals.stable.v2 as nw
 import pandas as pd
 import pytest
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ranef import _engine
 from ranef.cli.demo import run_demo
 from ranef.cli.input import read_data
 from ranef.cli.output import console, records, show_table, show_text, to_json
@@ -40,7 +40,7 @@ def start(
 ) -> None:
     """Mixed-effects models: fit, check, infer, report."""
     if version:
-        typer.echo(f"ranef {installed_version('ranef')}")
+        typer.echo(f"ranef {_engine.__version__}")
     elif context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -49,14 +49,16 @@ def start(
 def demo(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the figure.")] = Path(),
 ) -> None:
-    """Run the Owls analysis end to end: four models, their comparison, the chosen one, a figure."""
+    """Run the Owls analysis end to end."""
     run_demo(console(), out)
 
 
 @app.command()
 def fit(
-    data: Annotated[str, typer.Argument(help="CSV, TSV, Parquet or Arrow file; - reads CSV from standard input.")],
-    formula: Annotated[str, typer.Argument(help="For example 'y ~ x + (1 | group)'.")],
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="CSV, TSV, Parquet or Arrow file; - reads CSV from standard input.")
+    ],
+    formula: Annotated[str, typer.Argument(metavar="FORMULA", help="For example 'y ~ x + (1 | group)'.")],
     family: Annotated[
         str | None, typer.Option(metavar="NAME", help="Response distribution; without it a linear mixed model.")
     ] = None,
@@ -95,7 +97,7 @@ def fit(
 def fit_as_values(fitted: Any) -> dict[str, Any]:
     """Every table of a fit as plain values."""
     return {
-        "ranef": installed_version("ranef"),
+        "ranef": _engine.__version__,
         "formula": fitted.formula,
         "family": str(fitted.family),
         "converged": fitted.converged,
@@ -111,7 +113,7 @@ def fit_as_values(fitted: Any) -> dict[str, Any]:
 
 @app.command()
 def datasets(
-    name: Annotated[str | None, typer.Argument(help="Print the dictionary of this data set.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Print the dictionary of this data set.")] = None,
     json: Json = False,
 ) -> None:
     """List the example data sets, or describe one."""
@@ -126,8 +128,10 @@ def datasets(
     if json:
         typer.echo(to_json(rows))
         return
-    shown = [{key: str(row[key]) for key in ("name", "rows", "columns", "title", "distributed")} for row in rows]
-    show_table(console(), shown, text=("name", "title", "distributed"))
+    shown = [{key: str(row[key]) for key in ("name", "rows", "columns", "title")} for row in rows]
+    out = console()
+    show_table(out, shown, text=("name", "title"))
+    show_text(out, "\nranef datasets NAME tells what the columns mean and where the data were published.")
 
 
 @app.command()
