@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -76,14 +76,23 @@ def fit(
 ) -> None:
     """Fit a model to a file and print its summary."""
     frame = read_data(data)
-    common = {"weights": weights, "offset": offset}
     if family is None:
         for name, value in (("--link", link), ("--zi", zi), ("--dispersion", dispersion)):
             if value is not None:
                 raise ModelError(f"{name} needs --family; without it a linear mixed model is fitted")
-        fitted = lmm(formula, frame, reml=reml is not False, **common)
+        fitted = lmm(formula, frame, reml=reml is not False, weights=weights, offset=offset)
     else:
-        fitted = glmm(formula, frame, family=family, link=link, zi=zi, dispersion=dispersion, reml=bool(reml), **common)
+        fitted = glmm(
+            formula,
+            frame,
+            family=family,
+            link=link,
+            zi=zi,
+            dispersion=dispersion,
+            reml=bool(reml),
+            weights=weights,
+            offset=offset,
+        )
     if json != "-":
         show_text(console(), str(fitted.summary()))
     if json is not None:
@@ -195,5 +204,12 @@ def in_one_line(message: str) -> str:
     return " ".join(line.strip() for line in lines)
 
 
-def _one_line_warning(message: Warning | str, *_: Any) -> None:
+def _one_line_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     print(f"ranef: warning: {in_one_line(str(message))}", file=sys.stderr)
