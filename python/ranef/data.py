@@ -300,9 +300,7 @@ def _categorical(series: nw.Series[Any]) -> Factor:
         codes = native.cat.codes.to_numpy().astype(np.int64)
         return Factor(codes, levels, ordered=bool(native.cat.ordered)).take(None)
     if isinstance(series.dtype, nw.Enum) and hasattr(native, "to_physical"):
-        physical = native.to_physical()
-        codes = np.where(physical.is_null().to_numpy(), -1, physical.fill_null(0).to_numpy()).astype(np.int64)
-        return Factor(codes, tuple(series.dtype.categories)).take(None)
+        return Factor(_physical(native), tuple(series.dtype.categories)).take(None)
     if hasattr(native, "combine_chunks") and getattr(native.type, "ordered", False):
         combined = native.unify_dictionaries().combine_chunks()
         combined = combined.chunk(0) if hasattr(combined, "chunk") else combined
@@ -310,6 +308,14 @@ def _categorical(series: nw.Series[Any]) -> Factor:
         levels = tuple(label(value) for value in combined.dictionary.to_pylist())
         return Factor(codes, levels, ordered=True).take(None)
     return _text(series.cast(nw.String))
+
+
+def _physical(native: Any) -> Codes:
+    """Return the codes behind a polars Enum, -1 where it is null (they are unsigned: widen before marking)."""
+    physical = native.to_physical()
+    codes = physical.fill_null(0).to_numpy().astype(np.int64)
+    codes[physical.is_null().to_numpy()] = -1
+    return codes
 
 
 def _text(series: nw.Series[Any]) -> Factor:
@@ -325,8 +331,7 @@ def _text(series: nw.Series[Any]) -> Factor:
     else:
         words = sorted(series.drop_nulls().unique().to_list())
         if hasattr(native, "to_physical"):
-            physical = nw.to_native(series.cast(nw.Enum(words))).to_physical()
-            codes = np.where(physical.is_null().to_numpy(), -1, physical.fill_null(0).to_numpy())
+            codes = _physical(nw.to_native(series.cast(nw.Enum(words))))
         else:
             codes = np.asarray(pd.Categorical(series.to_list(), categories=words).codes)
     order = sorted(range(len(words)), key=words.__getitem__)

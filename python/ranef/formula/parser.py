@@ -150,7 +150,6 @@ class Tree:
     right: Node
 
 
-@lru_cache(maxsize=512)
 def parse(source: str) -> Tree:
     """Read a formula.
 
@@ -176,6 +175,11 @@ def parse(source: str) -> Tree:
     """
     if not isinstance(source, str):
         raise FormulaError(f'a formula is text such as "y ~ x + (1 | g)", not {type(source).__name__}')
+    return _parse(source)
+
+
+@lru_cache(maxsize=512)
+def _parse(source: str) -> Tree:
     return _Parser(source).tree()
 
 

@@ -242,7 +242,8 @@ class _Algebra:
         return FormulaError.at(self.source, node.start, node.end, message)
 
     def formula(self, tree: Tree) -> Terms:
-        if tree.left is not None and _is_bar(tree.left):
+        inner = tree.left.inner if isinstance(tree.left, Paren) else tree.left
+        if tree.left is not None and inner is not None and _is_bar(inner):
             raise self.fail(tree.left, "a random-effects term cannot stand on the left of ~")
         fixed: dict[frozenset[str], Term] = {frozenset(): Term(())}
         offsets: dict[str, Node] = {}
@@ -362,7 +363,8 @@ class _Algebra:
         exponent = node.right
         if not isinstance(exponent, Number) or exponent.value != int(exponent.value) or not 1 <= exponent.value <= 20:
             raise self.fail(node.right, "terms are crossed up to a whole order from 1 to 20, as in (a + b)^2")
-        if isinstance(node.left, Name | Call) and exponent.value > 1:
+        dot = isinstance(node.left, Name) and node.left.name == "." and not node.left.quoted
+        if isinstance(node.left, Name | Call) and not dot and exponent.value > 1:
             raise self.fail(
                 node, f"a column crossed with itself is itself: for its power write I({node.left.text}^{exponent.text})"
             )
@@ -469,6 +471,8 @@ class _Algebra:
                 return [*left, *(_joined(*left, group) for group in right)]
             crossed = [_joined(a, b) for a in left for b in right]
             return [*left, *right, *crossed] if node.operator == "*" else crossed
+        if isinstance(node, Binary) and node.operator in ("==", "!=", "<", "<=", ">", ">="):
+            return [(node,)]
         if isinstance(node, Binary) and node.operator == "+":
             raise self.fail(node, "a bar has one grouping factor on its right; add a term for each: (1 | a) + (1 | b)")
         raise self.fail(node, f"`{node.text}` is no grouping factor; name a column, as in (1 | g)")

@@ -131,9 +131,10 @@ def _ns(
     return Basis(values, tuple(str(k) for k in range(1, values.shape[1] + 1)), intercept)
 
 
-def _columns(learned: Any, spans_intercept: bool) -> Basis:
+def _columns(learned: Any) -> Basis:
     """Stack formulaic's dictionary of columns."""
     columns = {str(key): np.asarray(value, dtype=float) for key, value in dict(learned).items()}
+    spans_intercept = bool(learned.__formulaic_metadata__.spans_intercept)
     return Basis(np.column_stack(list(columns.values())), tuple(columns), spans_intercept)
 
 
@@ -167,7 +168,7 @@ def _bs(
         extrapolation=extrapolation,
         _state=state,
     )
-    return _columns(learned, keep_first)
+    return _columns(learned)
 
 
 def _cubic(name: str) -> Callable[..., Basis]:
@@ -182,7 +183,7 @@ def _cubic(name: str) -> Callable[..., Basis]:
             upper_bound=upper_bound,
             _state=state,
         )
-        return _columns(learned, True)
+        return _columns(learned)
 
     return regression_spline
 
