@@ -1,7 +1,24 @@
-//! The Python module `ranef._engine`.
+//! The Python module `ranef._engine`: arrays and plain values in, numbers out.
+//!
+//! Registration only. `spec.rs` reads a model, `model.rs` and `fitted.rs` are the two classes, `cards.rs` the catalogues,
+//! `arrays.rs` the conversions, `errors.rs` the engine's refusals as a Python exception.
+
+mod arrays;
+mod cards;
+mod errors;
+mod fitted;
+mod model;
+mod spec;
+
 use pyo3::prelude::*;
 
 #[pymodule]
-fn _engine(_m: &Bound<'_, PyModule>) -> PyResult<()> {
+fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("EngineError", module.py().get_type::<errors::EngineError>())?;
+    module.add_class::<model::Model>()?;
+    module.add_class::<fitted::Fitted>()?;
+    module.add_function(wrap_pyfunction!(cards::families, module)?)?;
+    module.add_function(wrap_pyfunction!(cards::covariances, module)?)?;
     Ok(())
 }

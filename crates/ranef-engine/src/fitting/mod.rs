@@ -7,7 +7,7 @@ pub mod verdict;
 use crate::covariance::Template;
 use crate::inference::{Curvature, Posterior};
 use crate::likelihood::data::{Data, Method};
-use crate::likelihood::laplace::Laplace;
+use crate::likelihood::laplace::{Laplace, Layout};
 use crate::likelihood::profiled::Profiled;
 use crate::likelihood::start::start;
 use crate::link::Link;
@@ -71,6 +71,10 @@ pub struct Fit {
     pub optimum: Optimum,
     /// Inner iterations used.
     pub inner_iterations: usize,
+    /// Where the Laplace objective's outer parameters stand.
+    pub layout: Layout,
+    /// Covariance of the mean's beta~ given the variance parameters, where that is known without a posterior.
+    fixed_conditional: Option<Vec<f64>>,
     /// Covariance of the Laplace objective's outer parameters.
     parameter_covariance: Vec<f64>,
     /// The Laplace objective's outer parameters.
@@ -112,10 +116,12 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Fit {
         likelihood: Likelihood::Laplace(method),
         loglik: -optimum.value,
         beta: laplace.beta(),
-        theta: optimum.x[layout.theta].to_vec(),
+        theta: optimum.x[layout.theta.clone()].to_vec(),
         modes,
         eta: laplace.eta().to_vec(),
         inner_iterations: laplace.inner_iterations(),
+        layout,
+        fixed_conditional: None,
         parameter_covariance: optimum.covariance.clone(),
         parameters: optimum.x.clone(),
         mode: laplace.mode().to_vec(),
@@ -210,6 +216,7 @@ fn fit_profiled(data: Arc<Data>, reml: bool, weights: Option<Vec<f64>>, control:
     // log sigma is the only coefficient of the dispersion, whose column is 1 = Q R.
     let dispersion = design.fixed[1].to_rotated(&[sigma.ln()]);
     let parameters: Vec<f64> = dispersion.iter().copied().chain(theta.iter().copied()).collect();
+    let fixed_conditional = solution.vcov_beta_unscaled.iter().map(|value| sigma * sigma * value).collect();
     let modes: Vec<f64> = solution.b.concat();
     let mut eta = vec![vec![0.0; design.n]; design.n_predictors()];
     for (k, beta) in [&solution.beta, &dispersion].into_iter().enumerate() {
@@ -227,6 +234,8 @@ fn fit_profiled(data: Arc<Data>, reml: bool, weights: Option<Vec<f64>>, control:
         modes,
         eta,
         inner_iterations: 0,
+        layout: Layout { beta: vec![None, Some(0..1)], theta: 1..1 + n_theta, dim: 1 + n_theta },
+        fixed_conditional: Some(fixed_conditional),
         parameter_covariance,
         parameters,
         mode: Vec::new(),
@@ -314,6 +323,11 @@ impl Fit {
         &self.parameter_covariance
     }
 
+    fn covariance_block(&self, range: std::ops::Range<usize>) -> Vec<f64> {
+        let dim = self.layout.dim;
+        range.clone().flat_map(|j| range.clone().map(move |i| (i, j))).map(|(i, j)| self.parameter_covariance[j * dim + i]).collect()
+    }
+
     /// Outer parameters that have no standard error because they sit at the edge of their space: indices in the Laplace
     /// objective's layout.
     pub fn held(&self) -> Vec<usize> {
@@ -325,8 +339,11 @@ impl Fit {
     ///
     /// For the profiled likelihood it is conditional on the variance parameters, as lme4's.
     pub fn fixed_covariance(&self, predictor: usize) -> Option<Vec<f64>> {
-        let posterior = self.posterior()?;
-        let rotated = posterior.fixed_covariance(predictor, self.is_profiled() || self.method() == Method::Profile);
+        let rotated = match (&self.layout.beta[predictor], &self.fixed_conditional) {
+            (Some(range), _) => self.covariance_block(range.clone()),
+            (None, Some(known)) => known.clone(),
+            (None, None) => self.posterior()?.fixed_covariance(predictor, self.method() == Method::Profile),
+        };
         let fixed = &self.data.design.fixed[predictor];
         let p = fixed.p();
         // R^-1 V R^-T, a column and then a row at a time.

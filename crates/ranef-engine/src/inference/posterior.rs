@@ -59,27 +59,21 @@ impl Posterior {
         &self.covariance
     }
 
-    /// Covariance of beta~ of a predictor; of one inside it includes the uncertainty of psi unless `conditional`.
+    /// Covariance of beta~ inside, with the uncertainty of psi unless `conditional`.
     pub fn fixed_covariance(&self, predictor: usize, conditional: bool) -> Vec<f64> {
-        let (layout, dim) = (self.laplace.layout(), self.laplace.layout().dim);
-        match &layout.beta[predictor] {
-            Some(range) => {
-                range.clone().flat_map(|j| range.clone().map(move |i| (i, j))).map(|(i, j)| self.psi[j * dim + i]).collect()
-            }
-            None => {
-                let p = self.laplace.data().design.fixed[predictor].p();
-                let first = self.size - p;
-                let mut out = self.covariance.corner.clone();
-                if !conditional {
-                    for j in 0..p {
-                        for i in 0..p {
-                            out[j * p + i] += self.through_parameters(&self.row(first + i), &self.row(first + j));
-                        }
-                    }
+        let layout = self.laplace.layout();
+        debug_assert!(layout.beta[predictor].is_none(), "an outer coefficient's covariance is V's own block");
+        let p = self.laplace.data().design.fixed[predictor].p();
+        let first = self.size - p;
+        let mut out = self.covariance.corner.clone();
+        if !conditional {
+            for j in 0..p {
+                for i in 0..p {
+                    out[j * p + i] += self.through_parameters(&self.row(first + i), &self.row(first + j));
                 }
-                out
             }
         }
+        out
     }
 
     /// Standard deviation of b_hat - b at an index of the vector of all b, with the uncertainty of psi.

@@ -3,7 +3,7 @@
 use crate::covariance::Template;
 use crate::design::Grouping;
 pub struct Profiled;
-pub struct Solution { pub beta: Vec<f64>, pub b: Vec<Vec<f64>>, pub sigma: f64 }
+pub struct Solution { pub vcov_beta_unscaled: Vec<f64>, pub beta: Vec<f64>, pub b: Vec<Vec<f64>>, pub sigma: f64 }
 impl Profiled {
     pub fn new(_y:&[f64], _x:&[f64], _p: usize, _g:&[Grouping], _t: Template, _w: Option<&[f64]>, _o: Option<&[f64]>, _r: bool) -> Result<Self, String> { todo!() }
     pub fn n_theta(&self) -> usize { todo!() }

@@ -1,0 +1,34 @@
+//! The engine's refusals as one Python exception: `EngineError(kind, message, details)`.
+use pyo3::create_exception;
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use ranef_engine::error::ModelError;
+
+create_exception!(_engine, EngineError, PyException, "The engine refuses: args are (kind, message, details).");
+
+/// A refusal of a kind, without details.
+pub fn refuse(kind: &'static str, message: impl Into<String>) -> PyErr {
+    let message = message.into();
+    Python::attach(|py| EngineError::new_err((kind, message, PyDict::new(py).unbind())))
+}
+
+/// The Python form of the engine's error.
+pub fn raised(error: ModelError) -> PyErr {
+    match error {
+        ModelError::Family(error) => refuse("family", error.to_string()),
+        ModelError::Covariance(error) => refuse("covariance", error.to_string()),
+        ModelError::Shape(message) => refuse("data", message),
+        ModelError::Response { row, value, family, needs } => Python::attach(|py| {
+            let details = PyDict::new(py);
+            let filled = details.set_item("row", row).and_then(|()| details.set_item("value", value));
+            match filled {
+                Ok(()) => {
+                    let message = format!("the {family} family needs {needs}");
+                    EngineError::new_err(("response", message, details.unbind()))
+                }
+                Err(error) => error,
+            }
+        }),
+    }
+}

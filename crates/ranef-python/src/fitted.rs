@@ -1,0 +1,472 @@
+//! What the engine found.
+use crate::arrays::{optional_vector, stack, table, vector};
+use crate::errors::{raised, refuse};
+use crate::model::fit_detached;
+use crate::spec::{check_response, control as read_control, new_design};
+use numpy::{PyArray1, PyArray2, PyReadonlyArray1};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use ranef_engine::family::Kind;
+use ranef_engine::fitting::{Control, Fit, Likelihood};
+use ranef_engine::likelihood::data::{Data, Method};
+use ranef_engine::simulation::Effects;
+use std::sync::Arc;
+
+/// What the engine found; frozen.
+#[pyclass(frozen, module = "ranef._engine")]
+pub struct Fitted {
+    fit: Fit,
+    seconds: f64,
+    control: Control,
+}
+
+impl Fitted {
+    /// Wraps a fit that took `seconds`.
+    pub fn new(fit: Fit, seconds: f64, control: Control) -> Self {
+        Self { fit, seconds, control }
+    }
+
+    fn n_terms(&self) -> usize {
+        self.fit.data.design.places.len()
+    }
+
+    /// What theta_m (of a term) is divided by on the way to the user's units.
+    fn theta_scale(&self, term: usize, m: usize) -> f64 {
+        let design = &self.fit.data.design;
+        let covariance = design.template.covariance(term);
+        covariance.entry(m).map_or(1.0, |(row, _)| design.places[term].scales[row])
+    }
+
+    /// (term, index within the term) of each theta.
+    fn thetas(&self) -> Vec<(usize, usize)> {
+        let template = &self.fit.data.design.template;
+        (0..self.n_terms()).flat_map(|term| (0..template.covariance(term).n_theta()).map(move |m| (term, m))).collect()
+    }
+
+    /// Outer parameters' covariance in the user's units, NaN for those held at the edge of their space.
+    fn joint(&self) -> (Vec<f64>, Vec<(&'static str, usize, usize)>) {
+        let (fit, design) = (&self.fit, &self.fit.data.design);
+        let (layout, dim) = (&fit.layout, fit.layout.dim);
+        let (mut map, mut names) = (vec![0.0; dim * dim], vec![("", 0, 0); dim]);
+        for (k, range) in layout.beta.iter().enumerate() {
+            let Some(range) = range else { continue };
+            for j in 0..range.len() {
+                let mut unit = vec![0.0; range.len()];
+                unit[j] = 1.0;
+                for (i, value) in design.fixed[k].to_original(&unit).into_iter().enumerate() {
+                    map[(range.start + j) * dim + range.start + i] = value;
+                }
+                names[range.start + j] = ("beta", k, j);
+            }
+        }
+        for (m, (term, index)) in self.thetas().into_iter().enumerate() {
+            let at = layout.theta.start + m;
+            map[at * dim + at] = 1.0 / self.theta_scale(term, index);
+            names[at] = ("theta", term, index);
+        }
+        let v = fit.parameter_covariance();
+        let times = |a: &[f64], b: &[f64], transposed: bool| -> Vec<f64> {
+            let mut out = vec![0.0; dim * dim];
+            for j in 0..dim {
+                for i in 0..dim {
+                    out[j * dim + i] =
+                        (0..dim).map(|k| a[k * dim + i] * if transposed { b[k * dim + j] } else { b[j * dim + k] }).sum();
+                }
+            }
+            out
+        };
+        let mut out = times(&times(&map, v, false), &map, true);
+        for m in fit.held() {
+            for i in 0..dim {
+                out[m * dim + i] = f64::NAN;
+                out[i * dim + m] = f64::NAN;
+            }
+        }
+        (out, names)
+    }
+
+    fn constant_dispersion(&self) -> bool {
+        let fixed = &self.fit.data.design.fixed;
+        let random = self.fit.data.design.is_random(1);
+        fixed.len() < 2 || (!random && self.fit.eta[1].windows(2).all(|pair| pair[0] == pair[1]))
+    }
+
+    fn row(&self, i: usize) -> Vec<f64> {
+        self.fit.eta.iter().map(|eta| eta[i]).collect()
+    }
+
+    fn by_row(&self, f: impl Fn(&Data, usize, &[f64]) -> f64) -> Vec<f64> {
+        (0..self.fit.data.y.len()).map(|i| f(&self.fit.data, i, &self.row(i))).collect()
+    }
+}
+
+fn kind_of(name: &str) -> PyResult<Kind> {
+    Ok(match name {
+        "link" => Kind::Link,
+        "zlink" => Kind::ZeroLink,
+        "response" => Kind::Response,
+        "conditional" => Kind::Conditional,
+        "zprob" => Kind::ZeroProbability,
+        "dispersion" => Kind::Dispersion,
+        "variance" => Kind::Variance,
+        other => return Err(refuse("spec", format!("there is no kind {other:?}"))),
+    })
+}
+
+#[pymethods]
+impl Fitted {
+    #[getter]
+    fn loglik(&self) -> f64 {
+        self.fit.loglik
+    }
+
+    #[getter]
+    fn method(&self) -> &'static str {
+        match self.fit.likelihood {
+            Likelihood::Profiled { reml: true, .. } | Likelihood::Laplace(Method::Reml) => "reml",
+            Likelihood::Laplace(Method::Profile) => "profile",
+            _ => "ml",
+        }
+    }
+
+    #[getter]
+    fn nobs(&self) -> usize {
+        self.fit.data.y.len()
+    }
+
+    #[getter]
+    fn n_outer(&self) -> usize {
+        self.fit.optimum.x.len()
+    }
+
+    #[getter]
+    fn n_theta(&self) -> usize {
+        self.fit.theta.len()
+    }
+
+    #[getter]
+    fn beta<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyArray1<f64>>> {
+        let fixed = &self.fit.data.design.fixed;
+        self.fit.beta.iter().zip(fixed).map(|(beta, fixed)| vector(py, fixed.to_original(beta))).collect()
+    }
+
+    #[getter]
+    fn vcov<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyArray2<f64>>> {
+        (0..self.fit.beta.len())
+            .map(|k| {
+                let p = self.fit.beta[k].len();
+                let v = py.detach(|| self.fit.fixed_covariance(k)).unwrap_or_else(|| vec![f64::NAN; p * p]);
+                table(py, p, p, v)
+            })
+            .collect()
+    }
+
+    #[getter]
+    fn vcov_joint<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray2<f64>> {
+        let dim = self.fit.layout.dim;
+        table(py, dim, dim, self.joint().0)
+    }
+
+    fn joint_names(&self) -> Vec<(&'static str, usize, usize)> {
+        self.joint().1
+    }
+
+    #[getter]
+    fn covariance<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyArray2<f64>>> {
+        let design = &self.fit.data.design;
+        (0..self.n_terms())
+            .map(|term| {
+                let p = design.places[term].width;
+                let lambda = design.factor_in_original(term, &self.fit.theta[design.template.theta_range(term)]);
+                let mut sigma = vec![0.0; p * p];
+                for column in lambda.chunks_exact(p) {
+                    for j in 0..p {
+                        for i in 0..p {
+                            sigma[j * p + i] += column[i] * column[j];
+                        }
+                    }
+                }
+                table(py, p, p, sigma)
+            })
+            .collect()
+    }
+
+    #[getter]
+    fn factor<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyArray2<f64>>> {
+        let design = &self.fit.data.design;
+        (0..self.n_terms())
+            .map(|term| {
+                let lambda = design.factor_in_original(term, &self.fit.theta[design.template.theta_range(term)]);
+                let p = design.places[term].width;
+                table(py, p, lambda.len() / p, lambda)
+            })
+            .collect()
+    }
+
+    #[getter]
+    fn theta<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyArray1<f64>>> {
+        let design = &self.fit.data.design;
+        (0..self.n_terms())
+            .map(|term| vector(py, design.theta_to_original(term, &self.fit.theta[design.template.theta_range(term)])))
+            .collect()
+    }
+
+    #[getter]
+    fn theta_cov<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray2<f64>> {
+        let (joint, dim, first) = (self.joint().0, self.fit.layout.dim, self.fit.layout.theta.start);
+        let size = self.fit.theta.len();
+        let out = (0..size).flat_map(|j| (0..size).map(move |i| (i, j))).map(|(i, j)| joint[(first + j) * dim + first + i]).collect();
+        table(py, size, size, out)
+    }
+
+    #[getter]
+    fn sigma(&self) -> f64 {
+        if !self.constant_dispersion() || self.fit.data.y.is_empty() {
+            return f64::NAN;
+        }
+        let mut row = self.row(0);
+        if self.fit.is_profiled() {
+            // Precision weights are an offset of the dispersion; sigma is the value without it.
+            row[1] = self.fit.data.design.fixed[1].to_original(&self.fit.beta[1])[0];
+        }
+        self.fit.data.family.sigma(&row)
+    }
+
+    #[getter]
+    fn modes<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyArray2<f64>>> {
+        let design = &self.fit.data.design;
+        design
+            .places
+            .iter()
+            .map(|place| {
+                let levels = design.groupings[place.grouping].levels;
+                let values = (0..place.width)
+                    .flat_map(|j| (0..levels).map(move |level| (level, j)))
+                    .map(|(level, j)| self.fit.modes[design.b_index(place.grouping, level, place.first + j)] / place.scales[j])
+                    .collect();
+                table(py, levels, place.width, values)
+            })
+            .collect()
+    }
+
+    fn modes_se<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyArray2<f64>>> {
+        let design = &self.fit.data.design;
+        let posterior = py.detach(|| self.fit.posterior());
+        design
+            .places
+            .iter()
+            .map(|place| {
+                let levels = design.groupings[place.grouping].levels;
+                let values = (0..place.width)
+                    .flat_map(|j| (0..levels).map(move |level| (level, j)))
+                    .map(|(level, j)| {
+                        posterior.as_ref().map_or(f64::NAN, |posterior| {
+                            posterior.effect_sd(place.grouping, level, place.first + j) / place.scales[j]
+                        })
+                    })
+                    .collect();
+                table(py, levels, place.width, values)
+            })
+            .collect()
+    }
+
+    fn modes_cov<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, numpy::PyArray3<f64>>> {
+        let design = &self.fit.data.design;
+        let posterior = py.detach(|| self.fit.posterior());
+        design
+            .places
+            .iter()
+            .map(|place| {
+                let grouping = &design.groupings[place.grouping];
+                let (levels, p, width) = (grouping.levels, place.width, grouping.width());
+                let mut values = vec![f64::NAN; levels * p * p];
+                if let Some(posterior) = &posterior {
+                    let blocks = &posterior.conditional_covariance().diag[place.grouping];
+                    for level in 0..levels {
+                        for i in 0..p {
+                            for j in 0..p {
+                                let at = level * width * width + (place.first + j) * width + place.first + i;
+                                values[level * p * p + i * p + j] = blocks[at] / (place.scales[i] * place.scales[j]);
+                            }
+                        }
+                    }
+                }
+                stack(py, levels, p, values)
+            })
+            .collect()
+    }
+
+    #[getter]
+    fn linear_predictor<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray2<f64>> {
+        table(py, self.fit.data.y.len(), self.fit.eta.len(), self.fit.eta.concat())
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn predict<'py>(
+        &self,
+        py: Python<'py>,
+        design: &Bound<'py, PyDict>,
+        kind: &str,
+        se: bool,
+    ) -> PyResult<(Bound<'py, PyArray1<f64>>, Option<Bound<'py, PyArray1<f64>>>)> {
+        let (new, kind) = (new_design(design)?, kind_of(kind)?);
+        let prediction = py.detach(|| self.fit.predict(&new, kind, se));
+        Ok((vector(py, prediction.estimate), prediction.std_error.map(|error| vector(py, error))))
+    }
+
+    fn fitted_values<'py>(&self, py: Python<'py>, kind: &str) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        let kind = kind_of(kind)?;
+        Ok(vector(py, self.by_row(|data, _, eta| data.family.predict(kind, eta, &mut vec![0.0; eta.len()]))))
+    }
+
+    fn variance<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
+        vector(py, self.by_row(|data, i, eta| data.family.variance(eta, data.trials_at(i))))
+    }
+
+    fn unit_deviance<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
+        vector(
+            py,
+            self.by_row(|data, i, eta| data.family.unit_deviance(data.y[i], data.trials_at(i), eta).unwrap_or(f64::NAN)),
+        )
+    }
+
+    fn loglik_rows<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
+        vector(
+            py,
+            self.by_row(|data, i, eta| data.weight_at(i) * data.family.log_density(data.y[i], data.trials_at(i), eta)),
+        )
+    }
+
+    fn leverage<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
+        let n = self.fit.data.y.len();
+        vector(py, py.detach(|| self.fit.leverage()).unwrap_or_else(|| vec![f64::NAN; n]))
+    }
+
+    #[pyo3(signature = (n, seed, terms, design))]
+    fn simulate<'py>(
+        &self,
+        py: Python<'py>,
+        n: usize,
+        seed: u64,
+        terms: Vec<String>,
+        design: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let effects = terms
+            .iter()
+            .map(|what| match what.as_str() {
+                "fixed" => Ok(Effects::Modes),
+                "new" => Ok(Effects::New),
+                "zero" => Ok(Effects::Zero),
+                other => Err(refuse("spec", format!("effects cannot be {other:?}"))),
+            })
+            .collect::<PyResult<Vec<_>>>()?;
+        if effects.len() != self.n_terms() {
+            return Err(refuse("spec", format!("{} effects for {} terms", effects.len(), self.n_terms())));
+        }
+        let new = design.map(new_design).transpose()?;
+        let rows = new.as_ref().map_or(self.fit.data.y.len(), |new| new.n);
+        let trials = design.map(|design| optional_vector(design, "trials", rows)).transpose()?.flatten();
+        let draws = py.detach(|| self.fit.simulate(n, seed, &effects, new.as_ref(), trials.as_deref()));
+        Ok(table(py, rows, n, draws))
+    }
+
+    fn refit(
+        &self,
+        py: Python<'_>,
+        y: PyReadonlyArray1<'_, f64>,
+        trials: Option<PyReadonlyArray1<'_, f64>>,
+        control: &Bound<'_, PyDict>,
+    ) -> PyResult<Self> {
+        let (settings, threads) = read_control(control)?;
+        let data = &self.fit.data;
+        let y = y.as_array().to_vec();
+        let trials = trials.map(|trials| trials.as_array().to_vec());
+        if y.len() != data.y.len() {
+            return Err(refuse("data", format!("the response has {} values; the model has {} rows", y.len(), data.y.len())));
+        }
+        check_response(&*data.family, &y, trials.as_deref()).map_err(raised)?;
+        let data = Data {
+            y,
+            trials,
+            weights: data.weights.clone(),
+            family: data.family.clone(),
+            design: data.design.clone(),
+        };
+        let (fit, seconds) = fit_detached(py, Arc::new(data), self.fit.likelihood.clone(), &settings, threads)?;
+        Ok(Self::new(fit, seconds, settings))
+    }
+
+    #[getter]
+    fn verdict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (verdict, out) = (&self.fit.optimum.verdict, PyDict::new(py));
+        let name = |m: usize| self.parameter_name(m);
+        out.set_item("status", verdict.status.name())?;
+        out.set_item("converged", verdict.status.is_converged())?;
+        out.set_item("singular", verdict.is_singular())?;
+        out.set_item("message", verdict.status.message())?;
+        out.set_item("advice", verdict.status.advice())?;
+        let known = |value: f64| value.is_finite().then_some(value);
+        out.set_item("gradient_scaled", known(verdict.gradient_scaled))?;
+        out.set_item("gradient_max", known(verdict.gradient_max))?;
+        let (lowest, highest) = (verdict.hessian_values.first().copied(), verdict.hessian_values.last().copied());
+        out.set_item("hessian_min", lowest)?;
+        out.set_item("hessian_max", highest)?;
+        out.set_item("condition", lowest.zip(highest).filter(|(low, _)| *low > 0.0).map(|(low, high)| high / low))?;
+        out.set_item("flat", verdict.flat.iter().map(|&m| name(m)).collect::<Vec<_>>())?;
+        out.set_item("boundary", verdict.boundary.iter().map(|&m| name(m)).collect::<Vec<_>>())?;
+        let terms = PyList::empty(py);
+        for term in &verdict.terms {
+            let entry = PyDict::new(py);
+            entry.set_item("rank", term.rank)?;
+            entry.set_item("size", term.size)?;
+            entry.set_item("singular_values", term.singular_values.clone())?;
+            entry.set_item("kkt", term.kkt)?;
+            terms.append(entry)?;
+        }
+        out.set_item("terms", terms)?;
+        let inner = PyDict::new(py);
+        inner.set_item("iterations", self.fit.inner_iterations)?;
+        inner.set_item("decrement", known(verdict.inner_decrement))?;
+        inner.set_item("positive_definite", verdict.inner_definite)?;
+        out.set_item("inner", inner)?;
+        Ok(out)
+    }
+
+    #[getter]
+    fn optimum<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (optimum, out) = (&self.fit.optimum, PyDict::new(py));
+        out.set_item("iterations", optimum.trace.len())?;
+        out.set_item("evaluations", optimum.evaluations)?;
+        out.set_item("inner_iterations", self.fit.inner_iterations)?;
+        out.set_item("gradient_norm", optimum.verdict.gradient_scaled)?;
+        out.set_item("seconds", self.seconds)?;
+        out.set_item("message", optimum.verdict.status.message())?;
+        let trace = PyList::empty(py);
+        for step in &optimum.trace {
+            let entry = PyDict::new(py);
+            entry.set_item("value", step.value)?;
+            entry.set_item("gradient", step.gradient)?;
+            entry.set_item("radius", step.radius)?;
+            entry.set_item("accepted", step.accepted)?;
+            trace.append(entry)?;
+        }
+        out.set_item("trace", trace)?;
+        Ok(out)
+    }
+
+    /// Most iterations that the fit was allowed.
+    #[getter]
+    fn max_iter(&self) -> usize {
+        self.control.max_iterations
+    }
+}
+
+impl Fitted {
+    /// The name of a parameter of the search: "theta[term][index]" or "beta[predictor][column]".
+    fn parameter_name(&self, m: usize) -> String {
+        let shift = usize::from(self.fit.is_profiled());
+        let (_, names) = self.joint();
+        let (what, which, index) = names[m + shift];
+        format!("{what}[{which}][{index}]")
+    }
+}

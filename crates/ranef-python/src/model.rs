@@ -1,0 +1,215 @@
+//! A model in plain values, checked.
+use crate::arrays::{table, vector};
+use crate::errors::refuse;
+use crate::fitted::Fitted;
+use crate::spec;
+use numpy::PyReadonlyArray1;
+use numpy::PyReadonlyArray2;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use ranef_engine::fitting::{Control, Fit, Likelihood, fit, profiled_of};
+use ranef_engine::likelihood::data::{Data, Method};
+use ranef_engine::likelihood::laplace::Laplace;
+use ranef_engine::objective::Objective;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A model in plain values, checked.
+#[pyclass(frozen, module = "ranef._engine")]
+pub struct Model {
+    data: Arc<Data>,
+    likelihood: Likelihood,
+}
+
+/// Fits without the interpreter's lock, on the number of threads asked for.
+pub fn fit_detached(
+    py: Python<'_>,
+    data: Arc<Data>,
+    likelihood: Likelihood,
+    control: &Control,
+    threads: Option<usize>,
+) -> PyResult<(Fit, f64)> {
+    py.detach(|| {
+        let began = Instant::now();
+        let work = || fit(data, likelihood, control);
+        let fitted = match threads {
+            None => work(),
+            Some(threads) => rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .map_err(|error| refuse("control", error.to_string()))?
+                .install(work),
+        };
+        Ok((fitted, began.elapsed().as_secs_f64()))
+    })
+}
+
+#[pymethods]
+impl Model {
+    #[new]
+    fn new(spec: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let (data, likelihood) = spec::read(spec)?;
+        Ok(Self { data: Arc::new(data), likelihood })
+    }
+
+    #[getter]
+    fn kept(&self) -> Vec<Vec<usize>> {
+        self.data.design.fixed.iter().map(|fixed| fixed.kept().to_vec()).collect()
+    }
+
+    #[getter]
+    fn aliased(&self) -> Vec<Vec<usize>> {
+        self.data.design.fixed.iter().map(|fixed| fixed.aliased().to_vec()).collect()
+    }
+
+    fn fit(&self, py: Python<'_>, control: &Bound<'_, PyDict>) -> PyResult<Fitted> {
+        let (mut settings, threads) = spec::control(control)?;
+        if let Some(start) = control.get_item("start")? {
+            settings.start = Some(self.start(&start.cast_into::<PyDict>()?)?);
+        }
+        let (fitted, seconds) = fit_detached(py, self.data.clone(), self.likelihood.clone(), &settings, threads)?;
+        Ok(Fitted::new(fitted, seconds, settings))
+    }
+
+    /// Criterion at given parameters, with its gradient.
+    #[pyo3(signature = (beta, factor, gradient = true))]
+    fn evaluate<'py>(
+        &self,
+        py: Python<'py>,
+        beta: &Bound<'py, PyList>,
+        factor: &Bound<'py, PyList>,
+        gradient: bool,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let out = PyDict::new(py);
+        let (value, betas, factors) = match &self.likelihood {
+            Likelihood::Laplace(method) => self.evaluate_laplace(*method, beta, factor)?,
+            Likelihood::Profiled { reml, weights } => self.evaluate_profiled(*reml, weights.as_deref(), factor)?,
+        };
+        out.set_item("value", value)?;
+        if gradient {
+            out.set_item("beta", PyList::new(py, betas.into_iter().map(|g| vector(py, g)))?)?;
+            let tables = factors.into_iter().enumerate().map(|(term, g)| {
+                let p = self.data.design.places[term].width;
+                table(py, p, g.len() / p, g)
+            });
+            out.set_item("factor", PyList::new(py, tables)?)?;
+        }
+        Ok(out)
+    }
+}
+
+/// A value, its gradient by predictor and its gradient by term.
+type Evaluation = (f64, Vec<Vec<f64>>, Vec<Vec<f64>>);
+
+impl Model {
+    /// theta in scaled columns from each term's Lambda in the user's units.
+    fn theta(&self, factor: &Bound<'_, PyList>) -> PyResult<Vec<f64>> {
+        let design = &self.data.design;
+        if factor.len() != design.places.len() {
+            return Err(refuse("spec", format!("{} factors for {} terms", factor.len(), design.places.len())));
+        }
+        let mut theta = Vec::with_capacity(design.template.n_theta());
+        for (term, lambda) in factor.iter().enumerate() {
+            let array: PyReadonlyArray2<'_, f64> = lambda.extract()?;
+            let view = array.as_array();
+            if view.nrows() != design.places[term].width {
+                return Err(refuse("spec", format!("factor {term} has {} rows", view.nrows())));
+            }
+            let columns: Vec<f64> = view.columns().into_iter().flat_map(|c| c.to_vec()).collect();
+            theta.extend(design.theta_from_original(term, &columns));
+        }
+        Ok(theta)
+    }
+
+    fn evaluate_laplace(&self, method: Method, beta: &Bound<'_, PyList>, factor: &Bound<'_, PyList>) -> PyResult<Evaluation> {
+        let design = &self.data.design;
+        let mut laplace = Laplace::new(self.data.clone(), method);
+        let layout = laplace.layout().clone();
+        let mut x = vec![0.0; layout.dim];
+        for (k, range) in layout.beta.iter().enumerate() {
+            let given: PyReadonlyArray1<'_, f64> = beta.get_item(k)?.extract()?;
+            let rotated = design.fixed[k].to_rotated(&given.as_array().to_vec());
+            match range {
+                Some(range) => x[range.clone()].copy_from_slice(&rotated),
+                None => {
+                    let mut mode = vec![0.0; laplace.n_effects()];
+                    mode.extend(rotated);
+                    laplace.set_start_mode(mode);
+                }
+            }
+        }
+        x[layout.theta.clone()].copy_from_slice(&self.theta(factor)?);
+        let mut gradient = vec![0.0; layout.dim];
+        let value = laplace.value_gradient(&x, &mut gradient);
+        if !value.is_finite() {
+            return Ok((value, Vec::new(), Vec::new()));
+        }
+        let betas = layout
+            .beta
+            .iter()
+            .zip(&design.fixed)
+            .map(|(range, fixed)| range.as_ref().map_or_else(Vec::new, |range| fixed.gradient_to_original(&gradient[range.clone()])))
+            .collect();
+        let factors = (0..design.places.len())
+            .map(|term| {
+                let place = &design.places[term];
+                let (row, column) = design.template.position(term);
+                let (width, rank) = (design.groupings[place.grouping].width(), design.template.covariance(term).rank());
+                let g = &laplace.factor_gradient()[place.grouping];
+                let at = |i: usize, j: usize| g[(column + j) * width + row + i] * place.scales[i];
+                (0..rank).flat_map(|j| (0..place.width).map(move |i| (i, j))).map(|(i, j)| at(i, j)).collect()
+            })
+            .collect();
+        Ok((value, betas, factors))
+    }
+
+    fn evaluate_profiled(&self, reml: bool, weights: Option<&[f64]>, factor: &Bound<'_, PyList>) -> PyResult<Evaluation> {
+        let design = &self.data.design;
+        let mut profiled = profiled_of(&self.data, reml, weights);
+        let theta = self.theta(factor)?;
+        let mut gradient = vec![0.0; theta.len()];
+        let value = profiled.value_gradient(&theta, &mut gradient);
+        let constant = if reml { 2.0 * design.fixed[0].log_det() } else { 0.0 };
+        let factors = (0..design.places.len())
+            .map(|term| {
+                let (place, covariance) = (&design.places[term], design.template.covariance(term));
+                let mut out = vec![0.0; place.width * covariance.rank()];
+                for (m, g) in gradient[design.template.theta_range(term)].iter().enumerate() {
+                    if let Some((row, column)) = covariance.entry(m) {
+                        out[column * place.width + row] = g * place.scales[row];
+                    }
+                }
+                out
+            })
+            .collect();
+        Ok((value + constant, Vec::new(), factors))
+    }
+
+    /// Outer parameters from a start in the user's units: `factor`, one Lambda a term (relative to sigma for the profiled
+    /// likelihood), and `beta`, one vector a predictor.
+    fn start(&self, start: &Bound<'_, PyDict>) -> PyResult<Vec<f64>> {
+        let Some(factor) = start.get_item("factor")? else {
+            return Err(refuse("control", "start needs `factor`, the Cholesky factor of each random-effects term"));
+        };
+        let theta = self.theta(&factor.cast_into::<PyList>()?)?;
+        let Likelihood::Laplace(method) = self.likelihood else { return Ok(theta) };
+        let layout = Laplace::new(self.data.clone(), method).layout().clone();
+        let mut x = vec![0.0; layout.dim];
+        let Some(beta) = start.get_item("beta")? else {
+            return Err(refuse("control", "start needs `beta`, the coefficients of each component"));
+        };
+        let beta = beta.cast_into::<PyList>()?;
+        for (k, range) in layout.beta.iter().enumerate() {
+            if let Some(range) = range {
+                let given: PyReadonlyArray1<'_, f64> = beta.get_item(k)?.extract()?;
+                let given = given.as_array().to_vec();
+                if given.len() != range.len() {
+                    return Err(refuse("control", format!("start of predictor {k} has {} values, not {}", given.len(), range.len())));
+                }
+                x[range.clone()].copy_from_slice(&self.data.design.fixed[k].to_rotated(&given));
+            }
+        }
+        x[layout.theta].copy_from_slice(&theta);
+        Ok(x)
+    }
+}

@@ -1,0 +1,182 @@
+//! A model's plain values, read and checked.
+use crate::arrays::{matrix, optional_vector};
+use crate::errors::{raised, refuse};
+use numpy::PyReadonlyArray1;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use ranef_engine::covariance;
+use ranef_engine::design::{Column, Design, Fixed, TermSpec};
+use ranef_engine::error::ModelError;
+use ranef_engine::family::{self, Family};
+use ranef_engine::fitting::{Control, Likelihood, precision_offset};
+use ranef_engine::likelihood::data::{Data, Method};
+use ranef_engine::prediction::NewDesign;
+use std::sync::Arc;
+
+/// The value under `key`, which must be there.
+fn required<'py, T>(dict: &Bound<'py, PyDict>, key: &str) -> PyResult<T>
+where
+    T: for<'a> FromPyObject<'a, 'py, Error: Into<PyErr>>,
+{
+    dict.get_item(key)?.ok_or_else(|| refuse("spec", format!("{key} is missing")))?.extract().map_err(Into::into)
+}
+
+/// The data and the likelihood of a spec.
+pub fn read(spec: &Bound<'_, PyDict>) -> PyResult<(Data, Likelihood)> {
+    let card: Bound<'_, PyDict> = required(spec, "family")?;
+    let name: String = required(&card, "name")?;
+    let link: Option<String> = required(&card, "link")?;
+    let zero_inflated: bool = required(&card, "zero_inflated")?;
+    let family: Arc<dyn Family> =
+        family::build(&name, link.as_deref(), zero_inflated).map_err(|error| raised(error.into()))?.into();
+    let y: PyReadonlyArray1<'_, f64> = required(spec, "y")?;
+    let y = y.as_array().to_vec();
+    let n = y.len();
+    let trials = optional_vector(spec, "trials", n)?;
+    check_response(&*family, &y, trials.as_deref()).map_err(raised)?;
+    let weights = optional_vector(spec, "weights", n)?;
+    let profiled: bool = required(spec, "profiled")?;
+    if let Some(row) = weights.iter().flatten().position(|w| *w < 0.0 || (profiled && *w == 0.0)) {
+        let needs = if profiled { "more than 0" } else { "0 or more" };
+        return Err(refuse("data", format!("weights must be {needs}; row {row} has {}", weights.iter().flatten().nth(row).unwrap_or(&f64::NAN))));
+    }
+    let mut fixed = read_fixed(spec, n)?;
+    if fixed.len() != family.components().len() {
+        let message = format!("{name} has {} predictors, not {}", family.components().len(), fixed.len());
+        return Err(refuse("spec", message));
+    }
+    let design_terms = read_terms(spec, n, fixed.len())?;
+    let method: String = required(spec, "method")?;
+    let reml = method == "reml";
+    let likelihood = if profiled {
+        if let Some(w) = &weights {
+            fixed[1].set_offset(Some(precision_offset(w)));
+        }
+        Likelihood::Profiled { reml, weights: weights.clone() }
+    } else {
+        Likelihood::Laplace(match method.as_str() {
+            "ml" => Method::Ml,
+            "reml" => Method::Reml,
+            "profile" => Method::Profile,
+            other => return Err(refuse("spec", format!("there is no method {other:?}"))),
+        })
+    };
+    let design = Design::new(n, fixed, read_groups(spec, n)?, design_terms);
+    let weights = if profiled { None } else { weights };
+    Ok((Data { y, trials, weights, family, design: Arc::new(design) }, likelihood))
+}
+
+/// The first response that the family cannot produce.
+pub fn check_response(family: &dyn Family, y: &[f64], trials: Option<&[f64]>) -> Result<(), ModelError> {
+    for (row, &value) in y.iter().enumerate() {
+        let trials = trials.map_or(1.0, |trials| trials[row]);
+        family.check_response(value, trials).map_err(|needs| ModelError::Response {
+            row,
+            value,
+            family: family.card().name.to_owned(),
+            needs: needs.to_owned(),
+        })?;
+    }
+    Ok(())
+}
+
+fn read_fixed(spec: &Bound<'_, PyDict>, n: usize) -> PyResult<Vec<Fixed>> {
+    let predictors: Bound<'_, PyList> = required(spec, "predictors")?;
+    predictors
+        .iter()
+        .map(|entry| {
+            let entry = entry.cast_into::<PyDict>()?;
+            let x: Bound<'_, PyAny> = required(&entry, "x")?;
+            let (x, _) = matrix(&x, "x", n)?;
+            Ok(Fixed::new(n, &x, optional_vector(&entry, "offset", n)?))
+        })
+        .collect()
+}
+
+fn read_groups(spec: &Bound<'_, PyDict>, n: usize) -> PyResult<Vec<(Vec<u32>, usize)>> {
+    let groups: Bound<'_, PyList> = required(spec, "groups")?;
+    groups
+        .iter()
+        .map(|entry| {
+            let entry = entry.cast_into::<PyDict>()?;
+            let codes: PyReadonlyArray1<'_, u32> = required(&entry, "codes")?;
+            let codes = codes.as_array().to_vec();
+            let levels: usize = required(&entry, "levels")?;
+            if codes.len() != n || codes.iter().any(|&code| code as usize >= levels) {
+                return Err(refuse("spec", "codes must be one level below `levels` for each row"));
+            }
+            Ok((codes, levels))
+        })
+        .collect()
+}
+
+fn read_terms(spec: &Bound<'_, PyDict>, n: usize, predictors: usize) -> PyResult<Vec<TermSpec>> {
+    let groups: Bound<'_, PyList> = required(spec, "groups")?;
+    let terms: Bound<'_, PyList> = required(spec, "terms")?;
+    terms
+        .iter()
+        .map(|entry| {
+            let entry = entry.cast_into::<PyDict>()?;
+            let (predictor, grouping): (usize, usize) = (required(&entry, "predictor")?, required(&entry, "group")?);
+            if predictor >= predictors || grouping >= groups.len() {
+                return Err(refuse("spec", "a term names a predictor or a group that is not there"));
+            }
+            let columns: Bound<'_, PyAny> = required(&entry, "columns")?;
+            let (values, width) = matrix(&columns, "a random-effects column", n)?;
+            let card: Bound<'_, PyDict> = required(&entry, "covariance")?;
+            let name: String = required(&card, "name")?;
+            let covariance = covariance::build(&name, width).map_err(|error| raised(error.into()))?;
+            let columns = values.chunks_exact(n.max(1)).map(Column::new).collect();
+            Ok(TermSpec { predictor, grouping, columns, covariance })
+        })
+        .collect()
+}
+
+/// How to fit.
+pub fn control(control: &Bound<'_, PyDict>) -> PyResult<(Control, Option<usize>)> {
+    let mut out = Control::default();
+    if let Some(value) = control.get_item("max_iter")? {
+        out.max_iterations = value.extract()?;
+    }
+    if let Some(value) = control.get_item("gradient_tol")? {
+        out.gradient_tolerance = value.extract()?;
+    }
+    if let Some(value) = control.get_item("optimizer")? {
+        let name: String = value.extract()?;
+        if name != "trust_region" {
+            return Err(refuse("control", format!("there is no optimizer {name:?}; the optimizers are trust_region")));
+        }
+    }
+    let threads = match control.get_item("threads")? {
+        Some(value) if !value.is_none() => Some(value.extract()?),
+        _ => None,
+    };
+    Ok((out, threads))
+}
+
+/// The rows of a new design: x and offset by predictor, codes and columns by term.
+pub fn new_design(design: &Bound<'_, PyDict>) -> PyResult<NewDesign> {
+    let list = |key: &str| -> PyResult<Bound<'_, PyList>> { required(design, key) };
+    let codes: Vec<Vec<i64>> = list("codes")?
+        .iter()
+        .map(|codes| Ok(codes.extract::<PyReadonlyArray1<'_, i64>>()?.as_array().to_vec()))
+        .collect::<PyResult<_>>()?;
+    let x_list = list("x")?;
+    let first: numpy::PyReadonlyArray2<'_, f64> = x_list.get_item(0)?.extract()?;
+    let n = first.as_array().nrows();
+    let x = x_list.iter().map(|x| Ok(matrix(&x, "x", n)?.0)).collect::<PyResult<_>>()?;
+    let offset = list("offset")?
+        .iter()
+        .map(|offset| {
+            if offset.is_none() {
+                return Ok(None);
+            }
+            Ok(Some(offset.extract::<PyReadonlyArray1<'_, f64>>()?.as_array().to_vec()))
+        })
+        .collect::<PyResult<_>>()?;
+    let columns = list("columns")?.iter().map(|z| Ok(matrix(&z, "columns", n)?.0)).collect::<PyResult<_>>()?;
+    if codes.iter().any(|codes| codes.len() != n) {
+        return Err(refuse("spec", "codes need a value for each row"));
+    }
+    Ok(NewDesign { n, x, offset, codes, columns })
+}
