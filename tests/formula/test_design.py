@@ -218,7 +218,7 @@ def test_weights_by_name_and_by_value(plots: pd.DataFrame) -> None:
     given = build_design("y ~ x", plots, weights=plots.m.to_list())
     np.testing.assert_array_equal(named.weights, plots.m)
     np.testing.assert_array_equal(given.weights, plots.m)
-    assert (named.weights_name, given.weights_name) == ("m", "weights")
+    assert (named.weights_name, given.weights_name) == ("m", None)
     assert build_design("y ~ x", plots).weights is None
 
 

@@ -1,5 +1,7 @@
 """What must hold for every formula and every data set."""
 
+from contextlib import suppress
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,63 +57,15 @@ def data(seed: int, n: int = 60) -> pd.DataFrame:
     )
 
 
-pieces = st.sampled_from(
-    [
-        *FACTORS,
-        *GROUPS,
-        "y",
-        "~",
-        "+",
-        "-",
-        "*",
-        ":",
-        "/",
-        "^",
-        "|",
-        "||",
-        "(",
-        ")",
-        "[",
-        "]",
-        "{",
-        "}",
-        ",",
-        "=",
-        "1",
-        "0",
-        "2",
-    ]
-    + [
-        "%in%",
-        "%%",
-        "!",
-        "==",
-        "<",
-        "&",
-        "'a'",
-        "`x`",
-        ".",
-        "TRUE",
-        "c(1, 2)",
-        "offset(z)",
-        "cbind(k, k)",
-        "ar1(0 + f | g)",
-    ]
-    + [
-        "C(",
-        "log(",
-        "poly(",
-        "rr(x | g, d = 2)",
-        "I(",
-        "in",
-        "not",
-        "\\",
-        "__class__",
-        "np.log(x)",
-        "pi",
-        "relevel(f, 'a')",
-    ]
-)
+# fmt: off
+pieces = st.sampled_from([
+    *FACTORS, *GROUPS,
+    "y", "~", "+", "-", "*", ":", "/", "^", "|", "||", "(", ")", "[", "]", "{", "}", ",", "=", "1", "0", "2",
+    "%in%", "%%", "!", "==", "<", "&", "'a'", "`x`", ".", "TRUE", "c(1, 2)", "offset(z)", "cbind(k, k)",
+    "ar1(0 + f | g)", "C(", "log(", "poly(", "rr(x | g, d = 2)", "I(", "in", "not", "\\", "__class__",
+    "np.log(x)", "pi", "relevel(f, 'a')",
+])
+# fmt: on
 scrambled = st.lists(pieces, max_size=14).map(" ".join)
 
 
@@ -136,19 +90,15 @@ scrambled = st.lists(pieces, max_size=14).map(" ".join)
 @example("y ~ x + `")
 @example("y ~ (1 | g)" * 40)
 def test_whatever_the_text_only_our_errors_come_out(text: str) -> None:
-    try:
+    with suppress(FormulaError, DataError):
         build_design(text, data(1))
-    except (FormulaError, DataError) as error:
-        assert str(error)
 
 
 @settings(max_examples=200)
 @given(st.one_of(st.text(max_size=30), scrambled))
 def test_whatever_the_change_only_our_errors_come_out(text: str) -> None:
-    try:
+    with suppress(FormulaError):
         parse(update_formula("y ~ x + (1 | g)", text))
-    except FormulaError as error:
-        assert str(error)
 
 
 @settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])

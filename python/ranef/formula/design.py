@@ -155,7 +155,7 @@ class Design:
     weights : float64 array (n,) or None
         None too when they became the trials of a proportion.
     weights_name : str or None
-        The column they came from; ``"weights"`` for an array.
+        The column they came from; None for an array.
     n, n_dropped : int
     dropped_because : dict
         Column -> number of its missing values, for the columns that cost rows.
@@ -381,7 +381,7 @@ def build_design(
         fixed=fixed,
         random=random,
         weights=None if answer.form == "proportion" else case_weights,
-        weights_name=None if weights is None else weights if isinstance(weights, str) else "weights",
+        weights_name=weights if isinstance(weights, str) else None,
         n=len(frame),
         n_dropped=len(table) - len(frame),
         dropped_because=dropped,
@@ -476,7 +476,8 @@ def _values_for_rows(value: Any, role: str, n: int) -> Array:
     if values.ndim == 0:
         raise DataError(f"{role} must be a column's name or {n} numbers, not {value!r}")
     if values.shape != (n,):
-        raise DataError(f"{role} must have one value a row, {n}; the array has the shape {values.shape}")
+        found = len(values) if values.ndim == 1 else f"the shape {values.shape}"
+        raise DataError(f"{role} must have one value for each of the {n} rows; the array has {found}")
     wrong = ~np.isfinite(values)
     if wrong.any():
         place = int(np.flatnonzero(wrong)[0])

@@ -395,7 +395,8 @@ class Evaluator:
             with np.errstate(all="ignore"):
                 return STATEFUL[node.function](x, *rest, state=state, **options)
         except TypeError as error:
-            reason = str(error).partition("() ")[2].replace("positional argument", "argument") or str(error)
+            strange = [key for key in options if f"'{key}'" in str(error)]
+            reason = f"takes no argument called `{strange[0]}`" if strange else "cannot take these arguments"
             raise self.fail(node, f"{node.function}() {reason}") from error
         except (ValueError, ArithmeticError, LookupError, np.linalg.LinAlgError) as error:
             raise self.fail(node, f"{node.function}(): {error}") from error

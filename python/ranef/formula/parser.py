@@ -371,8 +371,8 @@ def refusal(function: str) -> str:
         return f"`{function}()` smooths are not fitted; use a spline basis, ns(x, 4) or bs(x, df=5)"
     known = ", ".join(sorted(name for name in ALLOWED if not name.startswith(("np.", "contr.", "as."))))
     hint = did_you_mean(function, ALLOWED)
-    close = f" {hint}" if hint.startswith("did") else ""
+    close = f"; {hint}" if hint.startswith("did") else "."
     return (
-        f"`{function}` is not a function a formula can run.{close} A formula is data, never code: "
-        f"compute the column beforehand, or use one of {known}"
+        f"`{function}` is not a function a formula can run{close} A formula is data, never code: "
+        f"compute the column beforehand, or use one of the functions it runs, which are only these: {known}"
     )

@@ -101,13 +101,13 @@ def response_of(node: Node, evaluator: Evaluator, source: str, kind: str, weight
     ratio = _ratio(node)
     if weights is None or not (between.any() or ratio is not None):
         if between.any():
-            advice = ""
+            advice = "give them as weights"
             if ratio is not None:
                 numerator, denominator = ratio.left.text, ratio.right.text
-                advice = f"; give weights='{denominator}' or write cbind({numerator}, {denominator} - {numerator})"
+                advice = f"give weights='{denominator}' or write cbind({numerator}, {denominator} - {numerator})"
             raise DataError(
-                f"`{name}` is {y[between][0]:g} in row {_row(evaluator, between)}: a proportion of how many trials? "
-                f"Give them as weights{advice}"
+                f"`{name}` is {y[between][0]:g} in row {_row(evaluator, between)}: a proportion of how "
+                f"many trials? To say so, {advice}"
             )
         return Response(name, y, None, None, "numeric")
     trials = np.round(weights)
