@@ -1,4 +1,5 @@
 //! ranef's engine.
 pub mod covariance;
 pub mod design;
+pub mod likelihood;
 pub mod linalg;
