@@ -14,7 +14,7 @@
 
 mod block_matrix;
 mod congruence;
-mod dense_cholesky;
+pub(crate) mod dense_cholesky;
 mod factorization;
 mod leading;
 mod pattern;

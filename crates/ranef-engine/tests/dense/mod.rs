@@ -4,6 +4,8 @@
 #![allow(dead_code, missing_docs)]
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use ranef_engine::covariance::{self, Template};
+use ranef_engine::design::{Column, Grouping};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dense {
@@ -253,4 +255,79 @@ pub fn expanded(levels: &[usize], widths: &[usize], ranks: &[usize], factors: &[
         }
     }
     out
+}
+
+impl Layout {
+    /// The grouping factors as the engine takes them.
+    pub fn groupings(&self) -> Vec<Grouping> {
+        (0..self.levels.len())
+            .map(|f| Grouping {
+                codes: self.codes[f].clone(),
+                levels: self.levels[f],
+                columns: self.columns[f]
+                    .iter()
+                    .map(|column| {
+                        if column.iter().all(|&value| value == 1.0) {
+                            Column::One
+                        } else {
+                            Column::Values(column.clone())
+                        }
+                    })
+                    .collect(),
+                predictors: vec![0; self.columns[f].len()],
+            })
+            .collect()
+    }
+
+    /// One term for each grouping factor, all of one structure.
+    pub fn template(&self, structure: &str) -> Template {
+        let terms = self.columns.iter().enumerate();
+        let terms = terms.map(|(f, columns)| (covariance::build(structure, columns.len()).expect("known"), f));
+        Template::new(terms.collect(), self.levels.len())
+    }
+
+    /// A response with random effects of unit size, and positive weights and an offset to go with it.
+    pub fn response(&mut self) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+        let z = self.z();
+        let effects: Vec<f64> = (0..z.columns).map(|_| self.normal()).collect();
+        let mean = z.times(&Dense::from(z.columns, 1, &effects)).values;
+        let x = self.x();
+        let y = (0..self.n)
+            .map(|i| mean[i] + (0..x.columns).map(|j| (j as f64 + 1.0) * x.at(i, j)).sum::<f64>() + self.normal())
+            .collect();
+        let weights = (0..self.n).map(|_| self.rng.random_range(0.3..3.0)).collect();
+        let offset = (0..self.n).map(|_| self.rng.random_range(-2.0..2.0)).collect();
+        (y, weights, offset)
+    }
+}
+
+/// What generalised least squares says with V = W^{-1} + Z Sigma Z' (relative to sigma^2).
+pub struct Gls {
+    pub beta: Vec<f64>,
+    pub vcov_unscaled: Dense,
+    pub r2: f64,
+    /// -2 log likelihood (or REML criterion) with sigma^2 = r2 / (n or n - p).
+    pub criterion: f64,
+    /// V^{-1} (y - X beta).
+    pub weighted_residual: Dense,
+}
+
+/// Straight from the definition: log|V| + r' V^{-1} r with n x n matrices.
+pub fn gls(layout: &Layout, lambda: &Dense, y: &[f64], weights: Option<&[f64]>, reml: bool) -> Gls {
+    let (n, x) = (layout.n, layout.x());
+    let a = layout.z().times(lambda);
+    let mut v = a.times(&a.transposed());
+    for i in 0..n {
+        v.set(i, i, v.at(i, i) + weights.map_or(1.0, |w| 1.0 / w[i]));
+    }
+    let (vx, y) = (v.solve(&x), Dense::from(n, 1, y));
+    let information = x.transposed().times(&vx);
+    let beta = information.solve(&vx.transposed().times(&y));
+    let residual = y.plus(-1.0, &x.times(&beta));
+    let weighted_residual = v.solve(&residual);
+    let r2 = residual.transposed().times(&weighted_residual).values[0];
+    let m = (n - if reml { x.columns } else { 0 }) as f64;
+    let determinants = v.log_det() + if reml { information.log_det() } else { 0.0 };
+    let criterion = determinants + m * (1.0 + (2.0 * std::f64::consts::PI * r2 / m).ln());
+    Gls { beta: beta.values, vcov_unscaled: information.inverse(), r2, criterion, weighted_residual }
 }

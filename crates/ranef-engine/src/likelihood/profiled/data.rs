@@ -1,0 +1,146 @@
+//! What the profiled likelihood keeps of the data, once for the design and once for each response.
+use super::cross_products::Rows;
+use super::orthonormal::Orthonormal;
+use crate::covariance::Template;
+use crate::design::Grouping;
+use crate::linalg::{BlockMatrix, Pattern};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Data for which there is no profiled likelihood.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum ProfiledError {
+    /// A weight is zero, negative or not finite.
+    #[error("weight {value} in row {row}: weights must be positive and finite; leave out rows of weight zero")]
+    Weight {
+        /// The row.
+        row: usize,
+        /// Its weight.
+        value: f64,
+    },
+    /// A fixed-effects column depends on those before it.
+    #[error("column {column} of the fixed effects is a linear combination of the columns before it")]
+    RankDeficient {
+        /// The column.
+        column: usize,
+    },
+    /// Nothing is left to estimate a variance from.
+    #[error("{rows} rows cannot determine {columns} fixed effects and a residual variance")]
+    TooFewRows {
+        /// Number of rows.
+        rows: usize,
+        /// Number of fixed-effects columns.
+        columns: usize,
+    },
+    /// The fixed effects reproduce the response.
+    #[error("the fixed effects fit the response exactly: no variance is left to estimate")]
+    ExactFit,
+    /// A response value is infinite or missing.
+    #[error("the response (minus its offset) is not finite in row {row}")]
+    Response {
+        /// The row.
+        row: usize,
+    },
+}
+
+/// What depends on X, Z and the weights, but not on the response.
+#[derive(Debug)]
+pub(super) struct Design {
+    pub pattern: Arc<Pattern>,
+    pub template: Template,
+    pub rows: Rows,
+    pub offset: Option<Vec<f64>>,
+    /// Z'WZ with border Z'W^{1/2}Q.
+    pub b: BlockMatrix,
+    /// R^{-1} of the basis of X.
+    pub inverse_r: Vec<f64>,
+    pub log_det_r: f64,
+    pub log_weights: f64,
+    /// Root mean square of each merged column of each grouping factor.
+    pub scales: Vec<Vec<f64>>,
+    pub n: usize,
+}
+
+/// What depends on the response: y is W^{1/2}(y - offset), projected off X.
+#[derive(Clone, Debug)]
+pub(super) struct Response {
+    pub zy: Vec<f64>,
+    pub yy: f64,
+    /// Q'y before the projection.
+    pub coefficients: Vec<f64>,
+}
+
+impl Design {
+    /// One pass over the rows; arguments as in [`super::Profiled::new`].
+    pub fn new(
+        n: usize,
+        x: &[f64],
+        p: usize,
+        groupings: &[Grouping],
+        template: Template,
+        weights: Option<&[f64]>,
+        offset: Option<&[f64]>,
+    ) -> Result<Self, ProfiledError> {
+        if n <= p {
+            return Err(ProfiledError::TooFewRows { rows: n, columns: p });
+        }
+        if let Some((row, &value)) =
+            weights.unwrap_or(&[]).iter().enumerate().find(|(_, w)| !(**w > 0.0 && w.is_finite()))
+        {
+            return Err(ProfiledError::Weight { row, value });
+        }
+        let root_weights: Option<Vec<f64>> = weights.map(|weights| weights.iter().map(|w| w.sqrt()).collect());
+        let basis = Orthonormal::new(x, n, p, root_weights.as_deref())
+            .map_err(|column| ProfiledError::RankDeficient { column })?;
+        let groups: Vec<(&[u32], usize)> = groupings.iter().map(|g| (&g.codes[..], g.levels)).collect();
+        let pattern = Arc::new(Pattern::new(&groups, p));
+        let (inverse_r, log_det_r) = (basis.inverse_r(), basis.log_det_r());
+        let rows = Rows { groupings: groupings.to_vec(), root_weights, basis };
+        let b = rows.cross_products(&pattern);
+        let scales = (0..groupings.len()).map(|f| root_mean_squares(&b.diag[f], b.widths[f], n)).collect();
+        Ok(Self {
+            log_weights: weights.unwrap_or(&[]).iter().map(|w| w.ln()).sum(),
+            offset: offset.map(<[f64]>::to_vec),
+            pattern,
+            template,
+            rows,
+            b,
+            inverse_r,
+            log_det_r,
+            scales,
+            n,
+        })
+    }
+}
+
+impl Response {
+    pub fn new(design: &Design, y: &[f64]) -> Result<Self, ProfiledError> {
+        let mut y = y.to_vec();
+        if let Some(offset) = &design.offset {
+            y.iter_mut().zip(offset).for_each(|(y, offset)| *y -= offset);
+        }
+        if let Some(row) = y.iter().position(|y| !y.is_finite()) {
+            return Err(ProfiledError::Response { row });
+        }
+        if let Some(s) = &design.rows.root_weights {
+            y.iter_mut().zip(s).for_each(|(y, s)| *y *= s);
+        }
+        let total: f64 = y.iter().map(|y| y * y).sum();
+        let coefficients = design.rows.basis.project_off(&mut y);
+        let yy: f64 = y.iter().map(|y| y * y).sum();
+        // Below this the projection has left nothing but rounding errors.
+        if yy <= total * 1e-28 {
+            return Err(ProfiledError::ExactFit);
+        }
+        Ok(Self { zy: design.rows.times_response(&design.pattern, &y), yy, coefficients })
+    }
+}
+
+/// From the diagonal blocks of Z'WZ: the root mean square over n rows of each of the w columns, one where it is zero.
+fn root_mean_squares(diag: &[f64], w: usize, n: usize) -> Vec<f64> {
+    let mut sums = vec![0.0; w];
+    for block in diag.chunks_exact((w * w).max(1)) {
+        (0..w).for_each(|a| sums[a] += block[a * w + a]);
+    }
+    sums.into_iter().map(|sum| if sum > 0.0 { (sum / n as f64).sqrt() } else { 1.0 }).collect()
+}

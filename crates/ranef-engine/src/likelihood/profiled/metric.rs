@@ -1,0 +1,114 @@
+//! A model of the criterion's Hessian in theta: average information plus boundary term.
+//!
+//! The average of observed and expected information needs only one solve with as many columns as theta (Gilmour,
+//! Thompson & Cullis 1995). With P = Omega^{-1} projected off X (unit scale), e the residual and
+//!
+//!     t_m = dLambda_m u + Lambda dLambda_m' Z'W e ,     d V / d theta_m  P y  proportional to  Z t_m ,
+//!     AI_jk = (1 / sigma^2) { t_j' [Z'PZ] t_k - (t_j' Z'We)(t_k' Z'We) / r2 } ,
+//!
+//! the last term from profiling sigma out (exact: relative to sigma, V is proportional to sigma^2). Where Lambda is
+//! linear in theta the second derivative of V adds  delta_bd N_ac  for the entries (a, b) and (c, d) of Lambda_t, with
+//! N_t = 2 d criterion / d Sigma_t, so that d criterion / d Lambda_t = N_t Lambda_t. At a zero variance N is all the
+//! curvature there is.
+//!
+//! Reference: Gilmour, Thompson & Cullis (1995), Biometrics 51, 1440-1450.
+use super::Profiled;
+use crate::linalg::BlockMatrix;
+
+impl Profiled {
+    /// AI + N at theta, n_theta x n_theta column-major, for the criterion with sigma profiled out (the scale of
+    /// -2 log likelihood, so twice the information). Symmetric; not always positive definite. NaN where the criterion
+    /// is infinite.
+    pub fn metric(&mut self, theta: &[f64]) -> Vec<f64> {
+        let n_theta = theta.len();
+        if !self.evaluate(theta) {
+            return vec![f64::NAN; n_theta * n_theta];
+        }
+        let mut metric = self.average_information(theta);
+        let curvatures = self.variance_slopes(theta);
+        let template = &self.design.template;
+        for k in 0..n_theta {
+            for j in 0..n_theta {
+                let term = template.term_of(j);
+                if term != template.term_of(k) {
+                    continue;
+                }
+                if let (Some((_, a, b)), Some((_, c, d))) = (template.entry(j), template.entry(k))
+                    && b == d
+                {
+                    let first = template.position(term).0;
+                    let p = template.covariance(term).size();
+                    metric[k * n_theta + j] += curvatures[term].slope[(c - first) * p + a - first];
+                }
+            }
+        }
+        metric
+    }
+
+    fn average_information(&self, theta: &[f64]) -> Vec<f64> {
+        let (n_theta, q, p) = (theta.len(), self.factorization.n_random(), self.p());
+        let (b, pattern, factors) = (&self.design.b, &self.design.pattern, &self.state().factors);
+        let residual = self.residual_products();
+        let mut working = Vec::with_capacity(n_theta);
+        let mut rhs = vec![0.0; (q + p) * n_theta];
+        let mut products = Vec::with_capacity(n_theta);
+        for (m, rhs) in rhs.chunks_exact_mut(q + p).enumerate() {
+            let mut t = self.working_vector(theta, m, &residual);
+            t.resize(t.len() + p, 0.0);
+            let mut product = vec![0.0; t.len()];
+            b.multiply(pattern, &t, &mut product);
+            self.times_transposed_into(factors, &product, rhs);
+            rhs[q..].copy_from_slice(&product[product.len() - p..]);
+            working.push(t);
+            products.push(product);
+        }
+        let mut solved = rhs.clone();
+        self.factorization.solve_in_place(&mut solved, n_theta);
+        let along: Vec<f64> = working.iter().map(|t| inner(t, &residual)).collect();
+        let (variance, r2) = (self.profiled_variance(), self.r2());
+        let mut information = vec![0.0; n_theta * n_theta];
+        for k in 0..n_theta {
+            for j in 0..=k {
+                let column = |x: &[f64], m: usize| x[m * (q + p)..(m + 1) * (q + p)].to_vec();
+                let gram = inner(&working[j], &products[k]) - inner(&column(&rhs, j), &column(&solved, k));
+                let value = (gram - along[j] * along[k] / r2) / variance;
+                information[k * n_theta + j] = value;
+                information[j * n_theta + k] = value;
+            }
+        }
+        information
+    }
+
+    /// t_m = dLambda_m u + Lambda dLambda_m' Z'We, laid out as the random effects b.
+    fn working_vector(&self, theta: &[f64], m: usize, residual: &[f64]) -> Vec<f64> {
+        let state = self.state();
+        let derivative = self.derivative_factors(theta, m);
+        let mut t = self.times_factors(&derivative, &state.modes);
+        let mut u = vec![0.0; self.factorization.n_random()];
+        self.times_transposed_into(&derivative, residual, &mut u);
+        let other = self.times_factors(&state.factors, &u);
+        t.iter_mut().zip(other).for_each(|(t, other)| *t += other);
+        t
+    }
+
+    /// dLambda_f / dtheta_m for every grouping factor: zero for all but one.
+    pub(super) fn derivative_factors(&self, theta: &[f64], m: usize) -> Vec<Vec<f64>> {
+        let mut derivative: Vec<Vec<f64>> = self.state().factors.iter().map(|factor| vec![0.0; factor.len()]).collect();
+        let (f, block) = self.design.template.derivative(theta, m);
+        derivative[f] = block;
+        derivative
+    }
+
+    /// The cached cross-products times a vector over (b, beta~).
+    pub(super) fn times_cross_products(&self, x: &[f64]) -> Vec<f64> {
+        let b: &BlockMatrix = &self.design.b;
+        let mut product = vec![0.0; x.len()];
+        b.multiply(&self.design.pattern, x, &mut product);
+        product
+    }
+}
+
+/// Inner product over the length of the shorter vector.
+pub(super) fn inner(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}

@@ -1,0 +1,390 @@
+//! The profiled likelihood: gradient, Hessian, metric and boundary against differences of its value, and its value
+//! against lme4's.
+#![allow(missing_docs)]
+mod dense;
+
+use dense::{Dense, KINDS, Kind, Layout, assert_close, expanded};
+use proptest::prelude::*;
+use rand::RngExt;
+use ranef_engine::covariance::{self, Template};
+use ranef_engine::design::{Column, Grouping};
+use ranef_engine::likelihood::profiled::{Profiled, ProfiledError};
+
+fn profiled(layout: &mut Layout, structure: &str, weighted: bool, reml: bool) -> Profiled {
+    let (y, weights, offset) = layout.response();
+    let (weights, offset) = if weighted { (Some(&weights[..]), Some(&offset[..])) } else { (None, None) };
+    let (x, groupings) = (layout.x(), layout.groupings());
+    Profiled::new(&y, &x.values, x.columns, &groupings, layout.template(structure), weights, offset, reml).unwrap()
+}
+
+/// Fourth-order central difference; with steps of 1e-3 both truncation and rounding are near 1e-10 for values of
+/// order 1e2.
+fn difference(f: &mut dyn FnMut(f64) -> f64) -> f64 {
+    let h = 1e-3;
+    (8.0 * (f(h) - f(-h)) - (f(2.0 * h) - f(-2.0 * h))) / (12.0 * h)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn gradient_agrees_with_differences_of_the_value(
+        kind in prop::sample::select(KINDS.to_vec()),
+        widths in prop::collection::vec(1usize..=3, 3),
+        (p, size, zeros, seed) in (0usize..=4, 2usize..6, 0usize..3, any::<u64>()),
+        (structure, reml, weighted) in (prop::sample::select(vec!["us", "diag"]), any::<bool>(), any::<bool>()),
+    ) {
+        let mut layout = Layout::new(kind, 60, size, &widths, p, seed);
+        let mut profiled = profiled(&mut layout, structure, weighted, reml);
+        let n_theta = profiled.template().n_theta();
+        let theta: Vec<f64> = (0..n_theta)
+            .map(|_| if layout.rng.random_range(0..4) < zeros { 0.0 } else { layout.rng.random_range(-1.5..1.5) })
+            .collect();
+        let sigma = 0.9;
+        let (mut gradient, mut free) = (vec![0.0; n_theta], vec![0.0; n_theta + 1]);
+        let value = profiled.value_gradient(&theta, &mut gradient);
+        prop_assert_eq!(value, profiled.value(&theta));
+        profiled.value_gradient_sigma(&theta, sigma, &mut free);
+        let at = |m: usize, step: f64| {
+            let mut moved = theta.clone();
+            moved[m] += step;
+            moved
+        };
+        let expected: Vec<f64> =
+            (0..n_theta).map(|m| difference(&mut |step| profiled.value(&at(m, step)))).collect();
+        assert_close("gradient", &gradient, &expected, 1e-7);
+
+        let mut unused = vec![0.0; n_theta + 1];
+        let mut expected: Vec<f64> = (0..n_theta)
+            .map(|m| difference(&mut |step| profiled.value_gradient_sigma(&at(m, step), sigma, &mut unused)))
+            .collect();
+        let mut unused = vec![0.0; n_theta + 1];
+        expected.push(difference(&mut |step| profiled.value_gradient_sigma(&theta, sigma + step, &mut unused)));
+        assert_close("gradient with sigma", &free, &expected, 1e-7);
+    }
+}
+
+#[test]
+fn at_its_own_sigma_the_criterion_is_the_profiled_one() {
+    let mut layout = Layout::new(Kind::Crossed, 60, 5, &[2, 1], 3, 1);
+    for reml in [false, true] {
+        let mut profiled = profiled(&mut layout, "us", true, reml);
+        let theta = [0.7, -0.2, 0.4, 1.1];
+        let sigma = profiled.solution(&theta).expect("finite").sigma;
+        let (mut gradient, mut free) = ([0.0; 4], [0.0; 5]);
+        let value = profiled.value_gradient(&theta, &mut gradient);
+        assert_close("value", &[profiled.value_gradient_sigma(&theta, sigma, &mut free)], &[value], 1e-13);
+        assert_close("gradient", &free, &[&gradient[..], &[0.0]].concat(), 1e-10);
+    }
+}
+
+#[test]
+fn hessian_agrees_with_differences_of_the_gradient() {
+    for (kind, reml) in [(Kind::Crossed, true), (Kind::Nested, false)] {
+        let mut layout = Layout::new(kind, 80, 4, &[2, 1, 1], 3, 3);
+        let mut profiled = profiled(&mut layout, "us", false, reml);
+        let mut at = vec![0.8; profiled.template().n_theta()];
+        at.push(1.1);
+        let k = at.len();
+        let found = profiled.hessian_sigma(&at[..k - 1], at[k - 1]);
+        let mut gradient_at = |i: usize, j: usize, step: f64| {
+            let (mut moved, mut gradient) = (at.clone(), vec![0.0; k]);
+            moved[j] += step;
+            profiled.value_gradient_sigma(&moved[..k - 1], moved[k - 1], &mut gradient);
+            gradient[i]
+        };
+        let mut expected = vec![0.0; k * k];
+        for j in 0..k {
+            for i in 0..k {
+                expected[j * k + i] = difference(&mut |step| gradient_at(i, j, step));
+            }
+        }
+        // The block of theta is itself a second-order difference with a relative error near 1e-7.
+        assert_close("hessian", &found, &expected, 1e-6);
+    }
+}
+
+#[test]
+fn a_new_response_gives_what_a_new_model_gives() {
+    let mut layout = Layout::new(Kind::NestedAndCrossed, 60, 4, &[1, 2], 2, 5);
+    let (x, groupings) = (layout.x(), layout.groupings());
+    let ((first, weights, offset), (second, ..)) = (layout.response(), layout.response());
+    let model = |y: &[f64]| {
+        let template = layout.template("us");
+        Profiled::new(y, &x.values, 2, &groupings, template, Some(&weights), Some(&offset), true).unwrap()
+    };
+    let mut refitted = model(&first);
+    let theta = vec![0.6; refitted.template().n_theta()];
+    let before = refitted.value(&theta);
+    refitted.set_response(&second).unwrap();
+    assert_eq!(refitted.value(&theta), model(&second).value(&theta));
+    assert_ne!(refitted.value(&theta), before);
+}
+
+/// N at a singular theta, from values alone: the criterion at Sigma + h d d' for a null direction d, in scaled units.
+fn one_sided_slope(profiled: &mut Profiled, sigma: &Dense, direction: &[f64]) -> f64 {
+    let p = sigma.rows;
+    let mut value = |h: f64| {
+        let mut moved = sigma.clone();
+        for j in 0..p {
+            for i in 0..p {
+                moved.set(i, j, sigma.at(i, j) + h * direction[i] * direction[j]);
+            }
+        }
+        let l = moved.cholesky();
+        let theta: Vec<f64> = (0..p).flat_map(|j| (j..p).map(move |i| (i, j))).map(|(i, j)| l.at(i, j)).collect();
+        profiled.value(&theta)
+    };
+    // Second-order one-sided difference, away from zero where the Cholesky factor exists.
+    let h = 1e-6;
+    2.0 * (value(3.0 * h) - value(h)) / (2.0 * h)
+}
+
+#[test]
+fn the_slope_at_the_boundary_tells_minima_from_saddles() {
+    let mut layout = Layout::new(Kind::Single, 200, 20, &[2], 2, 7);
+    // The slope column in other units: the boundary is judged in units of the columns' size.
+    layout.columns[0][1].iter_mut().for_each(|value| *value *= 50.0);
+    let mut profiled = profiled(&mut layout, "us", false, true);
+    let scales = profiled.column_scales()[0].clone();
+    assert!(scales[1] > 20.0, "{scales:?}");
+
+    assert_eq!(profiled.null_space_derivative(&[1.0, 0.0, 0.05]), [None]);
+    // Lambda = [a 0; b 0]: the null direction is orthogonal to (a, b) in scaled units.
+    let (a, b) = (0.9, 0.01);
+    let found = profiled.null_space_derivative(&[a, b, 0.0])[0].expect("singular");
+    let (x, y) = (a * scales[0], b * scales[1]);
+    let length = x.hypot(y);
+    let direction = [-y / length / scales[0], x / length / scales[1]];
+    let expected = one_sided_slope(&mut profiled, &Dense::from(2, 2, &[a * a, a * b, a * b, b * b]), &direction);
+    assert_close("slope", &[found], &[expected], 1e-4);
+    // The data have slopes that vary between groups: staying singular is not a minimum.
+    assert!(found < 0.0);
+
+    // Afterwards the state is that of theta, not of the point next to it where the slope was taken.
+    profiled.null_space_derivative(&[a, b, 0.0]);
+    let left = profiled.factorization().log_det();
+    profiled.value(&[1.0, 0.0, 1.0]);
+    profiled.value(&[a, b, 0.0]);
+    assert_eq!(left, profiled.factorization().log_det());
+}
+
+#[test]
+fn without_an_effect_in_the_data_zero_variance_is_a_minimum() {
+    let mut layout = Layout::new(Kind::Single, 120, 12, &[2], 1, 11);
+    let (x, groupings) = (layout.x(), layout.groupings());
+    // Rows alternate around zero within every group: less spread between groups than chance would give.
+    let mut sign = vec![1.0; 12];
+    let y: Vec<f64> = (0..120)
+        .map(|i| {
+            let sign = &mut sign[layout.codes[0][i] as usize];
+            *sign = -*sign;
+            *sign + 0.01 * layout.normal()
+        })
+        .collect();
+    for structure in ["us", "diag"] {
+        let template = layout.template(structure);
+        let n_theta = template.n_theta();
+        let mut profiled = Profiled::new(&y, &x.values, 1, &groupings, template, None, None, true).unwrap();
+        let slope = profiled.null_space_derivative(&vec![0.0; n_theta])[0].expect("singular");
+        let diagonal = if structure == "us" { vec![0, 2] } else { vec![0, 1] };
+        for m in diagonal {
+            let mut theta = vec![0.0; n_theta];
+            theta[m] = 1e-2;
+            assert!(profiled.value(&theta) > profiled.value(&vec![0.0; n_theta]));
+        }
+        assert!(slope > 0.0, "{structure}: {slope}");
+    }
+}
+
+/// Columns of a small comma-separated file with quoted labels; labels are numbered in order of appearance.
+fn column(text: &str, name: &str) -> Vec<f64> {
+    let mut lines = text.lines();
+    let header: Vec<&str> = lines.next().expect("a header").split(',').map(|field| field.trim_matches('"')).collect();
+    let at = header.iter().position(|field| *field == name).expect("the column is there");
+    let mut labels: Vec<&str> = Vec::new();
+    lines
+        .map(|line| {
+            let field = line.split(',').nth(at).expect("a field");
+            if !field.starts_with('"') {
+                return field.parse().expect("a number");
+            }
+            let known = labels.iter().position(|label| *label == field);
+            known.unwrap_or_else(|| {
+                labels.push(field);
+                labels.len() - 1
+            }) as f64
+        })
+        .collect()
+}
+
+fn grouping(codes: &[f64], columns: Vec<Column>) -> Grouping {
+    let codes: Vec<u32> = codes.iter().map(|&code| code as u32).collect();
+    let levels = *codes.iter().max().expect("rows") as usize + 1;
+    let predictors = vec![0; columns.len()];
+    Grouping { codes, levels, columns, predictors }
+}
+
+fn sleepstudy(reml: bool) -> Profiled {
+    let text = include_str!("fixtures/sleepstudy.csv");
+    let (y, days, subject) = (column(text, "Reaction"), column(text, "Days"), column(text, "Subject"));
+    let x = [vec![1.0; y.len()], days.clone()].concat();
+    let groupings = [grouping(&subject, vec![Column::One, Column::Values(days)])];
+    let template = Template::new(vec![(covariance::build("us", 2).unwrap(), 0)], 1);
+    Profiled::new(&y, &x, 2, &groupings, template, None, None, reml).unwrap()
+}
+
+fn penicillin(reml: bool) -> Profiled {
+    let text = include_str!("fixtures/Penicillin.csv");
+    let (y, plate, sample) = (column(text, "diameter"), column(text, "plate"), column(text, "sample"));
+    let groupings = [grouping(&plate, vec![Column::One]), grouping(&sample, vec![Column::One])];
+    let terms = (0..2).map(|f| (covariance::build("us", 1).unwrap(), f)).collect();
+    Profiled::new(&y, &vec![1.0; y.len()], 1, &groupings, Template::new(terms, 2), None, None, reml).unwrap()
+}
+
+#[test]
+fn values_are_those_of_lme4() {
+    let cases: [(&str, fn(bool) -> Profiled); 2] = [
+        (include_str!("fixtures/obj_devfun_sleepstudy.json"), sleepstudy),
+        (include_str!("fixtures/obj_devfun_penicillin.json"), penicillin),
+    ];
+    for (reference, model) in cases {
+        let reference: serde_json::Value = serde_json::from_str(reference).expect("valid JSON");
+        for (method, reml) in [("REML", true), ("ML", false)] {
+            let mut profiled = model(reml);
+            let points = reference["extras"]["points"][method].as_array().expect("points");
+            assert_eq!(points.len(), 3);
+            for point in points {
+                let theta: Vec<f64> =
+                    point["theta"].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect();
+                let expected = point["devfun"].as_f64().unwrap();
+                // lme4's value is printed with fifteen digits; both sums have n = 180 and 144 terms.
+                assert!((profiled.value(&theta) / expected - 1.0).abs() < 1e-11, "{method} at {theta:?}");
+            }
+        }
+    }
+}
+
+/// Newton's method with the metric in place of the Hessian, undamped.
+fn minimise(profiled: &mut Profiled) -> (Vec<f64>, usize) {
+    let mut theta = profiled.start();
+    let k = theta.len();
+    for iteration in 0..30 {
+        let mut gradient = vec![0.0; k];
+        profiled.value_gradient(&theta, &mut gradient);
+        let step = Dense::from(k, k, &profiled.metric(&theta)).solve(&Dense::from(k, 1, &gradient)).values;
+        if gradient.iter().zip(&step).map(|(g, s)| g * s).sum::<f64>() < 1e-12 {
+            return (theta, iteration);
+        }
+        theta.iter_mut().zip(step).for_each(|(theta, step)| *theta -= step);
+    }
+    panic!("no convergence: {theta:?}");
+}
+
+#[test]
+fn the_metric_is_a_good_hessian_and_leads_to_the_optimum() {
+    // -2 log likelihoods of converged lme4 1.1-31 fits.
+    let cases = [
+        (sleepstudy(true), 2.0 * 871.814135980),
+        (sleepstudy(false), 2.0 * 875.969672244),
+        (penicillin(true), 2.0 * 165.430294500),
+    ];
+    for (mut profiled, reference) in cases {
+        let (theta, iterations) = minimise(&mut profiled);
+        assert!(iterations <= 12, "{iterations} iterations");
+        let value = profiled.value(&theta);
+        assert!(value < reference + 1e-8 && value > reference - 1e-6, "{value} against {reference}");
+        let k = theta.len();
+        let metric = profiled.metric(&theta);
+        for j in 0..k {
+            for i in 0..k {
+                let difference = difference(&mut |step| {
+                    let (mut moved, mut gradient) = (theta.clone(), vec![0.0; k]);
+                    moved[j] += step;
+                    profiled.value_gradient(&moved, &mut gradient);
+                    gradient[i]
+                });
+                assert_eq!(metric[j * k + i], metric[i * k + j]);
+                if i == j {
+                    let ratio = metric[j * k + i] / difference;
+                    assert!((0.5..2.0).contains(&ratio), "curvature {j}: ratio {ratio}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn at_a_singular_point_the_metric_has_the_curvature_of_the_boundary() {
+    let mut layout = Layout::new(Kind::Crossed, 150, 10, &[1, 1], 1, 13);
+    let mut profiled = profiled(&mut layout, "us", false, true);
+    let theta = [0.0, 0.8];
+    let metric = profiled.metric(&theta);
+    let curvature = difference(&mut |step| {
+        let mut gradient = [0.0; 2];
+        profiled.value_gradient(&[step, 0.8], &mut gradient);
+        gradient[0]
+    });
+    // At exactly zero the boundary term is the whole second derivative.
+    assert!((metric[0] / curvature - 1.0).abs() < 1e-4, "{} against {curvature}", metric[0]);
+}
+
+#[test]
+fn results_do_not_depend_on_the_units_of_the_columns() {
+    let mut layout = Layout::new(Kind::Crossed, 80, 6, &[2, 1], 3, 17);
+    let (y, ..) = layout.response();
+    let model = |layout: &Layout| {
+        let (x, groupings) = (layout.x(), layout.groupings());
+        Profiled::new(&y, &x.values, 3, &groupings, layout.template("us"), None, None, true).unwrap()
+    };
+    let mut original = model(&layout);
+    layout.columns[0][1].iter_mut().for_each(|value| *value *= 1000.0);
+    layout.x[2].iter_mut().for_each(|value| *value = 1e4 * *value + 3e6);
+    let mut scaled = model(&layout);
+    let theta = [0.7, 0.3, 0.9, 1.2];
+    let moved = [0.7, 0.3e-3, 0.9e-3, 1.2];
+    // REML contains log|X'X|, which changes with the units of X by a constant.
+    let constant = 2.0 * 1e4f64.ln();
+    assert_close("value", &[scaled.value(&moved)], &[original.value(&theta) + constant], 1e-10);
+    let (found, expected) = (scaled.solution(&moved).unwrap(), original.solution(&theta).unwrap());
+    assert_close("sigma", &[found.sigma], &[expected.sigma], 1e-10);
+    assert_close("slope", &[found.beta[2] * 1e4], &[expected.beta[2]], 1e-9);
+    let start: Vec<f64> = scaled.start().iter().zip([1.0, 1e3, 1e3, 1.0]).map(|(value, unit)| value * unit).collect();
+    assert_close("start", &start, &original.start(), 1e-9);
+}
+
+#[test]
+fn data_without_a_criterion_are_refused() {
+    let layout = Layout::new(Kind::Single, 20, 4, &[1], 2, 19);
+    let model = |y: &[f64], x: &[f64], weights: Option<&[f64]>| {
+        let p = x.len() / y.len();
+        Profiled::new(y, x, p, &layout.groupings(), layout.template("us"), weights, None, true).map(|_| ())
+    };
+    let x = layout.x().values;
+    let mut y: Vec<f64> = (0..20).map(|i| f64::from(i * i % 7)).collect();
+    assert_eq!(model(&y, &x, None), Ok(()));
+    let mut weights = vec![1.0; 20];
+    weights[3] = 0.0;
+    assert_eq!(model(&y, &x, Some(&weights)), Err(ProfiledError::Weight { row: 3, value: 0.0 }));
+    assert_eq!(model(&y, &[&x[..], &x[20..]].concat(), None), Err(ProfiledError::RankDeficient { column: 2 }));
+    assert_eq!(model(&y[..2], &[1.0, 1.0, 0.0, 1.0], None), Err(ProfiledError::TooFewRows { rows: 2, columns: 2 }));
+    assert_eq!(model(&x[20..], &x, None), Err(ProfiledError::ExactFit));
+    y[5] = f64::NAN;
+    assert_eq!(model(&y, &x, None), Err(ProfiledError::Response { row: 5 }));
+}
+
+#[test]
+fn a_model_without_random_effects_is_least_squares() {
+    let mut layout = Layout::new(Kind::Single, 30, 3, &[1], 2, 23);
+    let (y, weights, _) = layout.response();
+    let x = layout.x();
+    let lambda = expanded(&[], &[], &[], &[]);
+    (layout.codes, layout.levels, layout.columns) = (vec![], vec![], vec![]);
+    for reml in [false, true] {
+        let template = Template::new(vec![], 0);
+        let mut profiled = Profiled::new(&y, &x.values, 2, &[], template, Some(&weights), None, reml).unwrap();
+        let expected = dense::gls(&layout, &lambda, &y, Some(&weights), reml);
+        assert_close("criterion", &[profiled.value(&[])], &[expected.criterion], 1e-11);
+        assert_close("beta", &profiled.solution(&[]).unwrap().beta, &expected.beta, 1e-11);
+    }
+}
