@@ -1,6 +1,7 @@
 //! Every way the engine can refuse, with the numbers involved.
 use crate::covariance::UnknownCovariance;
 use crate::family::FamilyError;
+use crate::likelihood::profiled::ProfiledError;
 use thiserror::Error;
 
 /// A model that cannot be built.
@@ -24,6 +25,9 @@ pub enum ModelError {
         /// What the family needs.
         needs: String,
     },
+    /// The data do not determine the likelihood of a linear mixed model.
+    #[error(transparent)]
+    Profiled(#[from] ProfiledError),
     /// Arrays that do not fit together, or values that cannot be used.
     #[error("{0}")]
     Shape(String),

@@ -34,8 +34,6 @@ pub mod covariance;
 
 pub mod design;
 
-pub mod error;
-
 pub mod objective;
 
 pub mod optimizer;
@@ -43,6 +41,8 @@ pub mod optimizer;
 pub mod likelihood;
 
 pub mod inference;
+
+pub mod error;
 
 pub mod fitting;
 

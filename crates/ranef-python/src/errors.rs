@@ -18,6 +18,7 @@ pub fn raised(error: ModelError) -> PyErr {
     match error {
         ModelError::Family(error) => refuse("family", error.to_string()),
         ModelError::Covariance(error) => refuse("covariance", error.to_string()),
+        ModelError::Profiled(error) => refuse("data", error.to_string()),
         ModelError::Shape(message) => refuse("data", message),
         ModelError::Response { row, value, family, needs } => Python::attach(|py| {
             let details = PyDict::new(py);

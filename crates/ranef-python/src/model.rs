@@ -1,6 +1,6 @@
 //! A model in plain values, checked.
 use crate::arrays::{table, vector};
-use crate::errors::refuse;
+use crate::errors::{raised, refuse};
 use crate::fitted::Fitted;
 use crate::spec;
 use numpy::PyReadonlyArray1;
@@ -40,7 +40,7 @@ pub fn fit_detached(
                 .map_err(|error| refuse("control", error.to_string()))?
                 .install(work),
         };
-        Ok((fitted, began.elapsed().as_secs_f64()))
+        Ok((fitted.map_err(raised)?, began.elapsed().as_secs_f64()))
     })
 }
 
@@ -165,7 +165,7 @@ impl Model {
 
     fn evaluate_profiled(&self, reml: bool, weights: Option<&[f64]>, factor: &Bound<'_, PyList>) -> PyResult<Evaluation> {
         let design = &self.data.design;
-        let mut profiled = profiled_of(&self.data, reml, weights);
+        let mut profiled = profiled_of(&self.data, reml, weights).map_err(raised)?;
         let theta = self.theta(factor)?;
         let mut gradient = vec![0.0; theta.len()];
         let value = profiled.value_gradient(&theta, &mut gradient);

@@ -5,6 +5,7 @@ mod search;
 pub mod verdict;
 
 use crate::covariance::Template;
+use crate::error::ModelError;
 use crate::inference::{Curvature, Posterior};
 use crate::likelihood::data::{Data, Method};
 use crate::likelihood::laplace::{Laplace, Layout};
@@ -85,9 +86,12 @@ pub struct Fit {
 }
 
 /// Fits `data` by `likelihood`.
-pub fn fit(data: Arc<Data>, likelihood: Likelihood, control: &Control) -> Fit {
+///
+/// # Errors
+/// [`ModelError::Profiled`] where the data do not determine the profiled likelihood.
+pub fn fit(data: Arc<Data>, likelihood: Likelihood, control: &Control) -> Result<Fit, ModelError> {
     match &likelihood {
-        Likelihood::Laplace(method) => fit_laplace(data, *method, control),
+        Likelihood::Laplace(method) => Ok(fit_laplace(data, *method, control)),
         Likelihood::Profiled { reml, weights } => fit_profiled(data.clone(), *reml, weights.clone(), control),
     }
 }
@@ -176,7 +180,7 @@ struct HalfCriterion<'a> {
 
 impl Objective for HalfCriterion<'_> {
     fn dim(&self) -> usize {
-        self.profiled.n_theta()
+        self.profiled.template().n_theta()
     }
 
     fn value_gradient(&mut self, x: &[f64], gradient: &mut [f64]) -> f64 {
@@ -190,10 +194,10 @@ impl Objective for HalfCriterion<'_> {
     }
 }
 
-fn fit_profiled(data: Arc<Data>, reml: bool, weights: Option<Vec<f64>>, control: &Control) -> Fit {
+fn fit_profiled(data: Arc<Data>, reml: bool, weights: Option<Vec<f64>>, control: &Control) -> Result<Fit, ModelError> {
     let design = data.design.clone();
     let fixed = &design.fixed[0];
-    let mut profiled = profiled_of(&data, reml, weights.as_deref());
+    let mut profiled = profiled_of(&data, reml, weights.as_deref())?;
     let from = control.start.clone().unwrap_or_else(|| profiled.start());
     // The restricted likelihood is in the user's beta; the columns given to it are Q = X R^-1.
     let constant = if reml { fixed.log_det() } else { 0.0 };
@@ -209,7 +213,7 @@ fn fit_profiled(data: Arc<Data>, reml: bool, weights: Option<Vec<f64>>, control:
         0..n_theta,
         |_| Vec::new(),
     );
-    let solution = profiled.solution(&optimum.x);
+    let solution = profiled.solution(&optimum.x).expect("the optimum was evaluated");
     let sigma = solution.sigma;
     let theta: Vec<f64> = optimum.x.iter().map(|value| sigma * value).collect();
     let parameter_covariance = residual_covariance(&mut profiled, &optimum, sigma);
@@ -226,7 +230,7 @@ fn fit_profiled(data: Arc<Data>, reml: bool, weights: Option<Vec<f64>>, control:
         design.fixed[k].add_to(beta, &mut eta[k]);
     }
     design.add_random(&modes, &mut eta);
-    Fit {
+    Ok(Fit {
         likelihood: Likelihood::Profiled { reml, weights },
         loglik: -optimum.value,
         beta: vec![solution.beta, dispersion],
@@ -242,17 +246,19 @@ fn fit_profiled(data: Arc<Data>, reml: bool, weights: Option<Vec<f64>>, control:
         optimum,
         posterior: Mutex::new(None),
         data,
-    }
+    })
 }
 
 /// The profiled likelihood of Gaussian data with identity link.
-pub fn profiled_of(data: &Data, reml: bool, weights: Option<&[f64]>) -> Profiled {
+///
+/// # Errors
+/// [`ModelError::Profiled`] where the data do not determine it.
+pub fn profiled_of(data: &Data, reml: bool, weights: Option<&[f64]>) -> Result<Profiled, ModelError> {
     let design = &data.design;
     let fixed = &design.fixed[0];
     let x: Vec<f64> = (0..fixed.p()).flat_map(|j| fixed.column(j).iter().copied()).collect();
     let template: Template = design.template.clone();
-    Profiled::new(&data.y, &x, fixed.p(), &design.groupings, template, weights, fixed.offset(), reml)
-        .expect("orthonormal columns have full rank")
+    Ok(Profiled::new(&data.y, &x, fixed.p(), &design.groupings, template, weights, fixed.offset(), reml)?)
 }
 
 /// Covariance of (log sigma~, theta) from the Hessian in (theta / sigma, sigma).
