@@ -320,6 +320,7 @@ def _physical(native: Any) -> Codes:
 
 def _text(series: nw.Series[Any]) -> Factor:
     native = nw.to_native(series)
+    codes: NDArray[Any]
     if isinstance(native, pd.Series):
         codes, found = pd.factorize(native, use_na_sentinel=True)
         words = [str(value) for value in found]

@@ -140,12 +140,13 @@ def bars(source: str) -> list[tuple[str, dict, list[str], list[list[str]]]]:
         ("~ ou(time | id)", [("ou", {}, ["time"], [["id"]])]),
         ("~ mat(x + y | g)", [("mat", {}, ["x", "y"], [["g"]])]),
         ("~ exp(pos + 0 | one)", [("exp", {}, ["pos"], [["one"]])]),
-        ("~ gau(x + y | g, range = c(-1, 2.5), fixed = TRUE)", None),
+        (
+            "~ gau(x + y | g, range = c(-1, 2.5), fixed = TRUE)",
+            [("gau", {"range": (-1, 2.5), "fixed": True}, ["x", "y"], [["g"]])],
+        ),
     ],
 )
-def test_random_effects_terms(source: str, expected: list | None) -> None:
-    if expected is None:
-        expected = [("gau", {"range": (-1, 2.5), "fixed": True}, ["x", "y"], [["g"]])]
+def test_random_effects_terms(source: str, expected: list) -> None:
     assert bars(source) == expected
 
 

@@ -122,4 +122,4 @@ def _labels(keys: NDArray[np.int64], factors: list[Factor]) -> tuple[str, ...]:
         places.append(rest % max(1, len(factor.levels)))
         rest = rest // max(1, len(factor.levels))
     words = [[factor.levels[k] for k in place] for factor, place in zip(factors, reversed(places), strict=True)]
-    return tuple(":".join(row) for row in zip(*words, strict=True))
+    return tuple(map(":".join, zip(*words, strict=True)))
