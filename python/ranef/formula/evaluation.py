@@ -168,6 +168,7 @@ class Evaluator:
         return self._remembered(call, factor, node.name), node.name
 
     def fail(self, node: Node, message: str) -> FormulaError:
+        """Return the error that points at a piece of the formula."""
         return FormulaError.at(self.source, node.start, node.end, message)
 
     def _finished(self, value: Any, node: Node) -> Value:
