@@ -8,6 +8,7 @@ import pytest
 
 import ranef as rf
 from models import cbpp, data, dyestuff2, owls, pastes, penicillin, salamanders, sleepstudy, sleepstudy_glmm
+from ranef.fitting import named_verdict
 
 
 @pytest.mark.parametrize(
@@ -34,16 +35,25 @@ def test_progress_goes_to_standard_error(capfd):
 
 
 def test_too_few_iterations_warn_and_still_return_a_fit():
-    with pytest.warns(rf.ConvergenceWarning):
+    with pytest.warns(rf.ConvergenceWarning, match="the optimum cannot be trusted: ") as caught:
         fit = rf.glmm(
-            "SiblingNegotiation ~ FoodTreatment + (1 | Nest)",
+            "SiblingNegotiation ~ FoodTreatment * SexParent + (FoodTreatment | Nest)",
             data("owls"),
             family="nbinom2",
-            zi="~ 1",
-            control=rf.Control(max_iter=1),
+            zi="~ SexParent + (1 | Nest)",
+            control=rf.Control(max_iter=2),
         )
+    assert caught[0].filename == __file__
     assert not fit.converged
     assert "NOT CONVERGED" in str(fit.summary())
+
+
+def test_a_verdict_names_parameters_by_the_users_model():
+    fit = owls()
+    verdict = {"flat": ["beta[0][1]", "beta[2][0]", "theta[0][0]"], "boundary": ["something"]}
+    named = named_verdict(verdict, fit.model, fit.kept)
+    assert named["flat"] == ["cond: FoodTreatment[T.Satiated]", "zi: Intercept", "cond: covariance of (1 | Nest)"]
+    assert named["boundary"] == ["something"]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ def test_frame_is_of_the_kind_asked_for_and_keeps_its_order(backend, kind):
     assert isinstance(frame, kind)
     assert list(frame.columns if backend != "pyarrow" else frame.column_names) == ["b", "a"]
     assert isinstance(frame_from({"x": [1]}, backend_of(frame)), kind)
+    assert backend_of({"x": [1]}) == "pandas"
 
 
 def test_unknown_backend_is_refused_by_name():

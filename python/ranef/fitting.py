@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 import warnings
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ class Control:
     max_iter : int, optional
         Most outer iterations.
     gradient_tol : float, optional
-        Largest scaled gradient, g' H^-1 g in log-likelihood units, at which the optimum is accepted.
+        Largest distance to the optimum, in standard errors of the parameters, at which it is accepted.
     threads : int, optional
         Threads the engine may use; results do not depend on it.
     progress : bool
@@ -253,7 +254,7 @@ class FittedModel:
     @cached_property
     def verdict(self) -> dict[str, Any]:
         """What the engine says about the optimum: status, message, advice, and the numbers behind them."""
-        return dict(self.engine.verdict)
+        return named_verdict(self.engine.verdict, self.model, self.kept)
 
     @property
     def converged(self) -> bool:
@@ -281,7 +282,7 @@ class FittedModel:
 
 
 def fit_model(
-    model: Model, control: Control, start: Mapping[str, Any] | None = None
+    model: Model, control: Control, start: FittedModel | Mapping[str, Any] | None = None
 ) -> tuple[_engine.Fitted, dict[str, np.ndarray]]:
     """Let the engine fit a model.
 
@@ -296,13 +297,43 @@ def fit_model(
         compiled = _engine.Model(model.spec())
         settings = control.for_engine()
         if start is not None:
-            settings["start"] = dict(start)
+            settings["start"] = start_for_engine(model, start)
         fitted = compiled.fit(settings)
     except _engine.EngineError as error:
         raise raised_by_engine(error, model.design) from None
     kept = {c: np.asarray(compiled.kept[k], int) for k, c in enumerate(model.components)}
-    finish(fitted, control)
+    finish(fitted, model, kept, control, depth=3)
     return fitted, kept
+
+
+def start_for_engine(model: Model, start: FittedModel | Mapping[str, Any]) -> dict[str, Any]:
+    """A start as the engine takes it: factors by term (relative to sigma when profiled), coefficients by predictor.
+
+    Raises
+    ------
+    ModelError
+        When it does not have the model's terms and components, in number and size.
+    """
+    if isinstance(start, FittedModel):
+        scale = start.sigma if model.profiled else 1.0
+        factors = [np.asarray(factor, float) / scale for factor in start.engine.factor]
+        beta = {c: start.estimates(c) for c in start.model.components}
+    elif isinstance(start, Mapping) and set(start) <= {"factor", "beta"}:
+        factors = [np.atleast_2d(np.asarray(factor, float)) for factor in start.get("factor", ())]
+        beta = {c: np.asarray(values, float) for c, values in dict(start.get("beta", {})).items()}
+    else:
+        raise ModelError("start is a fit of a model with the same terms, or a dict with 'factor' and 'beta'")
+    wanted = [len(term.names) for term in model.design.random]
+    if [len(factor) for factor in factors] != wanted:
+        raise ModelError(
+            f"start: factors of sizes {[len(factor) for factor in factors]} were given; the random-effects terms "
+            f"({', '.join(term.text for term in model.design.random)}) have sizes {wanted}"
+        )
+    if model.profiled:
+        return {"factor": factors}
+    if missing := [c for c in model.components if c not in beta]:
+        raise ModelError(f"start: beta has no {', '.join(missing)}; give the fixed effects of every component")
+    return {"factor": factors, "beta": [beta[c] for c in model.components]}
 
 
 def refit_response(record: FittedModel, response: Any) -> tuple[_engine.Fitted, Response]:
@@ -330,21 +361,52 @@ def refit_response(record: FittedModel, response: Any) -> tuple[_engine.Fitted, 
         fitted = record.engine.refit(values, design.response.trials, record.control.for_engine())
     except _engine.EngineError as error:
         raise raised_by_engine(error, design) from None
-    finish(fitted, record.control)
+    finish(fitted, record.model, record.kept, record.control, depth=2)
     return fitted, replace(design.response, y=values)
 
 
-def finish(fitted: _engine.Fitted, control: Control) -> None:
-    """Say how a fit ended: to the progress stream, and as a warning when its optimum cannot be trusted."""
+def finish(fitted: _engine.Fitted, model: Model, kept: Mapping[str, np.ndarray], control: Control, depth: int) -> None:
+    """Say how a fit ended: to the progress stream, and as a warning when its optimum cannot be trusted.
+
+    `depth` is the number of calls between this one and the user's, whose line the warning shows.
+    """
     verdict = fitted.verdict
     announce(
         control,
         f"{verdict['status']} after {fitted.optimum['iterations']} iterations, {fitted.optimum['seconds']:.3g} s",
     )
     if not verdict["converged"]:
-        text = " ".join(part for part in (verdict["message"], verdict["advice"]) if part)
-        # Up to the caller of lmm() or glmm(): finish, fit_model, the facade's function.
-        warnings.warn(f"{text} fit.check() says more.", ConvergenceWarning, stacklevel=4)
+        text = said(named_verdict(verdict, model, kept))
+        warnings.warn(f"the optimum cannot be trusted: {text}", ConvergenceWarning, stacklevel=depth + 2)
+
+
+def said(verdict: Mapping[str, Any]) -> str:
+    """A verdict's message, the parameters it concerns, and its advice, as a line of text."""
+    concerned = ", ".join(verdict["flat"])
+    parts = (verdict["message"] + (f" ({concerned})" if concerned else ""), verdict["advice"])
+    return " ".join(f"{part.rstrip('.')}." for part in parts if part)
+
+
+def named_verdict(verdict: Mapping[str, Any], model: Model, kept: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The engine's verdict with parameters called by the names of the user's model.
+
+    The engine counts: ``beta[0][2]`` is the third coefficient of the first component, ``theta[1][0]`` a covariance
+    parameter of the second random-effects term.
+    """
+
+    def name(parameter: str) -> str:
+        found = re.fullmatch(r"(beta|theta)\[(\d+)\]\[(\d+)\]", parameter)
+        if found is None:
+            return parameter
+        which, index = int(found[2]), int(found[3])
+        if found[1] == "theta":
+            term = model.design.random[which]
+            return f"{term.component}: covariance of {term.text}"
+        component = model.components[which]
+        return f"{component}: {model.design.fixed[component].names[kept[component][index]]}"
+
+    named = {key: list(dict.fromkeys(map(name, verdict[key]))) for key in ("flat", "boundary")}
+    return {**verdict, **named}
 
 
 def announce(control: Control, text: str) -> None:

@@ -32,7 +32,9 @@ def frame_from(columns: Mapping[str, Any], backend: Any) -> IntoFrame:
 
 
 def backend_of(frame: IntoFrame) -> Any:
-    """The kind of a native frame, as `frame_from` takes it."""
+    """The kind of a native frame, as `frame_from` takes it; pandas for a mapping of columns."""
+    if isinstance(frame, Mapping):
+        return "pandas"
     return nw.from_native(frame, eager_only=True).implementation
 
 

@@ -55,7 +55,6 @@ _INVERSE: dict[str, Callable[[Array], Array]] = {
     "cauchit": lambda eta: 0.5 + np.arctan(eta) / np.pi,
     "inverse": lambda eta: 1.0 / eta,
     "inverse_squared": lambda eta: 1.0 / np.sqrt(eta),
-    "1/mu^2": lambda eta: 1.0 / np.sqrt(eta),
     "sqrt": lambda eta: eta**2,
 }
 
@@ -69,7 +68,6 @@ _SLOPE: dict[str, Callable[[Array], Array]] = {
     "cauchit": lambda eta: 1.0 / (np.pi * (1.0 + eta**2)),
     "inverse": lambda eta: -1.0 / eta**2,
     "inverse_squared": lambda eta: -0.5 * eta**-1.5,
-    "1/mu^2": lambda eta: -0.5 * eta**-1.5,
     "sqrt": lambda eta: 2.0 * eta,
 }
 

@@ -314,11 +314,9 @@ def raised_by_engine(error: _engine.EngineError, design: Design) -> ValueError:
     The engine speaks of row numbers of the arrays it was given; those are mapped to rows of the caller's frame.
     """
     kind, message, details = error.args
-    row = details.get("row")
-    if row is not None:
-        where = f"row {int(design.rows[int(row)])} (counting from 0)"
-        value = details.get("value", design.response.y[int(row)])
-        return DataError(f"response `{design.response.name}`: {where} is {value:g}; {message}")
-    if kind in ("data", "response"):
-        return DataError(message)
-    return ModelError(message)
+    if kind == "response":
+        row = int(design.rows[details["row"]])
+        return DataError(
+            f"response `{design.response.name}` is {details['value']:g} in row {row} (counting from 0); {message}"
+        )
+    return DataError(message) if kind == "data" else ModelError(message)

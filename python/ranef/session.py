@@ -36,7 +36,7 @@ def lmm(
     offset: Any = None,
     contrasts: Mapping[str, Any] | None = None,
     missing: str = "drop",
-    start: Mapping[str, Any] | None = None,
+    start: FittedModel | Mapping[str, Any] | None = None,
     control: Control | None = None,
 ) -> Fit:
     """Fit a linear mixed model, y = X beta + Z b + e.
@@ -61,8 +61,9 @@ def lmm(
         Coding by factor, e.g. ``{"treatment": "sum"}``.
     missing : {"drop", "error"}
         What happens to rows with a missing value in a variable of the model.
-    start : dict, optional
-        Where the optimiser starts: ``{"theta": [...]}``.
+    start : Fit or dict, optional
+        Where the optimiser starts: a fit of a model with the same terms, or ``{"factor": [...]}`` with, for every
+        random-effects term, a matrix F such that sigma^2 F F' is the covariance of its effects.
     control : Control, optional
         Settings of the optimiser.
 
@@ -127,7 +128,7 @@ def glmm(
     contrasts: Mapping[str, Any] | None = None,
     priors: Any = None,
     missing: str = "drop",
-    start: Mapping[str, Any] | None = None,
+    start: FittedModel | Mapping[str, Any] | None = None,
     control: Control | None = None,
 ) -> Fit:
     """Fit a generalized linear mixed model by the Laplace approximation.
@@ -166,8 +167,10 @@ def glmm(
         Penalties on parameters.
     missing : {"drop", "error"}
         What happens to rows with a missing value in a variable of the model.
-    start : dict, optional
-        Where the optimiser starts: ``{"theta": [...]}``.
+    start : Fit or dict, optional
+        Where the optimiser starts: a fit of a model with the same terms, or ``{"factor": [...], "beta": {...}}`` with,
+        for every random-effects term, a matrix F such that F F' is the covariance of its effects, and for every
+        component its fixed effects.
     control : Control, optional
         Settings of the optimiser.
 
@@ -237,7 +240,7 @@ def glmm(
     return fitted(model, control, start)
 
 
-def fitted(model: Model, control: Control | None, start: Mapping[str, Any] | None) -> Fit:
+def fitted(model: Model, control: Control | None, start: FittedModel | Mapping[str, Any] | None) -> Fit:
     """Fit a model and hand the record to the user."""
     control = control or Control()
     if not isinstance(control, Control):
@@ -413,7 +416,7 @@ class Fit(FittedModel):
         interval : {None, "confidence", "prediction"}
             "confidence": for the quantity itself, formed on the link scale and transformed where it depends on one
             predictor alone. "prediction": for a new response of the row; normal for a Gaussian, else quantiles of
-            2000 simulated responses (one trial each for a binomial).
+            2000 simulated responses (a binomial's as a proportion: of the row's trials, or of one trial in new data).
         level : float
             Level of the interval.
         seed : int, optional

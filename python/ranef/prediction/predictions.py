@@ -50,7 +50,8 @@ def predict(
             f"interval='prediction' is an interval for a new response; it goes with kind='response', not {kind!r}."
         )
     keep = kept_terms(record.terms(), ranef)
-    if newdata is None and all(keep) and not se and interval is None:
+    # The engine's own dispersions hold precision weights; those of any rows asked for do not.
+    if newdata is None and all(keep) and not se and interval is None and kind != "dispersion":
         return np.asarray(record.engine.fitted_values(kind), float)
     rows = engine_rows(record, newdata, keep, new_levels)
     wanted = se or interval is not None
@@ -61,7 +62,8 @@ def predict(
     std_error = np.asarray(std_error, float)
     z = float(quantile(level))
     if interval == "prediction":
-        low, high = prediction_interval(record, rows, estimate, std_error, level, seed)
+        trials = record.design.response.trials if newdata is None else None
+        low, high = prediction_interval(record, rows, estimate, std_error, level, seed, trials)
     else:
         low, high = confidence_interval(record, rows, kind, estimate, std_error, z)
     return {"estimate": estimate, "std_error": std_error, "conf_low": low, "conf_high": high}
@@ -115,11 +117,13 @@ def prediction_interval(
     std_error: np.ndarray,
     level: float,
     seed: int | None,
+    trials: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Interval for a new response of each row: the spread of the family added to that of the estimate.
 
     Gaussian: estimate -+ z sqrt(se^2 + sigma^2). Other families: quantiles of responses drawn at linear predictors
-    that are themselves drawn from their normal approximation; a new binomial response counts one trial.
+    that are themselves drawn from their normal approximation. Successes are proportions of `trials`, of one trial each
+    without them.
     """
     if record.family == "gaussian" and record.link == "identity":
         sigma, _ = record.engine.predict(rows, "dispersion", False)
@@ -140,8 +144,11 @@ def prediction_interval(
         shift = noise.standard_normal(n * times) * np.tile(eta_se, times)
         given = block["offset"][cond]
         block["offset"][cond] = shift if given is None else given + shift
+        block["trials"] = None if trials is None else np.tile(trials, times)
         drawn = record.engine.simulate(1, (first + start) % 2**63, kept, block)
         draws[start : start + times] = np.asarray(drawn, float).reshape(times, n)
+    if trials is not None:
+        draws /= trials
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(draws, [tail, 1.0 - tail], axis=0, method="inverted_cdf")
     return low, high

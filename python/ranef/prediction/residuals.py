@@ -2,7 +2,9 @@
 
 response   y - mu
 pearson    (y - mu) sqrt(w / V), V the variance of the row at dispersion one where the dispersion only scales it
-           (gaussian, gamma, inverse_gaussian), else the full variance, zero inflation included; as lme4 and glmmTMB do
+           (gaussian, gamma and inverse_gaussian without zero inflation), else the full variance, zero inflation
+           included; as lme4 and glmmTMB have it, but for the zero-inflated binomial, where an excess zero takes all
+           trials of a row at once and glmmTMB divides its share of the variance by their number
 deviance   sign(y - mu) sqrt(w d), d the unit deviance; for families that have one
 working    (y - mu) / (d mu / d eta), the residual on the link scale that iteratively reweighted least squares uses
 """
@@ -66,7 +68,9 @@ def prior_weights(record: FittedModel) -> np.ndarray:
 def variance(record: FittedModel, keep: list[bool]) -> np.ndarray:
     """Var(y_i | eta_i) of each row with the kept terms, before weights."""
     if all(keep):
-        return np.asarray(record.engine.variance(), float)
+        own = np.asarray(record.engine.variance(), float)
+        # Precision weights are part of the engine's variance of its own rows; the other weights are not.
+        return own * prior_weights(record) if record.model.profiled else own
     value, _ = record.engine.predict(engine_rows(record, None, keep), "variance", False)
     trials = record.design.response.trials
     # Prediction speaks of one trial; only the binomial's variance is exactly 1/trials of that.
@@ -78,21 +82,12 @@ def variance(record: FittedModel, keep: list[bool]) -> np.ndarray:
 
 
 def unit_variance(record: FittedModel, keep: list[bool]) -> np.ndarray:
-    """`variance` with the dispersion taken out where it is a mere factor.
-
-    With zero inflation the variance is (1 - p) V + p (1 - p) mu^2; only V carries the factor.
-    """
+    """`variance` with the dispersion taken out where it is a mere factor, which it is not with zero inflation."""
     total = variance(record, keep)
-    if record.family not in SCALED:
+    if record.family not in SCALED or record.model.zero_inflated:
         return total
-    rows = engine_rows(record, None, keep)
-    sigma = np.asarray(record.engine.predict(rows, "dispersion", False)[0], float)
-    between = np.zeros_like(total)
-    if record.model.zero_inflated:
-        zprob = np.asarray(record.engine.predict(rows, "zprob", False)[0], float)
-        mu = np.asarray(record.engine.predict(rows, "conditional", False)[0], float)
-        between = zprob * (1.0 - zprob) * mu**2
-    return (total - between) / sigma**2 + between
+    sigma = record.engine.predict(engine_rows(record, None, keep), "dispersion", False)[0]
+    return total / np.asarray(sigma, float) ** 2
 
 
 def deviance_residuals(record: FittedModel, keep: list[bool], raw: np.ndarray) -> np.ndarray:

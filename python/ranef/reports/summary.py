@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranef import links
-from ranef.fitting import FittedModel
+from ranef.fitting import FittedModel, said
 from ranef.inference.coefficients import coefficient_table
 from ranef.inference.variance_components import INDEPENDENT, correlation, covariances
 from ranef.prediction.residuals import standardised_residuals
@@ -268,9 +268,9 @@ def outcome(record: FittedModel) -> Section:
     verdict, optimum = record.verdict, record.optimum
     effort = f"{optimum.iterations} iterations, {optimum.seconds:.2g} s"
     if record.converged:
-        lines = [f"Converged: {verdict['message']} ({effort})"]
+        lines = [f"{verdict['message'][:1].upper()}{verdict['message'][1:]} ({effort})"]
     else:
-        lines = [f"NOT CONVERGED: {verdict['message']} {verdict['advice']} ({effort})"]
+        lines = [f"NOT CONVERGED: {said(verdict)} ({effort})"]
     if record.singular:
         short = [
             f"{term.text} uses {found['rank']} of {found['size']} dimensions"
