@@ -30,6 +30,12 @@ def test_terms_are_kept(ranef, kept):
     assert kept_terms(TERMS, ranef) == kept
 
 
+@pytest.mark.parametrize("wrong", [3, None])
+def test_what_names_no_terms_is_refused(wrong):
+    with pytest.raises(rf.ModelError, match="give True, False, or the terms to keep"):
+        kept_terms(TERMS, wrong)
+
+
 def test_a_name_without_a_term_is_refused_with_the_names_there_are():
     with pytest.raises(rf.ModelError, match=r"ranef='h' names no random-effects term; terms: 'g' or '\(1 \| g\)'"):
         kept_terms(TERMS, ["h"])

@@ -144,6 +144,36 @@ def test_refit_follows_the_response():
     np.testing.assert_allclose(doubled.residuals(), 2.0 * fit.residuals(), rtol=1e-4, atol=1e-3)
 
 
+def test_a_fit_is_a_start_for_the_same_model():
+    again = rf.lmm("Reaction ~ Days + (Days | Subject)", data("sleepstudy"), start=sleepstudy())
+    assert again.loglik == pytest.approx(sleepstudy().loglik, abs=1e-8)
+    assert again.optimum.iterations <= sleepstudy().optimum.iterations
+    counts = rf.glmm(owls().formula, data("owls"), family="nbinom2", zi="~ 1", start=owls())
+    assert counts.loglik == pytest.approx(owls().loglik, abs=1e-7)
+    assert counts.optimum.iterations < owls().optimum.iterations
+
+
+@pytest.mark.parametrize(
+    ("start", "text"),
+    [([1.0], "start is a fit of a model with the same terms"), ({"theta": [1.0]}, "start is a fit"),
+     ({"factor": [[[1.0]]]}, r"sizes \[1\] were given; .* have sizes \[2\]"),
+     ({"factor": [[[1.0, 0.0], [math.nan, 1.0]]]}, "not finite")],
+)  # fmt: skip
+def test_a_start_for_another_model_is_refused(start, text):
+    with pytest.raises(rf.ModelError, match=text):
+        rf.lmm("Reaction ~ Days + (Days | Subject)", data("sleepstudy"), start=start)
+
+
+def test_a_start_without_coefficients_is_refused():
+    with pytest.raises(rf.ModelError, match="beta has no disp"):
+        rf.glmm(
+            "SiblingNegotiation ~ 1 + (1 | Nest)",
+            data("owls"),
+            family="nbinom2",
+            start={"factor": [[[0.5]]], "beta": {"cond": [1.0]}},
+        )
+
+
 def test_refit_takes_what_simulate_gives():
     trials = rf.glmm("incidence / size ~ period + (1 | herd)", data("cbpp"), family="binomial", weights="size")
     draws = trials.simulate(1, seed=3)
@@ -154,7 +184,7 @@ def test_refit_takes_what_simulate_gives():
 @pytest.mark.parametrize(
     ("response", "text"),
     [(np.zeros(7), "7 values; the model was fitted to 180 rows"), (np.full(180, np.nan), "value 0 is not finite"),
-     (np.zeros((180, 2)), "2 dimensions")],
+     (np.zeros((180, 2)), "2 dimensions"), (["a"] * 180, "not numbers")],
 )  # fmt: skip
 def test_refit_refuses_what_is_no_response(response, text):
     with pytest.raises(rf.DataError, match=text):

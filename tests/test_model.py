@@ -39,7 +39,9 @@ def test_a_constant_response_is_refused(sleep):
 
 def test_a_response_outside_the_family_names_the_row_of_the_callers_data():
     counts = pd.DataFrame({"y": [np.nan, 1.0, 2.0, -3.0, 1.0, 4.0], "g": list("aabbcc")})
-    with pytest.raises(rf.DataError, match=r"response `y` is -3 in row 3 \(counting from 0\); the poisson family needs a whole number"):
+    with pytest.raises(
+        rf.DataError, match=r"response `y` is -3 in row 3 \(counting from 0\); the poisson family needs"
+    ):
         rf.glmm("y ~ 1 + (1 | g)", counts, family="poisson")
 
 
@@ -58,6 +60,22 @@ def test_a_response_outside_the_family_names_the_row_of_the_callers_data():
 def test_options_that_do_not_go_together_are_refused(arguments, text):
     with pytest.raises(rf.ModelError, match=text):
         rf.glmm("SiblingNegotiation ~ 1 + (1 | Nest)", data("owls"), **arguments)
+
+
+def test_as_many_fixed_effects_as_rows_leave_no_residual():
+    with pytest.raises(rf.ModelError, match="fixed effects have 3 columns for 3 rows"):
+        rf.lmm("Reaction ~ poly(Days, 2)", data("sleepstudy").head(3))
+
+
+def test_a_precision_of_zero_is_refused_by_row():
+    sleep = data("sleepstudy").assign(w=[1.0] * 5 + [0.0] + [1.0] * 174)
+    with pytest.raises(rf.DataError, match="weights `w` are 0 in row 5 "):
+        rf.lmm("Reaction ~ Days + (1 | Subject)", sleep, weights="w")
+
+
+def test_reml_is_true_or_false():
+    with pytest.raises(rf.ModelError, match="reml='no'"):
+        rf.lmm("Reaction ~ Days + (1 | Subject)", data("sleepstudy"), reml="no")
 
 
 def test_a_structure_the_engine_lacks_is_refused_at_its_place():

@@ -25,6 +25,8 @@ def kept_terms(terms: Sequence[RandomTerm], ranef: Conditioning) -> list[bool]:
     """
     if isinstance(ranef, bool):
         return [ranef] * len(terms)
+    if not isinstance(ranef, str | Iterable):
+        raise ModelError(f"ranef={ranef!r}: give True, False, or the terms to keep.")
     names = [ranef] if isinstance(ranef, str) else list(ranef)
     keep = [False] * len(terms)
     for name in names:

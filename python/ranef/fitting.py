@@ -329,6 +329,8 @@ def start_for_engine(model: Model, start: FittedModel | Mapping[str, Any]) -> di
             f"start: factors of sizes {[len(factor) for factor in factors]} were given; the random-effects terms "
             f"({', '.join(term.text for term in model.design.random)}) have sizes {wanted}"
         )
+    if not all(np.isfinite(factor).all() for factor in factors):
+        raise ModelError("start: a factor has values that are not finite")
     if model.profiled:
         return {"factor": factors}
     if missing := [c for c in model.components if c not in beta]:
@@ -346,7 +348,10 @@ def refit_response(record: FittedModel, response: Any) -> tuple[_engine.Fitted, 
         form `simulate` returns: proportions where the response was one, else counts or numbers.
     """
     design = record.design
-    values = np.asarray(response, float)
+    try:
+        values = np.asarray(response, float)
+    except (TypeError, ValueError):
+        raise DataError("response holds values that are not numbers; give one number per row") from None
     if values.ndim != 1:
         raise DataError(f"response has {values.ndim} dimensions; give one value per row")
     if len(values) == design.n + design.n_dropped:
@@ -410,5 +415,6 @@ def named_verdict(verdict: Mapping[str, Any], model: Model, kept: Mapping[str, n
 
 
 def announce(control: Control, text: str) -> None:
+    """Write a line to the standard error stream, if progress was asked for."""
     if control.progress:
         print(f"ranef: {text}", file=sys.stderr, flush=True)

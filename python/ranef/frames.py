@@ -28,7 +28,8 @@ def frame_from(columns: Mapping[str, Any], backend: Any) -> IntoFrame:
     """
     if isinstance(backend, str) and backend not in BACKENDS:
         raise DataError(f"backend {backend!r} is not one of {', '.join(map(repr, BACKENDS[:3]))}")
-    return nw.from_dict({name: _plain(values) for name, values in columns.items()}, backend=backend).to_native()
+    series = [_series(name, values, backend) for name, values in columns.items()]
+    return nw.from_dict({s.name: s for s in series}, backend=backend).to_native()
 
 
 def backend_of(frame: IntoFrame) -> Any:
@@ -38,8 +39,9 @@ def backend_of(frame: IntoFrame) -> Any:
     return nw.from_native(frame, eager_only=True).implementation
 
 
-def _plain(values: Any) -> Any:
-    """Columns of texts as lists (numpy's fixed-width texts are not every backend's), the rest as they are."""
+def _series(name: str, values: Any, backend: Any) -> nw.Series[Any]:
+    """A column; texts are declared as such, so that a column of missing texts has the type of the others."""
     if isinstance(values, np.ndarray) and values.dtype.kind in "UO":
-        return list(values.tolist())
-    return values
+        values = values.tolist()
+    text = isinstance(values, list) and all(v is None or isinstance(v, str) for v in values)
+    return nw.new_series(name, values, nw.String() if text else None, backend=backend)

@@ -214,6 +214,8 @@ def build_model(
     DataError, FormulaError, ModelError
         Naming the column, term or argument at fault.
     """
+    if not isinstance(reml, bool | np.bool_):
+        raise ModelError(f"reml={reml!r}: give True or False.")
     components = component_formulas(family, zi=zi, dispersion=dispersion, shape=shape)
     design = build_design(
         formula,
@@ -271,6 +273,12 @@ def require_fittable(model: Model) -> None:
     """Refuse models whose parameters cannot be told apart, before any number is computed."""
     design = model.design
     n = design.n
+    if model.profiled and design.weights is not None and (zero := np.flatnonzero(design.weights == 0)).size:
+        raise DataError(
+            f"weights `{design.weights_name}` are 0 in row {int(design.rows[zero[0]])} (counting from 0): a residual "
+            "variance of sigma^2 / w would be infinite. Drop the row, or use rf.glmm, whose weights multiply the "
+            "log-likelihood."
+        )
     fixed_dispersion = any(constant is not None for constant in model.fixed_predictors())
     if fixed_dispersion and model.family.name != "gaussian":
         raise ModelError(
@@ -286,6 +294,12 @@ def require_fittable(model: Model) -> None:
         )
     if fixed_dispersion or any(term.component == "disp" for term in design.random):
         return
+    x = design.fixed["cond"].x
+    if x.shape[1] >= n and np.linalg.matrix_rank(x) >= n:
+        raise ModelError(
+            f"the fixed effects have {x.shape[1]} columns for {n} rows: they fit the response exactly, "
+            "which leaves nothing for the residual. Take terms out of the formula or collect more rows."
+        )
     for term in design.random:
         if term.component == "cond" and term.structure in FREE_VARIANCE:
             require_separable(term, n)

@@ -266,7 +266,7 @@ def fixed_correlations(record: FittedModel) -> Section:
 def outcome(record: FittedModel) -> Section:
     """Whether the optimum can be trusted, and whether it lies on the boundary."""
     verdict, optimum = record.verdict, record.optimum
-    effort = f"{optimum.iterations} iterations, {optimum.seconds:.2g} s"
+    effort = f"{optimum.iterations} iterations"
     if record.converged:
         lines = [f"{verdict['message'][:1].upper()}{verdict['message'][1:]} ({effort})"]
     else:
