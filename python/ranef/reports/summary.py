@@ -243,7 +243,7 @@ def fixed_effects(record: FittedModel, component: str, ddf: str | None) -> Secti
         row = [name, fixed(table.estimate[j], decimals), fixed(table.std_error[j], decimals)]
         if t:
             row.append(fixed(table.df[j], 1))
-        row += [fixed(table.statistic[j], 3), probability(table.p_value[j]), stars(table.p_value[j])]
+        row += [fixed(table.statistic[j], 3), probability(table.p_value[j]), stars(table.p_value[j]).ljust(3)]
         rows.append(tuple(row))
     tests = ("df", "t value", "Pr(>|t|)") if t else ("z value", "Pr(>|z|)")
     return Section(title, header=("", "Estimate", "Std. Error", *tests, ""), rows=tuple(rows), notes=notes)
