@@ -6,8 +6,8 @@ use crate::spec::{check_response, control as read_control, new_design};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use ranef_engine::family::Kind;
-use ranef_engine::fitting::{Control, Fit, Likelihood};
+use ranef_engine::family::{Component, Kind};
+use ranef_engine::fitting::{Fit, Likelihood};
 use ranef_engine::likelihood::data::{Data, Method};
 use ranef_engine::simulation::Effects;
 use std::sync::Arc;
@@ -17,13 +17,12 @@ use std::sync::Arc;
 pub struct Fitted {
     fit: Fit,
     seconds: f64,
-    control: Control,
 }
 
 impl Fitted {
     /// Wraps a fit that took `seconds`.
-    pub fn new(fit: Fit, seconds: f64, control: Control) -> Self {
-        Self { fit, seconds, control }
+    pub fn new(fit: Fit, seconds: f64) -> Self {
+        Self { fit, seconds }
     }
 
     fn n_terms(&self) -> usize {
@@ -85,10 +84,11 @@ impl Fitted {
         (out, names)
     }
 
+    /// Whether sigma is one number: no dispersion, or one whose predictor is constant (but for precision weights).
     fn constant_dispersion(&self) -> bool {
-        let fixed = &self.fit.data.design.fixed;
-        let random = self.fit.data.design.is_random(1);
-        fixed.len() < 2 || (!random && self.fit.eta[1].windows(2).all(|pair| pair[0] == pair[1]))
+        let dispersion = self.fit.data.family.components().iter().position(|c| *c == Component::Disp);
+        let constant = |k: usize| self.fit.eta[k].windows(2).all(|pair| pair[0] == pair[1]);
+        self.fit.is_profiled() || dispersion.is_none_or(constant)
     }
 
     fn row(&self, i: usize) -> Vec<f64> {
@@ -272,7 +272,7 @@ impl Fitted {
 
     fn modes_cov<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, numpy::PyArray3<f64>>> {
         let design = &self.fit.data.design;
-        let posterior = py.detach(|| self.fit.posterior());
+        let conditional = py.detach(|| self.fit.posterior().map(|posterior| posterior.conditional_covariance()));
         design
             .places
             .iter()
@@ -280,8 +280,8 @@ impl Fitted {
                 let grouping = &design.groupings[place.grouping];
                 let (levels, p, width) = (grouping.levels, place.width, grouping.width());
                 let mut values = vec![f64::NAN; levels * p * p];
-                if let Some(posterior) = &posterior {
-                    let blocks = &posterior.conditional_covariance().diag[place.grouping];
+                if let Some(conditional) = &conditional {
+                    let blocks = &conditional.diag[place.grouping];
                     for level in 0..levels {
                         for i in 0..p {
                             for j in 0..p {
@@ -393,7 +393,7 @@ impl Fitted {
             design: data.design.clone(),
         };
         let (fit, seconds) = fit_detached(py, Arc::new(data), self.fit.likelihood.clone(), &settings, threads)?;
-        Ok(Self::new(fit, seconds, settings))
+        Ok(Self::new(fit, seconds))
     }
 
     #[getter]
@@ -452,12 +452,6 @@ impl Fitted {
         }
         out.set_item("trace", trace)?;
         Ok(out)
-    }
-
-    /// Most iterations that the fit was allowed.
-    #[getter]
-    fn max_iter(&self) -> usize {
-        self.control.max_iterations
     }
 }
 

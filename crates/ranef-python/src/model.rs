@@ -68,7 +68,7 @@ impl Model {
             settings.start = Some(self.start(&start.cast_into::<PyDict>()?)?);
         }
         let (fitted, seconds) = fit_detached(py, self.data.clone(), self.likelihood.clone(), &settings, threads)?;
-        Ok(Fitted::new(fitted, seconds, settings))
+        Ok(Fitted::new(fitted, seconds))
     }
 
     /// Criterion at given parameters, with its gradient.

@@ -16,10 +16,15 @@ use crate::objective::Objective;
 use crate::optimizer::{Settings, Update};
 pub use search::Optimum;
 use std::sync::{Arc, Mutex};
+use verdict::Status;
 
-/// A dispersion beyond exp(+-this) on the log scale, or a zero-inflation probability beyond it on the logit scale, is
-/// the edge of the family.
-const FAMILY_EDGE: f64 = 10.0;
+/// Parameters beyond the mean whose predictor is this far out on its log or logit scale, on average, ...
+const FAR_OUT: f64 = 5.0;
+/// ... and whose curvature is below this (a standard error above 10) are at the edge of the family.
+const NO_INFORMATION: f64 = 1e-2;
+/// A conditional variance of a standardised effect, whose prior variance is 1, above which a search that ends without
+/// an optimum has run into the place where Laplace's approximation breaks down.
+const NOT_UNIMODAL: f64 = 10.0;
 
 /// How to fit.
 #[derive(Clone, Debug)]
@@ -109,12 +114,15 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Fit {
     let layout = laplace.layout().clone();
     let design = data.design.clone();
     let units = |x: &[f64]| units_of(&data, &layout.beta, x);
-    let edge = |x: &[f64]| family_edge(&data, &layout.beta, x);
+    let edge = |x: &[f64], hessian: &[f64]| family_edge(&data, &layout, x, hessian);
     let mut optimum =
         search::search(&mut laplace, &from, &settings, units, &design.template, layout.theta.clone(), edge);
     let (decrement, definite) = laplace.inner_state();
     optimum.verdict.inner_decrement = decrement;
     optimum.verdict.inner_definite = definite;
+    if optimum.verdict.status == Status::Failed && laplace.largest_variance() > NOT_UNIMODAL {
+        optimum.verdict.status = Status::Breakdown;
+    }
     let modes = laplace.effects(&laplace.mode()[..laplace.n_effects()]);
     Fit {
         likelihood: Likelihood::Laplace(method),
@@ -158,18 +166,21 @@ fn units_of(data: &Data, beta: &[Option<std::ops::Range<usize>>], x: &[f64]) -> 
         .collect()
 }
 
-/// Constant parameters beyond the mean that have run to the edge of the family.
-fn family_edge(data: &Data, beta: &[Option<std::ops::Range<usize>>], x: &[f64]) -> Vec<usize> {
-    let gaussian = data.family.card().name == "gaussian";
-    beta.iter()
-        .enumerate()
-        .skip(if gaussian { 2 } else { 1 })
-        .filter_map(|(k, range)| {
-            let range = range.as_ref().filter(|range| range.len() == 1)?;
-            let value = data.design.fixed[k].to_original(&x[range.clone()])[0];
-            (value.abs() > FAMILY_EDGE).then_some(range.start)
-        })
-        .collect()
+/// Coefficients of predictors beyond the mean that have run to the edge of the family: no overdispersion is left, or no
+/// zero inflation.
+fn family_edge(data: &Data, layout: &Layout, x: &[f64], hessian: &[f64]) -> Vec<usize> {
+    let (design, gaussian) = (&data.design, data.family.card().name == "gaussian");
+    let mut found = Vec::new();
+    for (k, range) in layout.beta.iter().enumerate().skip(if gaussian { 2 } else { 1 }) {
+        let Some(range) = range.clone().filter(|range| !range.is_empty() && !design.is_random(k)) else { continue };
+        let mut eta = vec![0.0; design.n];
+        design.fixed[k].add_to(&x[range.clone()], &mut eta);
+        let far = eta.iter().map(|eta| eta.abs()).sum::<f64>() > FAR_OUT * design.n as f64;
+        if far && range.clone().all(|m| hessian[m * layout.dim + m].abs() < NO_INFORMATION) {
+            found.extend(range);
+        }
+    }
+    found
 }
 
 /// Half the deviance of a profiled likelihood: a negative log likelihood.
@@ -211,7 +222,7 @@ fn fit_profiled(data: Arc<Data>, reml: bool, weights: Option<Vec<f64>>, control:
         units,
         &design.template,
         0..n_theta,
-        |_| Vec::new(),
+        |_, _| Vec::new(),
     );
     let solution = profiled.solution(&optimum.x).expect("the optimum was evaluated");
     let sigma = solution.sigma;
@@ -329,9 +340,13 @@ impl Fit {
         &self.parameter_covariance
     }
 
+    /// The block of V that belongs to a predictor's coefficients; NaN for those at the edge of the family.
     fn covariance_block(&self, range: std::ops::Range<usize>) -> Vec<f64> {
-        let dim = self.layout.dim;
-        range.clone().flat_map(|j| range.clone().map(move |i| (i, j))).map(|(i, j)| self.parameter_covariance[j * dim + i]).collect()
+        let (dim, held) = (self.layout.dim, self.held());
+        let at = |i: usize, j: usize| {
+            if held.contains(&i) || held.contains(&j) { f64::NAN } else { self.parameter_covariance[j * dim + i] }
+        };
+        range.clone().flat_map(|j| range.clone().map(move |i| (i, j))).map(|(i, j)| at(i, j)).collect()
     }
 
     /// Outer parameters that have no standard error because they sit at the edge of their space: indices in the Laplace

@@ -38,7 +38,8 @@ pub struct Optimum {
     pub trace: Vec<Step>,
 }
 
-/// Searches from `start`. `edge` names parameters that sit at the edge of the family at a point.
+/// Searches from `start`. `frame` gives the size of each term's Lambda that counts as one at a point; `edge` names the
+/// parameters that sit at the edge of the family, given a point and the Hessian there.
 pub fn search(
     objective: &mut dyn Objective,
     start: &[f64],
@@ -46,7 +47,7 @@ pub fn search(
     frame: impl Fn(&[f64]) -> Vec<f64>,
     template: &crate::covariance::Template,
     theta: std::ops::Range<usize>,
-    edge: impl Fn(&[f64]) -> Vec<usize>,
+    edge: impl Fn(&[f64], &[f64]) -> Vec<usize>,
 ) -> Optimum {
     let dim = objective.dim();
     let mut from = start.to_vec();
@@ -80,11 +81,19 @@ pub fn search(
             }
             continue;
         }
-        let (optimum, downhill) = judge(objective, &frame, x, &outcome, &zero, edge(&outcome.x), dim);
+        let (optimum, downhill) = judge(objective, &frame, x, &outcome, &zero, &edge);
         evaluations += 2 * dim + 1;
-        let better = best.as_ref().is_none_or(|best| optimum.value <= best.value + 1e-9);
+        let lost = matches!(optimum.verdict.status, Status::Failed);
+        let better = best.as_ref().is_none_or(|best| is_better(&optimum, best));
         if better {
             best = Some(optimum);
+        }
+        if lost && restart < 1 && !theta.is_empty() {
+            // Where the inner Hessian turns singular the approximation breaks down and the objective has a cliff; from
+            // smaller variances the search stays on the side where it means something.
+            from.copy_from_slice(start);
+            theta.clone().for_each(|m| from[m] *= 0.2);
+            continue;
         }
         match downhill {
             Some(direction) if restart < MAX_RESTARTS && better => {
@@ -104,6 +113,12 @@ pub fn search(
     optimum
 }
 
+/// A converged point is better than one that is not; otherwise the lower value is.
+fn is_better(candidate: &Optimum, best: &Optimum) -> bool {
+    let (new, old) = (candidate.verdict.status.is_converged(), best.verdict.status.is_converged());
+    if new == old { candidate.value <= best.value + 1e-9 } else { new }
+}
+
 /// Hessian, polish and status at a stationary point; also the way down from a saddle.
 fn judge(
     objective: &mut dyn Objective,
@@ -111,12 +126,9 @@ fn judge(
     mut x: Vec<f64>,
     outcome: &Outcome,
     zero: &[(usize, usize, f64)],
-    boundary: Vec<usize>,
-    dim: usize,
+    edge: &impl Fn(&[f64], &[f64]) -> Vec<usize>,
 ) -> (Optimum, Option<Vec<f64>>) {
-    let mut held = frame.fixed_at_zero(&x);
-    held.extend(&boundary);
-    let free: Vec<usize> = (0..dim).filter(|m| !held.contains(m)).collect();
+    let dim = x.len();
     let mut gradient = vec![0.0; dim];
     let mut value = objective.value_gradient(&x, &mut gradient);
     objective.accept();
@@ -124,6 +136,10 @@ fn judge(
     let scale: Vec<f64> =
         (0..dim).map(|m| (1.0 / metric[m * dim + m].abs().sqrt()).min(LARGEST_SCALE)).map(|s| if s.is_finite() { s } else { 1.0 }).collect();
     let hessian = gradient_differences(objective, &x, &scale);
+    let boundary = hessian.as_ref().map_or_else(Vec::new, |hessian| edge(&x, hessian));
+    let mut held = frame.fixed_at_zero(&x);
+    held.extend(&boundary);
+    let free: Vec<usize> = (0..dim).filter(|m| !held.contains(m)).collect();
     let curvature = hessian.as_ref().filter(|h| h.iter().all(|v| v.is_finite())).map(|h| Curvature::new(h, dim, free.clone()));
     let terms = frame.judge(&x, zero);
     let mut verdict = Verdict {

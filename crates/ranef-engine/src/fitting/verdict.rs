@@ -16,6 +16,9 @@ pub enum Status {
     Flat,
     /// The iterations were used up.
     MaxIterations,
+    /// The search ran to a point at which the distribution of some group's effects is no longer close to normal, so that
+    /// Laplace's approximation means nothing.
+    Breakdown,
     /// No point with a finite likelihood and a small gradient was found.
     Failed,
 }
@@ -30,6 +33,7 @@ impl Status {
             Self::Saddle => "saddle",
             Self::Flat => "flat",
             Self::MaxIterations => "max_iter",
+            Self::Breakdown => "breakdown",
             Self::Failed => "failed",
         }
     }
@@ -50,6 +54,9 @@ impl Status {
             Self::Saddle => "ended at a point from which the likelihood still increases in some direction",
             Self::Flat => "the likelihood does not depend on some combination of parameters",
             Self::MaxIterations => "the iterations were used up before the gradient was small",
+            Self::Breakdown => {
+                "the Laplace approximation breaks down: the effects of some group are far from normal given the data"
+            }
             Self::Failed => "no maximum of the likelihood was found",
         }
     }
@@ -67,6 +74,9 @@ impl Status {
                 "Raise max_iter in Control, start elsewhere, or simplify the random effects."
             }
             Self::Flat => "Drop or combine the parameters named, or collect data that tell them apart.",
+            Self::Breakdown => {
+                "Drop random slopes or the zero-inflation part: the data are too few to tell them apart."
+            }
             Self::Failed => "Check the response and the predictors for extreme values, and simplify the model.",
         }
     }

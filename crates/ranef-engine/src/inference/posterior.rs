@@ -54,9 +54,9 @@ impl Posterior {
         &self.psi
     }
 
-    /// Covariance of b given psi, on the pattern.
-    pub fn conditional_covariance(&self) -> &BlockMatrix {
-        &self.covariance
+    /// Covariance of b given all parameters, beta inside too, on the pattern of Z'Z: lme4's condVar.
+    pub fn conditional_covariance(&self) -> BlockMatrix {
+        self.laplace.covariance_given_parameters()
     }
 
     /// Covariance of beta~ inside, with the uncertainty of psi unless `conditional`.
@@ -190,6 +190,12 @@ impl Laplace {
         let mut inverse = BlockMatrix::zeros(&self.pattern, self.data.design.template.ranks());
         self.factorization.selected_inverse_into(&mut inverse);
         inverse
+    }
+
+    fn covariance_given_parameters(&self) -> BlockMatrix {
+        let mut inverse = BlockMatrix::zeros(&self.pattern, self.data.design.template.ranks());
+        self.factorization.selected_inverse_random_into(&mut inverse);
+        self.effect_covariance(&inverse)
     }
 
     fn covariance_of_effects(&self, inverse: &BlockMatrix) -> BlockMatrix {

@@ -17,6 +17,7 @@ impl Laplace {
         let data = self.data.clone();
         let (design, k_all) = (&data.design, data.design.n_predictors());
         let inverse = self.inverse_blocks();
+        self.state.largest_variance = largest_diagonal(&inverse);
         let posterior = self.effect_covariance(&inverse);
         let v = design.row_covariance(&self.pattern, &posterior, self.integrated_inside());
         let mut c = vec![vec![0.0; design.n]; k_all];
@@ -104,4 +105,14 @@ impl Laplace {
         left.iter_mut().zip(&self.state.mode[..self.q]).for_each(|(e, u)| *e += u);
         left
     }
+}
+
+fn largest_diagonal(inverse: &BlockMatrix) -> f64 {
+    let mut largest = 0.0_f64;
+    for (blocks, &width) in inverse.diag.iter().zip(&inverse.widths) {
+        for block in blocks.chunks_exact((width * width).max(1)) {
+            largest = (0..width).map(|j| block[j * width + j]).fold(largest, f64::max);
+        }
+    }
+    largest
 }

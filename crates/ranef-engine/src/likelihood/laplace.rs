@@ -41,6 +41,8 @@ pub(crate) struct State {
     /// d Lap / d Lambda_f.
     pub factor_gradient: Vec<Vec<f64>>,
     pub decrement: f64,
+    /// Largest conditional variance of a standardised effect; at most 1 where all rows are log-concave.
+    pub largest_variance: f64,
     pub definite: bool,
 }
 
@@ -162,6 +164,11 @@ impl Laplace {
     /// Newton decrement left at the mode, and whether the inner Hessian is positive definite there.
     pub fn inner_state(&self) -> (f64, bool) {
         (self.state.decrement, self.state.definite)
+    }
+
+    /// Largest conditional variance of a standardised effect, whose prior variance is 1.
+    pub fn largest_variance(&self) -> f64 {
+        self.state.largest_variance
     }
 
     /// d Lap / d Lambda_f at the point evaluated last.
@@ -451,6 +458,9 @@ impl Laplace {
 const DECREMENT_TOLERANCE: f64 = 1e-16;
 /// A decrement below which a failure to fall is put down to rounding.
 const ROUNDING_DECREMENT: f64 = 1e-9;
+/// The prior variance of a standardised effect is 1. Where data make it a hundred times as uncertain, H is about to
+/// turn singular and log|H| to run to minus infinity: not a likelihood but the end of the approximation.
+const LARGEST_VARIANCE: f64 = 100.0;
 const MAX_INNER_ITERATIONS: usize = 200;
 const ARMIJO: f64 = 1e-4;
 const LARGEST_CHANGE: f64 = 5.0;
@@ -466,6 +476,9 @@ impl Objective for Laplace {
         }
         let Some(f) = self.find_mode(x, 3) else { return f64::INFINITY };
         let correction = self.outer_gradient(gradient);
+        if self.state.largest_variance > LARGEST_VARIANCE {
+            return f64::INFINITY;
+        }
         self.assemble_value(f) - correction
     }
 

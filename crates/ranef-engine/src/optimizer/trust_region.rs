@@ -19,6 +19,11 @@ const GROW: f64 = 0.75;
 const SMALLEST_RADIUS: f64 = 1e-12;
 /// A predicted decrease that is only rounding, relative to 1 + |f| 1e-6.
 const NO_DECREASE: f64 = 1e-9;
+/// A search that lasts this many iterations gets a model Hessian from differences of the gradient, and again after as
+/// many more: near a zero variance secant pairs learn too slowly what a few gradients tell at once.
+const DIFFERENCE_EVERY: usize = 12;
+/// The step of those differences, in units of the model's standard errors.
+const DIFFERENCE_STEP: f64 = 1e-4;
 /// Rounding in a value, relative to |f|: differences below it do not tell a good step from a bad one.
 const VALUE_NOISE: f64 = 1e-13;
 
@@ -38,7 +43,10 @@ pub fn minimise(objective: &mut dyn Objective, start: &[f64], settings: &Setting
     let mut radius = f64::INFINITY;
     let mut rejected = 0;
     let mut reason = StopReason::MaxIterations;
-    for _ in 0..settings.max_iterations {
+    for iteration in 1..=settings.max_iterations {
+        if iteration % DIFFERENCE_EVERY == 0 && model.difference(objective, &x, &gradient) {
+            evaluations += dim;
+        }
         let spectrum = model.spectrum();
         let scaled_gradient = spectrum.gradient_norm(&gradient);
         let (p, predicted, length) = spectrum.step(&gradient, radius);
@@ -63,12 +71,12 @@ pub fn minimise(objective: &mut dyn Objective, start: &[f64], settings: &Setting
                 (x, value, gradient) = (trial, trial_value, trial_gradient);
                 objective.accept();
                 rejected = 0;
-                if settings.update == Update::Refresh {
+                if settings.update == Update::Refresh && iteration < DIFFERENCE_EVERY {
                     model.b = objective.metric(&x);
                     model.correct_bfgs(&p, &change);
                 }
             }
-            if settings.update == Update::RankOne {
+            if settings.update == Update::RankOne || iteration >= DIFFERENCE_EVERY {
                 // Rejected points teach the model as much as accepted ones.
                 model.correct_rank_one(&p, &change);
             }
@@ -117,6 +125,30 @@ struct Spectrum {
 impl Model {
     fn new(b: Vec<f64>, dim: usize) -> Self {
         Self { dim, b }
+    }
+
+    /// Replaces B by forward differences of the gradient at x; keeps it where a displaced point has no finite value.
+    fn difference(&mut self, objective: &mut dyn Objective, x: &[f64], gradient: &[f64]) -> bool {
+        let dim = self.dim;
+        let (mut b, mut displaced) = (vec![0.0; dim * dim], vec![0.0; dim]);
+        for m in 0..dim {
+            let scale = 1.0 / self.b[m * dim + m].abs().sqrt();
+            let mut moved = x.to_vec();
+            moved[m] += DIFFERENCE_STEP * if scale.is_finite() { scale.min(10.0) } else { 1.0 };
+            let step = moved[m] - x[m];
+            if !objective.value_gradient(&moved, &mut displaced).is_finite() {
+                return false;
+            }
+            for i in 0..dim {
+                b[m * dim + i] = (displaced[i] - gradient[i]) / step;
+            }
+        }
+        for j in 0..dim {
+            for i in 0..dim {
+                self.b[j * dim + i] = 0.5 * (b[j * dim + i] + b[i * dim + j]);
+            }
+        }
+        true
     }
 
     fn times(&self, p: &[f64]) -> Vec<f64> {
