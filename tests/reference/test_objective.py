@@ -16,13 +16,14 @@ from ranef.families import family_named
 from ranef.model import build_model
 from reference_cases import frame, stored
 
-# glmmTMB stops its inner Newton search at a gradient of 1e-8; the value is flat there, its gradient is not.
+# glmmTMB stops its inner Newton search at a gradient of 1e-8: the value is flat there (both agree to 1e-11), the gradient
+# is not.
 VALUE = 1e-8
 GRADIENT = 1e-6
 # Near an optimum every entry is rounding error; what counts is its size beside the gradient away from it.
-GRADIENT_FLOOR = 1e-6
-# lme4's deviance function is a closed form of theta: only the order of its sums differs from ours.
-DEVIANCE = 1e-9
+GRADIENT_FLOOR = 1e-9
+# lme4's deviance function is a closed form of theta: only the order of its sums differs from ours, over 73421 rows at most.
+DEVIANCE = 1e-11
 
 LAPLACE = stored("obj_owls") | stored("obj_sleepstudy")
 DEVFUN = stored("obj_devfun")
@@ -86,7 +87,7 @@ def test_laplace_value_and_gradient(name, point):
     theta, size = par[names == "theta"], len(term.names)
 
     out = engine.evaluate(beta, [unstructured_factor(theta, size)])
-    assert out["value"] == pytest.approx(reference["neg_loglik"], rel=VALUE)
+    assert out["value"] == pytest.approx(reference["neg_loglik"], rel=0, abs=VALUE)
 
     ours = np.empty_like(par)
     for component, gradient in zip(model.components, out["beta"], strict=True):

@@ -13,7 +13,7 @@ import typer
 from ranef import _engine
 from ranef.cli.demo import run_demo
 from ranef.cli.input import read_data
-from ranef.cli.output import console, records, show_table, show_text, to_json
+from ranef.cli.output import console, records, show_prose, show_table, show_text, to_json
 from ranef.datasets import describe_dataset, list_datasets
 from ranef.errors import ModelError
 from ranef.families import list_families
@@ -140,7 +140,7 @@ def datasets(
     shown = [{key: str(row[key]) for key in ("name", "rows", "columns", "title")} for row in rows]
     out = console()
     show_table(out, shown, text=("name", "title"))
-    show_text(out, "\nranef datasets NAME tells what the columns mean and where the data were published.")
+    show_prose(out, "\nranef datasets NAME tells what the columns mean and where the data were published.")
 
 
 @app.command()

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from ranef.cli.output import records, show_table, show_text
+from ranef.cli.output import records, show_prose, show_table, show_text
 from ranef.datasets import describe_dataset, load_dataset
 from ranef.session import glmm
 
@@ -25,12 +25,12 @@ def run_demo(out: Console, folder: Path) -> None:
     """Fit the four models, compare them, and look at the one with the lowest AIC."""
     owls, dictionary = load_dataset("owls"), describe_dataset("owls")
     out.rule("Data")
-    show_text(out, f"{dictionary.title}: {dictionary.rows} rows; {dictionary.design}.")
-    show_text(out, dictionary.published)
+    show_prose(out, f"{dictionary.title}: {dictionary.rows} rows; {dictionary.design}.")
+    show_prose(out, dictionary.published)
 
     out.rule("Four models")
     fits = {term: glmm(f"{RESPONSE} ~ 1 + {term}", owls, family="nbinom2") for term in RANDOM}
-    show_text(out, f"{RESPONSE} ~ 1 + ..., nbinom2 (variance mu + mu^2 / dispersion), log link, maximum likelihood\n")
+    show_prose(out, f"{RESPONSE} ~ 1 + ..., nbinom2 (variance mu + mu^2 / dispersion), log link, maximum likelihood\n")
     show_table(out, [comparison_row(term, fit) for term, fit in fits.items()], text=("random effects",), keep=True)
     out.print()
     show_table(

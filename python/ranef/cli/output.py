@@ -8,8 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
+
+# Blanks between the columns of a table, and the least width at which a column of words still reads well.
+GAP = 2
+READABLE = 20
 
 
 def console() -> Console:
@@ -36,15 +39,29 @@ def show_table(
         Whether columns of words must stay on one line, as formulas do.
     """
     words = set(text)
+    if narrowest(rows, words, keep) > out.width:
+        show_blocks(out, rows, title)
+        return
     table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for name in rows[0]:
         numeric = name not in words
         table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric or keep, overflow="fold")
     for row in rows:
         table.add_row(*row.values())
-    if Measurement.get(out, out.options.update(width=10_000), table).minimum <= out.width:
-        out.print(table, markup=False)
-        return
+    out.print(table, markup=False)
+
+
+def narrowest(rows: Sequence[Mapping[str, str]], words: set[str], keep: bool) -> int:
+    """Width below which a table would cut numbers off, or leave a column of words too narrow to read."""
+    total = GAP * (len(rows[0]) - 1)
+    for name in rows[0]:
+        widest = max(len(name), *(len(row[name]) for row in rows))
+        total += min(widest, READABLE) if name in words and not keep else widest
+    return total
+
+
+def show_blocks(out: Console, rows: Sequence[Mapping[str, str]], title: str) -> None:
+    """Print every row as lines of `name: value`."""
     if title:
         out.print(title, style="bold", markup=False)
     for row in rows:
@@ -57,6 +74,11 @@ def show_table(
 def show_text(out: Console, text: str) -> None:
     """Print text as it stands: no markup, and no line broken by us."""
     out.print(text, markup=False, soft_wrap=True)
+
+
+def show_prose(out: Console, text: str) -> None:
+    """Print a paragraph, wrapped to the terminal."""
+    out.print(text, markup=False)
 
 
 def records(frame: Any) -> list[dict[str, Any]]:
