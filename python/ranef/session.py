@@ -473,7 +473,7 @@ class Fit(FittedModel):
             Random effects drawn afresh, kept at their conditional modes (True), or zero (False). A list keeps the
             terms it names at their modes and draws the others afresh.
         newdata : data frame, optional
-            Rows to draw for; None: those of the fit.
+            Rows to draw for; None: those of the fit. Rows of levels that the fit has not met share one drawn level.
 
         Examples
         --------

@@ -34,7 +34,7 @@ def simulate(
     ranef : "new", bool or list of terms
         "new" draws every random effect afresh in each replicate, True keeps them at their conditional modes, False
         sets them to zero; a list keeps the named terms at their modes and draws the others afresh, as lme4's
-        ``re.form`` does. A level that the fit has not met is always drawn afresh, or zero with False.
+        ``re.form`` does. Levels that the fit has not met share one drawn level.
     newdata : frame, optional
         Rows to simulate for; None: those of the fit. Successes of new rows count one trial each.
     """
