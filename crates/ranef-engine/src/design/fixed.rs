@@ -21,7 +21,7 @@ pub struct Fixed {
 impl Fixed {
     /// From X (n x p, column-major) and an offset.
     pub fn new(n: usize, x: &[f64], offset: Option<Vec<f64>>) -> Self {
-        let columns = if n == 0 { 0 } else { x.len() / n };
+        let columns = x.len().checked_div(n).unwrap_or(0);
         let (mut q, mut kept, mut aliased) = (Vec::<f64>::new(), Vec::new(), Vec::new());
         let mut rows: Vec<Vec<f64>> = Vec::new();
         for j in 0..columns {
@@ -37,7 +37,7 @@ impl Fixed {
                 }
             }
             let rest = norm(&column);
-            if !(rest > RANK_TOLERANCE * length) {
+            if rest <= RANK_TOLERANCE * length {
                 aliased.push(j);
                 continue;
             }

@@ -272,3 +272,97 @@ impl Laplace {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Combination, Posterior};
+    use crate::covariance;
+    use crate::design::{Column, Design, Fixed, TermSpec};
+    use crate::family;
+    use crate::likelihood::data::{Data, Method};
+    use crate::likelihood::laplace::Laplace;
+    use crate::objective::Objective;
+    use std::sync::Arc;
+
+    const N: usize = 40;
+
+    fn data(name: &str) -> Arc<Data> {
+        let x: Vec<f64> = (0..N).map(|i| (i as f64 * 0.7).sin()).collect();
+        let family = family::build(name, None, false).expect("in the catalogue");
+        let k_all = family.components().len();
+        let one = vec![1.0; N];
+        let mut fixed = vec![Fixed::new(N, &[one.clone(), x.clone()].concat(), None)];
+        fixed.extend((1..k_all).map(|_| Fixed::new(N, &one, None)));
+        let term = |grouping: usize, columns: Vec<Column>| TermSpec {
+            predictor: 0,
+            grouping,
+            covariance: covariance::build("us", columns.len()).expect("in the catalogue"),
+            columns,
+        };
+        let terms = vec![term(0, vec![Column::One, Column::new(&x)]), term(1, vec![Column::One])];
+        let groups = vec![((0..N).map(|i| (i % 5) as u32).collect(), 5), ((0..N).map(|i| (i / 10) as u32).collect(), 4)];
+        let y = (0..N).map(|i| ((i * 7) % 5) as f64 + if name == "gaussian" { 0.3 * x[i] } else { 0.0 }).collect();
+        let design = Arc::new(Design::new(N, fixed, groups, terms));
+        Arc::new(Data { y, trials: None, weights: None, family: family.into(), design })
+    }
+
+    fn at(laplace: &Laplace) -> Vec<f64> {
+        let start = [0.6, 0.1, 0.2, 0.5, 0.1, 0.3, 0.4];
+        let theta = laplace.layout().theta.len();
+        let mut x = vec![0.3; laplace.layout().dim - theta];
+        x.extend(&start[start.len() - theta..]);
+        x
+    }
+
+    #[test]
+    fn effects_move_with_the_parameters_as_the_jacobian_says() {
+        for name in ["poisson", "nbinom2", "gaussian"] {
+            for method in [Method::Ml, Method::Reml] {
+                let data = data(name);
+                let mut laplace = Laplace::new(data.clone(), method);
+                let x = at(&laplace);
+                let mut ignored = vec![0.0; x.len()];
+                let mut effects = |x: &[f64]| {
+                    assert!(laplace.value_gradient(x, &mut ignored).is_finite());
+                    let mut out = laplace.effects(&laplace.mode()[..laplace.n_effects()]);
+                    out.extend(&laplace.mode()[laplace.n_effects()..]);
+                    out
+                };
+                let h = 1e-5;
+                let columns: Vec<Vec<f64>> = (0..x.len())
+                    .map(|m| {
+                        let (mut above, mut below) = (x.clone(), x.clone());
+                        above[m] += h;
+                        below[m] -= h;
+                        effects(&above).iter().zip(effects(&below)).map(|(a, b)| (a - b) / (2.0 * h)).collect()
+                    })
+                    .collect();
+                effects(&x);
+                let jacobian = laplace.mode_jacobian();
+                for (exact, difference) in jacobian.iter().zip(columns.concat()) {
+                    // Differences of a mode found to 1e-10, step 1e-5.
+                    assert!((exact - difference).abs() < 2e-5, "{name} {method:?}: {exact} {difference}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_that_no_data_join_has_the_variance_of_the_solve() {
+        let data = data("poisson");
+        let mut laplace = Laplace::new(data.clone(), Method::Reml);
+        let x = at(&laplace);
+        assert!(laplace.value_gradient(&x, &mut vec![0.0; x.len()]).is_finite());
+        let posterior = Posterior::new(laplace, vec![0.0; x.len() * x.len()]);
+        let effects = vec![(0, 1, 0, 1.0), (0, 1, 1, -0.4), (1, 2, 0, 1.0)];
+        let known = Combination { effects, fixed: vec![vec![1.0, 0.2]] };
+        let by_blocks = posterior.given_variance(&known, &known.fixed[0]).expect("row 26 joins these levels");
+        let by_solve = posterior.solved_variance(&known, &known.fixed[0]);
+        assert!((by_blocks - by_solve).abs() < 1e-12 * by_solve, "{by_blocks} {by_solve}");
+        assert!(posterior.variance(&known, false) >= by_blocks);
+        // Two levels of one factor never share a row: only the solve knows their covariance.
+        let apart = Combination { effects: vec![(0, 1, 0, 1.0), (0, 2, 0, -1.0)], fixed: vec![vec![0.0, 0.0]] };
+        assert!(posterior.given_variance(&apart, &apart.fixed[0]).is_none());
+        assert!(posterior.variance(&apart, true) > 0.0);
+    }
+}
