@@ -33,3 +33,6 @@ pub use product_diagonal::product_diagonal;
 /// Above this many multiply-adds a loop over blocks is worth sharing between threads (a parallel region costs some
 /// 10 microseconds). Every parallel loop here writes disjoint results, so the numbers do not depend on the choice.
 const PARALLEL_WORK: usize = 1 << 17;
+
+/// Above this many rows a pass over the data is worth sharing between threads.
+pub(crate) const PARALLEL_ROWS: usize = 5000;
