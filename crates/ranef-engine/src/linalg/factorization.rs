@@ -4,8 +4,10 @@
 //! With L the factor of the random part and C the border,  V = L^{-1} C  and  S = E - V'V  is the border's Schur
 //! complement, so that
 //!
-//!     M = [ L   0   ] [ L'  V   ]
-//!         [ V'  L_S ] [ 0   L_S' ] .
+//! ```text
+//! M = [ L   0   ] [ L'  V   ]
+//!     [ V'  L_S ] [ 0   L_S' ] .
+//! ```
 use super::leading::Leading;
 use super::remainder::{self, Remainder};
 use super::{BlockMatrix, PARALLEL_WORK, Pattern, dense_cholesky};

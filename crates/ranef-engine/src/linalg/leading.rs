@@ -2,7 +2,9 @@
 //!
 //! With D_l the block of level l and A_l its coupling to the columns of the remaining factors,
 //!
-//!     D_l = L_l L_l' ,   T_l = L_l^{-1} A_l ,   Schur complement of the rest:  S - sum_l T_l' T_l .
+//! ```text
+//! D_l = L_l L_l' ,   T_l = L_l^{-1} A_l ,   Schur complement of the rest:  S - sum_l T_l' T_l .
+//! ```
 //!
 //! Inside this module the remaining effects are plain numbered columns, sorted within a level; entry e of a level is
 //! one column, with r values of T.

@@ -2,8 +2,10 @@
 //!
 //! Everything revolves around one symmetric matrix,
 //!
-//!     M = [ Lambda' B Lambda + I   Lambda' C ]        B = Z'WZ,  C = Z'WX,  E = X'WX
-//!         [ C' Lambda              E         ]
+//! ```text
+//! M = [ Lambda' B Lambda + I   Lambda' C ]        B = Z'WZ,  C = Z'WX,  E = X'WX
+//!     [ C' Lambda              E         ]
+//! ```
 //!
 //! whose random part has one small block for each level of each grouping factor, and off-diagonal blocks only where
 //! two levels share a row of data. The fixed effects are a dense border. A [`Pattern`] says where the blocks are, a

@@ -2,13 +2,17 @@
 //!
 //! With Z the inverse of the Schur complement of the remaining effects and G_l = D_l^{-1} A_l,
 //!
-//!     (l, rest) = - G_l Z ,   (l, l) = D_l^{-1} + G_l Z G_l' ,
+//! ```text
+//! (l, rest) = - G_l Z ,   (l, l) = D_l^{-1} + G_l Z G_l' ,
+//! ```
 //!
 //! for which only entries of Z between columns that share a level are needed. The border adds a term of rank P:
 //! with K = M_uu^{-1} C and S = L_S L_S' its Schur complement,
 //!
-//!     M^{-1} = [ M_uu^{-1} + Y Y'   - Y L_S^{-1} ]      Y = K L_S^{-T} .
-//!              [ .                  S^{-1}       ]
+//! ```text
+//! M^{-1} = [ M_uu^{-1} + Y Y'   - Y L_S^{-1} ]      Y = K L_S^{-T} .
+//!          [ .                  S^{-1}       ]
+//! ```
 use super::factorization::dot;
 use super::leading::Leading;
 use super::remainder::{Remainder, RemainderInverse, Storage};
