@@ -65,6 +65,38 @@ proptest! {
 }
 
 #[test]
+fn terms_on_the_same_factor_keep_their_own_parameters() {
+    let mut layout = Layout::new(Kind::Crossed, 80, 5, &[3, 1], 2, 29);
+    let (y, ..) = layout.response();
+    let (x, groupings) = (layout.x(), layout.groupings());
+    let term = |name: &str, size: usize, factor: usize| (covariance::build(name, size).unwrap(), factor);
+    let template = Template::new(vec![term("us", 1, 1), term("us", 2, 0), term("diag", 1, 0)], 2);
+    let mut profiled = Profiled::new(&y, &x.values, 2, &groupings, template, None, None, true).unwrap();
+    let theta = [0.8, 0.5, -0.3, 0.6, 0.9];
+    let mut gradient = [0.0; 5];
+    profiled.value_gradient(&theta, &mut gradient);
+    let differences: Vec<f64> = (0..5)
+        .map(|m| {
+            difference(&mut |step| {
+                let mut moved = theta;
+                moved[m] += step;
+                profiled.value(&moved)
+            })
+        })
+        .collect();
+    assert_close("gradient", &gradient, &differences, 1e-7);
+    assert_eq!(profiled.null_space_derivative(&theta), [None, None, None]);
+    let singular = profiled.null_space_derivative(&[0.8, 0.5, -0.3, 0.6, 0.0]);
+    assert!(singular[0].is_none() && singular[1].is_none() && singular[2].is_some());
+    // d criterion / d (theta^2) at zero, from values: the boundary slope of the third term alone.
+    let mut value = |last: f64| profiled.value(&[0.8, 0.5, -0.3, 0.6, last]);
+    let step = 1e-2;
+    let expected = 2.0 * (value(step) - value(0.0)) / (step * step);
+    let scale = profiled.column_scales()[0][2];
+    assert_close("slope", &[singular[2].unwrap() * scale * scale], &[expected], 2e-2);
+}
+
+#[test]
 fn at_its_own_sigma_the_criterion_is_the_profiled_one() {
     let mut layout = Layout::new(Kind::Crossed, 60, 5, &[2, 1], 3, 1);
     for reml in [false, true] {
@@ -174,7 +206,7 @@ fn without_an_effect_in_the_data_zero_variance_is_a_minimum() {
     let mut layout = Layout::new(Kind::Single, 120, 12, &[2], 1, 11);
     let (x, groupings) = (layout.x(), layout.groupings());
     // Rows alternate around zero within every group: less spread between groups than chance would give.
-    let mut sign = vec![1.0; 12];
+    let mut sign = [1.0; 12];
     let y: Vec<f64> = (0..120)
         .map(|i| {
             let sign = &mut sign[layout.codes[0][i] as usize];
@@ -244,7 +276,8 @@ fn penicillin(reml: bool) -> Profiled {
 
 #[test]
 fn values_are_those_of_lme4() {
-    let cases: [(&str, fn(bool) -> Profiled); 2] = [
+    type Model = fn(bool) -> Profiled;
+    let cases: [(&str, Model); 2] = [
         (include_str!("fixtures/obj_devfun_sleepstudy.json"), sleepstudy),
         (include_str!("fixtures/obj_devfun_penicillin.json"), penicillin),
     ];

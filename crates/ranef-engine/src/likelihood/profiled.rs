@@ -5,13 +5,17 @@
 //! For given theta (Lambda relative to sigma) beta, u and sigma have closed forms. With M the penalised cross-product
 //! matrix, S its Schur complement for beta, and r2 = |W^{1/2}(y - X beta - Z b)|^2 + |u|^2 at the solution,
 //!
-//!     ML:    log|M_uu| + n (1 + log(2 pi r2 / n)) - sum log w
-//!     REML:  log|M_uu| + log|S| + 2 log|R| + (n - p)(1 + log(2 pi r2 / (n - p))) - sum log w
+//! ```text
+//! ML:    log|M_uu| + n (1 + log(2 pi r2 / n)) - sum log w
+//! REML:  log|M_uu| + log|S| + 2 log|R| + (n - p)(1 + log(2 pi r2 / (n - p))) - sum log w
+//! ```
 //!
-//! (-2 log likelihood, constants included; X = QR, [`orthonormal`]). One pass over the rows caches the cross-products;
+//! (-2 log likelihood, constants included; X = QR). One pass over the rows caches the cross-products;
 //! everything after is independent of their number. Derivative with respect to the factor Lambda_f of a grouping factor:
 //!
-//!     2 sum_levels [ B Lambda M^{-1} ]_ll  -  (2 / sigma^2) sum_levels (Z'W e)_l u_l'
+//! ```text
+//! 2 sum_levels [ B Lambda M^{-1} ]_ll  -  (2 / sigma^2) sum_levels (Z'W e)_l u_l'
+//! ```
 //!
 //! by the envelope theorem, valid at singular Lambda as anywhere else.
 //!

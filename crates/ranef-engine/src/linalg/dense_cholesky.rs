@@ -69,8 +69,8 @@ pub fn backward_in_place(l: &[f64], n: usize, x: &mut [f64], columns: usize, str
     }
 }
 
-/// The lower triangle of (L L')^{-1}; the strict upper triangle of the result is arbitrary.
-pub fn inverse_lower(l: &[f64], n: usize) -> Vec<f64> {
+/// (L L')^{-1}, both triangles.
+pub fn inverse(l: &[f64], n: usize) -> Vec<f64> {
     let mut out = vec![0.0; n * n];
     if n <= SMALL {
         small_cholesky::inverse_into(l, &mut out, n);
@@ -83,6 +83,21 @@ pub fn inverse_lower(l: &[f64], n: usize) -> Vec<f64> {
             par,
             MemStack::new(&mut memory),
         );
+        mirror(&mut out, n);
     }
     out
+}
+
+/// Copies the lower triangle to the upper, tile by tile: a whole row at a time would miss the cache at every step.
+fn mirror(a: &mut [f64], n: usize) {
+    const TILE: usize = 32;
+    for first_column in (0..n).step_by(TILE) {
+        for first_row in (first_column..n).step_by(TILE) {
+            for j in first_column..(first_column + TILE).min(n) {
+                for i in first_row.max(j + 1)..(first_row + TILE).min(n) {
+                    a[i * n + j] = a[j * n + i];
+                }
+            }
+        }
+    }
 }

@@ -4,8 +4,10 @@
 //! With L the factor of the random part and C the border,  V = L^{-1} C  and  S = E - V'V  is the border's Schur
 //! complement, so that
 //!
-//!     M = [ L   0   ] [ L'  V   ]
-//!         [ V'  L_S ] [ 0   L_S' ] .
+//! ```text
+//! M = [ L   0   ] [ L'  V   ]
+//!     [ V'  L_S ] [ 0   L_S' ] .
+//! ```
 use super::leading::Leading;
 use super::remainder::{self, Remainder};
 use super::{BlockMatrix, PARALLEL_WORK, Pattern, dense_cholesky};
@@ -227,10 +229,7 @@ impl Factorization {
     /// X = L^{-1} X for the random part, rows in the inside order.
     fn forward(&self, x: &mut [f64], n_rhs: usize) {
         let (Some(leading), q, first) = (&self.leading, self.n_random(), self.n_leading()) else { return };
-        each_column(x, q, n_rhs, |column| {
-            let (head, tail) = column.split_at_mut(first);
-            leading.forward(head, tail);
-        });
+        each_column(x, q, |columns| leading.forward(columns, q));
         if self.remainder.order() > 0 && n_rhs > 0 {
             self.remainder.forward_in_place(&mut x[first..], n_rhs, q);
         }
@@ -242,22 +241,18 @@ impl Factorization {
         if self.remainder.order() > 0 && n_rhs > 0 {
             self.remainder.backward_in_place(&mut x[first..], n_rhs, q);
         }
-        each_column(x, q, n_rhs, |column| {
-            let (head, tail) = column.split_at_mut(first);
-            leading.backward(head, tail);
-        });
+        each_column(x, q, |columns| leading.backward(columns, q));
     }
 }
 
-/// Runs over the columns of a q x n_rhs matrix, in parallel when there is enough to do.
-fn each_column(x: &mut [f64], q: usize, n_rhs: usize, run: impl Fn(&mut [f64]) + Sync + Send) {
-    if q == 0 {
-        return;
-    }
-    if n_rhs > 1 && q * n_rhs > PARALLEL_WORK {
-        x.par_chunks_exact_mut(q).for_each(run);
-    } else {
-        x.chunks_exact_mut(q).for_each(run);
+/// Runs over groups of columns of length q, in parallel when there is enough to do.
+fn each_column(x: &mut [f64], q: usize, run: impl Fn(&mut [f64]) + Sync + Send) {
+    /// Columns that share one pass over the levels.
+    const TOGETHER: usize = 4;
+    if x.len() > PARALLEL_WORK {
+        x.par_chunks_mut(TOGETHER * q).for_each(run);
+    } else if !x.is_empty() {
+        run(x);
     }
 }
 

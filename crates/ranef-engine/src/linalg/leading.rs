@@ -2,7 +2,9 @@
 //!
 //! With D_l the block of level l and A_l its coupling to the columns of the remaining factors,
 //!
-//!     D_l = L_l L_l' ,   T_l = L_l^{-1} A_l ,   Schur complement of the rest:  S - sum_l T_l' T_l .
+//! ```text
+//! D_l = L_l L_l' ,   T_l = L_l^{-1} A_l ,   Schur complement of the rest:  S - sum_l T_l' T_l .
+//! ```
 //!
 //! Inside this module the remaining effects are plain numbered columns, sorted within a level; entry e of a level is
 //! one column, with r values of T.
@@ -202,31 +204,42 @@ impl Leading {
         }
     }
 
-    /// x_l = L_l^{-1} x_l, then rest -= T' x.
-    pub fn forward(&self, x: &mut [f64], rest: &mut [f64]) {
-        let r = self.rank;
+    /// x_l = L_l^{-1} x_l, then rest -= T' x, for columns of `stride` values: the leading effects, then the rest.
+    ///
+    /// All columns move through the levels together, so that T is read once.
+    pub fn forward(&self, x: &mut [f64], stride: usize) {
+        let (r, first) = (self.rank, self.levels * self.rank);
         for level in 0..self.levels {
-            let x = &mut x[level * r..(level + 1) * r];
-            small_cholesky::forward_in_place(&self.blocks[level * r * r..], x, r);
-            for e in self.ptr[level]..self.ptr[level + 1] {
-                let value = &self.coupling[e * r..(e + 1) * r];
-                rest[self.columns[e] as usize] -= value.iter().zip(&*x).map(|(t, x)| t * x).sum::<f64>();
+            let block = &self.blocks[level * r * r..(level + 1) * r * r];
+            let entries = self.ptr[level]..self.ptr[level + 1];
+            for x in x.chunks_exact_mut(stride) {
+                let (head, rest) = x.split_at_mut(first);
+                let x = &mut head[level * r..(level + 1) * r];
+                small_cholesky::forward_in_place(block, x, r);
+                let values = self.coupling[entries.start * r..entries.end * r].chunks_exact(r);
+                for (&column, value) in self.columns[entries.clone()].iter().zip(values) {
+                    rest[column as usize] -= value.iter().zip(&*x).map(|(t, x)| t * x).sum::<f64>();
+                }
             }
         }
     }
 
-    /// x_l = L_l^{-T} (x_l - T_l rest).
-    pub fn backward(&self, x: &mut [f64], rest: &[f64]) {
-        let r = self.rank;
+    /// x_l = L_l^{-T} (x_l - T_l rest), laid out as in [`Leading::forward`].
+    pub fn backward(&self, x: &mut [f64], stride: usize) {
+        let (r, first) = (self.rank, self.levels * self.rank);
         for level in 0..self.levels {
-            let x = &mut x[level * r..(level + 1) * r];
-            for e in self.ptr[level]..self.ptr[level + 1] {
-                let scale = rest[self.columns[e] as usize];
-                for a in 0..r {
-                    x[a] -= self.coupling[e * r + a] * scale;
+            let block = &self.blocks[level * r * r..(level + 1) * r * r];
+            let entries = self.ptr[level]..self.ptr[level + 1];
+            for x in x.chunks_exact_mut(stride) {
+                let (head, rest) = x.split_at_mut(first);
+                let x = &mut head[level * r..(level + 1) * r];
+                let values = self.coupling[entries.start * r..entries.end * r].chunks_exact(r);
+                for (&column, value) in self.columns[entries.clone()].iter().zip(values) {
+                    let scale = rest[column as usize];
+                    x.iter_mut().zip(value).for_each(|(x, t)| *x -= t * scale);
                 }
+                small_cholesky::backward_in_place(block, x, r);
             }
-            small_cholesky::backward_in_place(&self.blocks[level * r * r..], x, r);
         }
     }
 

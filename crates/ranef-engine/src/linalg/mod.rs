@@ -2,8 +2,10 @@
 //!
 //! Everything revolves around one symmetric matrix,
 //!
-//!     M = [ Lambda' B Lambda + I   Lambda' C ]        B = Z'WZ,  C = Z'WX,  E = X'WX
-//!         [ C' Lambda              E         ]
+//! ```text
+//! M = [ Lambda' B Lambda + I   Lambda' C ]        B = Z'WZ,  C = Z'WX,  E = X'WX
+//!     [ C' Lambda              E         ]
+//! ```
 //!
 //! whose random part has one small block for each level of each grouping factor, and off-diagonal blocks only where
 //! two levels share a row of data. The fixed effects are a dense border. A [`Pattern`] says where the blocks are, a
@@ -33,3 +35,6 @@ pub use product_diagonal::product_diagonal;
 /// Above this many multiply-adds a loop over blocks is worth sharing between threads (a parallel region costs some
 /// 10 microseconds). Every parallel loop here writes disjoint results, so the numbers do not depend on the choice.
 const PARALLEL_WORK: usize = 1 << 17;
+
+/// Above this many rows a pass over the data is worth sharing between threads.
+pub(crate) const PARALLEL_ROWS: usize = 5000;

@@ -1,4 +1,5 @@
 //! Where the blocks of M are: the levels of each grouping factor, and which levels of two factors meet in a row.
+use super::PARALLEL_ROWS;
 use rayon::prelude::*;
 
 /// The levels of two grouping factors that share at least one row of data.
@@ -92,14 +93,17 @@ impl Pattern {
         }
         let both: Vec<(usize, usize)> =
             (0..groups.len()).flat_map(|f| (f + 1..groups.len()).map(move |g| (f, g))).collect();
-        let pairs = both
-            .into_par_iter()
-            .map(|(f, g)| {
-                let (first, second) = if groups[f].1 >= groups[g].1 { (f, g) } else { (g, f) };
-                let factor = |f: usize| (f, groups[f].0, groups[f].1);
-                Pair::new(factor(first), factor(second))
-            })
-            .collect();
+        let pair = |(f, g): (usize, usize)| {
+            let (first, second) = if groups[f].1 >= groups[g].1 { (f, g) } else { (g, f) };
+            let factor = |f: usize| (f, groups[f].0, groups[f].1);
+            Pair::new(factor(first), factor(second))
+        };
+        let n_rows = groups.first().map_or(0, |group| group.0.len());
+        let pairs = if n_rows < PARALLEL_ROWS {
+            both.into_iter().map(pair).collect()
+        } else {
+            both.into_par_iter().map(pair).collect()
+        };
         Self { levels: groups.iter().map(|group| group.1).collect(), border, pairs }
     }
 

@@ -4,7 +4,9 @@ use rayon::prelude::*;
 
 /// For each factor f the sum over its levels of the diagonal block (p_f x r_f, column-major) of
 ///
-///     B Lambda M^{-1}_uu   + C M^{-1}_beta,u   (the second term only `with_border`),
+/// ```text
+/// B Lambda M^{-1}_uu   + C M^{-1}_beta,u   (the second term only `with_border`),
+/// ```
 ///
 /// from B with border C (widths p) and the selected inverse (widths r). Half the derivative of log|M| with respect to
 /// Lambda_f, valid at singular Lambda too.

@@ -53,7 +53,7 @@ pub enum Storage {
 
 /// The inverse of the Schur complement, as far as it is computed.
 pub enum RemainderInverse {
-    /// m x m column-major: the lower triangle.
+    /// m x m, both triangles.
     Dense(Vec<f64>),
     /// On the pattern of the sparse factor.
     Sparse(Vec<f64>),
@@ -247,7 +247,7 @@ impl Remainder {
     /// The inverse, whole or on the pattern of the factor.
     pub fn inverse(&self) -> RemainderInverse {
         match &self.storage {
-            Storage::Dense(matrix) => RemainderInverse::Dense(dense_cholesky::inverse_lower(matrix, self.order())),
+            Storage::Dense(matrix) => RemainderInverse::Dense(dense_cholesky::inverse(matrix, self.order())),
             Storage::Sparse { matrix, .. } => RemainderInverse::Sparse(matrix.inverse()),
         }
     }

@@ -2,13 +2,17 @@
 //!
 //! With Z the inverse of the Schur complement of the remaining effects and G_l = D_l^{-1} A_l,
 //!
-//!     (l, rest) = - G_l Z ,   (l, l) = D_l^{-1} + G_l Z G_l' ,
+//! ```text
+//! (l, rest) = - G_l Z ,   (l, l) = D_l^{-1} + G_l Z G_l' ,
+//! ```
 //!
 //! for which only entries of Z between columns that share a level are needed. The border adds a term of rank P:
 //! with K = M_uu^{-1} C and S = L_S L_S' its Schur complement,
 //!
-//!     M^{-1} = [ M_uu^{-1} + Y Y'   - Y L_S^{-1} ]      Y = K L_S^{-T} .
-//!              [ .                  S^{-1}       ]
+//! ```text
+//! M^{-1} = [ M_uu^{-1} + Y Y'   - Y L_S^{-1} ]      Y = K L_S^{-T} .
+//!          [ .                  S^{-1}       ]
+//! ```
 use super::factorization::dot;
 use super::leading::Leading;
 use super::remainder::{Remainder, RemainderInverse, Storage};
@@ -41,12 +45,7 @@ impl Factorization {
                 }
             }
         }
-        out.corner.copy_from_slice(&dense_cholesky::inverse_lower(&self.corner, p));
-        for j in 0..p {
-            for i in j + 1..p {
-                out.corner[i * p + j] = out.corner[j * p + i];
-            }
-        }
+        out.corner.copy_from_slice(&dense_cholesky::inverse(&self.corner, p));
     }
 
     /// Writes the blocks of the inverse of the random part alone, Lambda' B Lambda + I; border and corner become zero.
@@ -151,40 +150,41 @@ fn times_inverse(leading: &Leading, remainder: &Remainder, solved: &[f64], inver
     }
 }
 
-/// Level by level: each level gathers the entries of the inverse between its own columns.
+/// Column by column of the inverse: all its entries that any level needs are then read while it is in the cache.
 fn times_dense(leading: &Leading, solved: &[f64], inverse: &[f64], m: usize) -> Vec<f64> {
     let r = leading.rank;
-    let run = |level: usize, out: &mut [f64]| {
-        let first = leading.ptr[level];
-        let columns = &leading.columns[first..leading.ptr[level + 1]];
-        let solved = &solved[first * r..];
-        for (e, &j) in columns.iter().enumerate() {
-            let column = &inverse[j as usize * m..][..m];
-            for k in e..columns.len() {
-                let z = column[columns[k] as usize];
-                for a in 0..r {
-                    out[e * r + a] += solved[k * r + a] * z;
-                }
-                if k > e {
-                    for a in 0..r {
-                        out[k * r + a] += solved[e * r + a] * z;
-                    }
+    let run = |j: usize, out: &mut [f64]| {
+        let column = &inverse[j * m..(j + 1) * m];
+        for (&(level, _), out) in leading.entries_of(j).iter().zip(out.chunks_exact_mut(r)) {
+            let entries = leading.ptr[level as usize]..leading.ptr[level as usize + 1];
+            let columns = &leading.columns[entries.clone()];
+            if r == 1 {
+                out[0] = columns.iter().zip(&solved[entries]).map(|(&k, solved)| column[k as usize] * solved).sum();
+            } else {
+                for (&k, solved) in columns.iter().zip(solved[entries.start * r..].chunks_exact(r)) {
+                    out.iter_mut().zip(solved).for_each(|(out, solved)| *out += column[k as usize] * solved);
                 }
             }
         }
     };
-    let mut out = vec![0.0; solved.len()];
-    let mut rest = &mut out[..];
-    let mut chunks = Vec::with_capacity(leading.levels);
-    for level in 0..leading.levels {
-        let (mine, others) = rest.split_at_mut((leading.ptr[level + 1] - leading.ptr[level]) * r);
-        chunks.push((level, mine));
+    // In the order of the columns first, so that every column owns a stretch of the result.
+    let mut by_column = vec![0.0; solved.len()];
+    let mut rest = &mut by_column[..];
+    let mut stretches = Vec::with_capacity(m);
+    for j in 0..m {
+        let (mine, others) = rest.split_at_mut(leading.entries_of(j).len() * r);
+        stretches.push((j, mine));
         rest = others;
     }
     if leading.work() < PARALLEL_WORK {
-        chunks.into_iter().for_each(|(level, out)| run(level, out));
+        stretches.into_iter().for_each(|(j, out)| run(j, out));
     } else {
-        chunks.into_par_iter().with_min_len(64).for_each(|(level, out)| run(level, out));
+        stretches.into_par_iter().for_each(|(j, out)| run(j, out));
+    }
+    let mut out = vec![0.0; solved.len()];
+    let entries = (0..m).flat_map(|j| leading.entries_of(j));
+    for (&(_, e), value) in entries.zip(by_column.chunks_exact(r)) {
+        out[e * r..(e + 1) * r].copy_from_slice(value);
     }
     out
 }

@@ -2,7 +2,9 @@
 //!
 //! Since the criterion depends on Lambda_t through Sigma_t = Lambda_t Lambda_t' only,
 //!
-//!     G_t = d criterion / d Lambda_t = N_t Lambda_t ,    N_t = 2 d criterion / d Sigma_t ,
+//! ```text
+//! G_t = d criterion / d Lambda_t = N_t Lambda_t ,    N_t = 2 d criterion / d Sigma_t ,
+//! ```
 //!
 //! and N_t follows from the gradient on the column space of Lambda_t. In directions where Lambda_t vanishes G_t is zero
 //! whatever N_t is; there the singular values are raised to a small number and the gradient taken once more. The error

@@ -3,7 +3,7 @@
 //! Afterwards nothing has the length of the data, whatever the optimiser does.
 use super::orthonormal::Orthonormal;
 use crate::design::{Column, Grouping};
-use crate::linalg::{BlockMatrix, Pattern};
+use crate::linalg::{BlockMatrix, PARALLEL_ROWS, Pattern};
 use rayon::prelude::*;
 
 /// The rows of data as the cross-products see them.
@@ -41,6 +41,12 @@ impl Rows {
         let p = pattern.border();
         (0..p).for_each(|j| b.corner[j * p + j] = 1.0);
         let BlockMatrix { diag, off, border, .. } = &mut b;
+        if self.groupings.first().is_none_or(|grouping| grouping.codes.len() < PARALLEL_ROWS) {
+            diag.iter_mut().enumerate().for_each(|(f, diag)| self.fill_diagonal(f, diag));
+            off.iter_mut().enumerate().for_each(|(k, off)| self.fill_pair(pattern, k, off));
+            border.iter_mut().enumerate().for_each(|(f, border)| self.fill_border(f, border));
+            return b;
+        }
         rayon::join(
             || diag.par_iter_mut().enumerate().for_each(|(f, diag)| self.fill_diagonal(f, diag)),
             || {

@@ -6,7 +6,9 @@ impl Profiled {
     ///
     /// The row of sigma is exact,
     ///
-    ///     d2 / d theta d sigma = -(2 / sigma^3) d r2 / d theta ,   d2 / d sigma^2 = -2 m / sigma^2 + 6 r2 / sigma^4 ;
+    /// ```text
+    /// d2 / d theta d sigma = -(2 / sigma^3) d r2 / d theta ,   d2 / d sigma^2 = -2 m / sigma^2 + 6 r2 / sigma^4 ;
+    /// ```
     ///
     /// the block of theta is a central difference of the exact gradient with steps of a thousandth of a standard
     /// error, which leaves a relative error near 1e-7.

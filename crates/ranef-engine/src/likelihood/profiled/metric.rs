@@ -3,8 +3,10 @@
 //! The average of observed and expected information needs only one solve with as many columns as theta (Gilmour,
 //! Thompson & Cullis 1995). With P = Omega^{-1} projected off X (unit scale), e the residual and
 //!
-//!     t_m = dLambda_m u + Lambda dLambda_m' Z'W e ,     d V / d theta_m  P y  proportional to  Z t_m ,
-//!     AI_jk = (1 / sigma^2) { t_j' [Z'PZ] t_k - (t_j' Z'We)(t_k' Z'We) / r2 } ,
+//! ```text
+//! t_m = dLambda_m u + Lambda dLambda_m' Z'W e ,     d V / d theta_m  P y  proportional to  Z t_m ,
+//! AI_jk = (1 / sigma^2) { t_j' [Z'PZ] t_k - (t_j' Z'We)(t_k' Z'We) / r2 } ,
+//! ```
 //!
 //! the last term from profiling sigma out (exact: relative to sigma, V is proportional to sigma^2). Where Lambda is
 //! linear in theta the second derivative of V adds  delta_bd N_ac  for the entries (a, b) and (c, d) of Lambda_t, with

@@ -66,7 +66,9 @@ impl Profiled {
 
     /// Derivatives of the modes with respect to theta, without any pass over the rows:
     ///
-    ///     M^{-1} [ dLambda' Z'We - Lambda' Z'WZ dLambda u ;  - Q'W^{1/2}Z dLambda u ] .
+    /// ```text
+    /// M^{-1} [ dLambda' Z'We - Lambda' Z'WZ dLambda u ;  - Q'W^{1/2}Z dLambda u ] .
+    /// ```
     ///
     /// None where the criterion is infinite.
     pub fn mode_jacobian(&mut self, theta: &[f64]) -> Option<ModeJacobian> {

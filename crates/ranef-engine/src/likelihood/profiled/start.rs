@@ -52,7 +52,7 @@ impl Profiled {
                 }
                 continue;
             }
-            let inverse = dense_cholesky::inverse_lower(&l, w);
+            let inverse = dense_cholesky::inverse(&l, w);
             let mut coefficients = zy.to_vec();
             dense_cholesky::forward_in_place(&l, w, &mut coefficients, 1, w);
             between.explained += coefficients.iter().map(|c| c * c).sum::<f64>();
