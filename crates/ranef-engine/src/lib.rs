@@ -17,13 +17,10 @@
 //!
 //! Modules in the order of their imports: each uses only those above it.
 
-/// Special functions with their derivatives.
 pub mod special;
 
-/// Numbers that carry their derivatives.
 pub mod jet;
 
-/// Link functions.
 pub mod link;
 
 pub mod family;

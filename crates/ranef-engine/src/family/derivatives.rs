@@ -96,32 +96,48 @@ fn spread_to<const K: usize, const N: usize, const ORDER: usize>(
     out: &mut Derivatives,
     row: impl Fn(usize, f64, f64, [f64; K]) -> [f64; N],
 ) {
+    // Rows are computed in small blocks and then transposed: the copies run along contiguous memory
+    // and the kernel's own loop touches none of the output's many vectors.
+    const BLOCK: usize = 32;
+    let used = [1, 1 + K, 1 + K + count2(K), 1 + K + count2(K) + count3(K)][ORDER];
     let n = rows.y.len();
-    let (second, third) = (1 + K, 1 + K + count2(K));
-    for i in 0..n {
-        let eta: [f64; K] = std::array::from_fn(|k| rows.eta[k][i]);
-        let mut c = row(i, rows.y[i], rows.trials(i), eta);
-        // Times zero: NaN as soon as one entry is infinite or NaN.
-        if c.iter().map(|entry| entry * 0.0).sum::<f64>() != 0.0 {
-            c = [0.0; N];
-            c[0] = f64::NEG_INFINITY;
+    let mut block = [[0.0; N]; BLOCK];
+    let mut start = 0;
+    while start < n {
+        let length = BLOCK.min(n - start);
+        for (offset, slot) in block[..length].iter_mut().enumerate() {
+            let i = start + offset;
+            let eta: [f64; K] = std::array::from_fn(|k| rows.eta[k][i]);
+            let mut c = row(i, rows.y[i], rows.trials(i), eta);
+            // Times zero: NaN as soon as one entry is infinite or NaN.
+            if c[..used].iter().map(|entry| entry * 0.0).sum::<f64>() != 0.0 {
+                c = [0.0; N];
+                c[0] = f64::NEG_INFINITY;
+            }
+            *slot = c;
         }
-        out.value[i] = c[0];
+        let copy = |column: &mut [f64], j: usize| {
+            for (entry, c) in column[start..start + length].iter_mut().zip(&block) {
+                *entry = c[j];
+            }
+        };
+        copy(&mut out.value, 0);
         if ORDER >= 1 {
             for k in 0..K {
-                out.first[k][i] = c[1 + k];
+                copy(&mut out.first[k], 1 + k);
             }
         }
         if ORDER >= 2 {
             for j in 0..count2(K) {
-                out.second[j][i] = c[second + j];
+                copy(&mut out.second[j], 1 + K + j);
             }
         }
         if ORDER >= 3 {
             for j in 0..count3(K) {
-                out.third[j][i] = c[third + j];
+                copy(&mut out.third[j], 1 + K + count2(K) + j);
             }
         }
+        start += length;
     }
 }
 

@@ -6,7 +6,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum FamilyError {
     /// The name is not in the catalogue.
-    #[error("there is no family '{name}'{}. Families: {}", suggestion(name, valid), valid.join(", "))]
+    #[error("there is no family '{name}'{} Families: {}", punctuation(name, valid), valid.join(", "))]
     UnknownFamily {
         /// What was asked for.
         name: String,
@@ -14,7 +14,7 @@ pub enum FamilyError {
         valid: Vec<&'static str>,
     },
     /// The link is unknown, or does not suit the family.
-    #[error("family {family} has no link '{name}'{}. Links: {}", suggestion(name, valid), valid.join(", "))]
+    #[error("family {family} has no link '{name}'{} Links: {}", punctuation(name, valid), valid.join(", "))]
     UnknownLink {
         /// The family.
         family: &'static str,
@@ -38,8 +38,8 @@ pub enum FamilyError {
     },
 }
 
-/// `; did you mean 'poisson'?` when a valid name is close enough to be a slip.
-fn suggestion(name: &str, valid: &[&'static str]) -> String {
+/// Ends the sentence: `; did you mean 'poisson'?` when a valid name is close enough to be a slip.
+fn punctuation(name: &str, valid: &[&'static str]) -> String {
     let lower = name.to_lowercase();
     let nearest = valid
         .iter()
@@ -49,7 +49,7 @@ fn suggestion(name: &str, valid: &[&'static str]) -> String {
         Some((d, candidate)) if d <= 1 + candidate.len() / 3 => {
             format!("; did you mean '{candidate}'?")
         }
-        _ => String::new(),
+        _ => ".".to_owned(),
     }
 }
 
@@ -83,9 +83,9 @@ mod tests {
     #[test]
     fn only_slips_are_suggested() {
         assert_eq!(
-            suggestion("Poison", &["gaussian", "poisson"]),
+            punctuation("Poison", &["gaussian", "poisson"]),
             "; did you mean 'poisson'?"
         );
-        assert_eq!(suggestion("weibull", &["gaussian", "poisson"]), "");
+        assert_eq!(punctuation("weibull", &["gaussian", "poisson"]), ".");
     }
 }

@@ -99,15 +99,33 @@ pub struct Nbinom1 {
     links: [Link; 2],
 }
 
-/// The density in log μ, the log size and t = log μ − log size, given separately because a caller
-/// that has t exactly must not reconstruct it from the other two.
+/// The parameters as the density needs them. Each comes from the predictors by its own shortest way:
+/// a t reconstructed from log μ and log κ would cancel in one limit, and a μ from log μ would lose
+/// the curvature of −μ under the identity link.
+struct Parameters<D> {
+    mu: D,
+    log_mu: D,
+    /// κ
+    size: D,
+    log_size: D,
+    /// log(μ/κ)
+    t: D,
+}
+
 #[inline(always)]
-fn log_density<D: Number>(y: f64, log_mu: D, log_size: D, t: D) -> D {
+fn log_density<D: Number>(y: f64, parameters: Parameters<D>) -> D {
+    let Parameters {
+        mu,
+        log_mu,
+        size,
+        log_size,
+        t,
+    } = parameters;
     // κ log(1 + eᵗ) = μ g(t): the first form for t ≥ 0, the second where κ overflows and eᵗ is 0.
     let zero = if t.value() < 0.0 {
-        log_mu.exp() * t.log1p_over()
+        mu * t.log1p_over()
     } else {
-        log_size.exp() * t.softplus()
+        size * t.softplus()
     };
     if y == 0.0 {
         return -zero;
@@ -152,7 +170,16 @@ impl Density for Nbinom2 {
     #[inline(always)]
     fn log_density<D: Number>(&self, y: f64, _trials: f64, eta: &[D]) -> D {
         let log_mu = self.links[0].log_mean(eta[0]);
-        log_density(y, log_mu, eta[1], log_mu - eta[1])
+        log_density(
+            y,
+            Parameters {
+                mu: self.links[0].mean(eta[0]),
+                log_mu,
+                size: eta[1].exp(),
+                log_size: eta[1],
+                t: log_mu - eta[1],
+            },
+        )
     }
 
     fn variance<D: Number>(&self, eta: &[D], _trials: f64) -> D {
@@ -304,7 +331,7 @@ fn log_link(y: f64, eta: f64, s: f64, rising: Rising) -> [f64; 10] {
         p * score,
         r[2] - y * p * q + a * p + slack,
         -(q - p) * (q * y * p + a * q),
-        spread * score - a * p,
+        p * q * ((q - p) * y - 2.0 * a),
         -spread * score,
         r[3] + spread * score - slack_slope,
     ]
@@ -319,8 +346,17 @@ impl Density for Nbinom1 {
 
     #[inline(always)]
     fn log_density<D: Number>(&self, y: f64, _trials: f64, eta: &[D]) -> D {
-        let log_mu = self.links[0].log_mean(eta[0]);
-        log_density(y, log_mu, log_mu - eta[1], eta[1])
+        let (mu, log_mu) = (self.links[0].mean(eta[0]), self.links[0].log_mean(eta[0]));
+        log_density(
+            y,
+            Parameters {
+                mu,
+                log_mu,
+                size: mu * (-eta[1]).exp(),
+                log_size: log_mu - eta[1],
+                t: eta[1],
+            },
+        )
     }
 
     fn variance<D: Number>(&self, eta: &[D], _trials: f64) -> D {

@@ -124,27 +124,37 @@ fn not_zero(k: usize, i: usize, zeta: f64, order: usize, out: &mut Derivatives) 
     set_zi(k, i, [-pi, -pi_rest, -third], order, out);
 }
 
-/// −log(1 + e^ζ) + log(e^ζ + e^ℓ), with v = ζ − ℓ and w = PQ.
+/// log(π + (1 − π)e^ℓ), from the side that does not cancel.
+#[inline(always)]
+fn log_zero(l: f64, zeta: f64) -> f64 {
+    let v = zeta - l;
+    if l > -std::f64::consts::LN_2 {
+        (expit(-zeta) * l.exp_m1()).ln_1p()
+    } else if v > 0.0 {
+        softplus(-v) - softplus(-zeta)
+    } else {
+        l + softplus(v) - softplus(zeta)
+    }
+}
+
+/// Derivatives of −log(1 + e^ζ) + log(e^ζ + e^ℓ), with v = ζ − ℓ and w = PQ.
 #[inline(always)]
 fn zero(k: usize, i: usize, zeta: f64, order: usize, out: &mut Derivatives) {
     let l = out.value[i];
     let (pi, rest) = (expit(zeta), expit(-zeta));
     let v = zeta - l;
     let (p, q) = (expit(v), expit(-v));
-    // log(π + (1−π)e^ℓ) = ℓ + log((1−π) + π e^{−ℓ}); from the side that does not cancel.
-    out.value[i] = if v > 0.0 {
-        softplus(-v) - softplus(-zeta)
-    } else {
-        l + softplus(v) - softplus(zeta)
-    };
+    out.value[i] = log_zero(l, zeta);
     if order == 0 {
         return;
     }
     // P − π = P (1−π)(1 − e^ℓ): exact when f(0) is near 1 and the two all but agree.
     let first = p * rest * -l.exp_m1();
     let (w, w_pi) = (p * q, pi * rest);
-    let second = first * (1.0 - p - pi);
-    let third = (second * (1.0 - 2.0 * p)) - 2.0 * w_pi * first;
+    // 1 − P − π, from the smaller of each pair.
+    let balance = if p > 0.5 { q - pi } else { rest - p };
+    let second = first * balance;
+    let third = second * (q - p) - 2.0 * w_pi * first;
 
     if order >= 3 {
         let w2 = w * (q - p);
