@@ -88,6 +88,7 @@ def natural_spline(x: Array, inner: Array, boundary: tuple[float, float], interc
     >>> basis.shape, bool(np.allclose(basis[0], 0))
     ((5, 2), True)
     """
+
     low, high = boundary
     padded = np.concatenate([np.repeat(low, 4), inner, np.repeat(high, 4)])
     spline = BSpline(padded, np.eye(len(padded) - 4), 3)

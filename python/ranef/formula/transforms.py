@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from formulaic.transforms import TRANSFORMS
 from numpy.typing import NDArray
 
 from ranef.formula.splines import natural_spline, natural_spline_knots
@@ -39,6 +38,13 @@ class Basis:
     values: Array
     names: tuple[str, ...]
     spans_intercept: bool = False
+
+
+def borrowed(name: str) -> Callable[..., Any]:
+    """A transform of formulaic, which is loaded when the first one is used."""
+    from formulaic.transforms import TRANSFORMS
+
+    return TRANSFORMS[name]
 
 
 def _whole(value: Any, name: str, least: int) -> int:
@@ -85,7 +91,7 @@ def _poly(x: Array, degree: Any = 1, raw: Any = False, *, state: State) -> Basis
     raw = _flag(raw, "raw")
     if not state:
         _distinct(x, degree, f"a polynomial of degree {degree}")
-    values = np.asarray(TRANSFORMS["poly"](x, degree, raw, _state=state), dtype=float)
+    values = np.asarray(borrowed("poly")(x, degree, raw, _state=state), dtype=float)
     if raw:
         state["raw"] = True  # nothing to learn, but known from now on
     return Basis(values, tuple(str(k) for k in range(1, degree + 1)))
@@ -95,12 +101,12 @@ def _scale(x: Array, center: Any = True, scale: Any = True, ddof: Any = 1, *, st
     """(x - mean) / sd with n - 1 in the sd, as in R; numbers instead of TRUE are used as they are."""
     if scale is True and not state and len(x) and np.ptp(x) == 0:
         raise ValueError("a constant column has no spread to scale by")
-    return np.asarray(TRANSFORMS["scale"](x, center, scale, ddof, _state=state), dtype=float)
+    return np.asarray(borrowed("scale")(x, center, scale, ddof, _state=state), dtype=float)
 
 
 def _center(x: Array, *, state: State) -> Array:
     """X minus the mean of the fit's rows."""
-    return np.asarray(TRANSFORMS["center"](x, _state=state), dtype=float)
+    return np.asarray(borrowed("center")(x, _state=state), dtype=float)
 
 
 def _ns(
@@ -157,7 +163,7 @@ def _bs(
     if boundary_knots is not None:
         edges = _numbers(boundary_knots, "Boundary.knots")
         lower_bound, upper_bound = float(edges.min()), float(edges.max())
-    learned = TRANSFORMS["bs"](
+    learned = borrowed("bs")(
         x,
         df=df if state else _columns_wanted(x, df),
         knots=None if knots is None else _numbers(knots, "knots").tolist(),
@@ -175,7 +181,7 @@ def _cubic(name: str) -> Callable[..., Basis]:
     def regression_spline(
         x: Array, df: Any = None, knots: Any = None, lower_bound: Any = None, upper_bound: Any = None, *, state: State
     ) -> Basis:
-        learned = TRANSFORMS[name](
+        learned = borrowed(name)(
             x,
             df=df if state else _columns_wanted(x, df),
             knots=None if knots is None else _numbers(knots, "knots").tolist(),
