@@ -77,19 +77,16 @@ impl Responses<'_> {
         if !(low.is_finite() && high.is_finite()) {
             return centre;
         }
-        let mut c = illinois(low, high, excess);
-        // An additive offset under a link with a bounded predictor may leave rows infeasible.
-        let infeasible =
-            |c: f64| (0..self.y.len()).any(|i| !link.feasible(c + self.offset(i), domain));
-        if infeasible(c) {
-            c = if link == Link::Log {
-                low.min(-high)
-            } else {
-                high
-            };
-            c = if infeasible(c) { centre } else { c };
+        let c = illinois(low, high, excess);
+        // Under a link with a bounded predictor the root may leave rows infeasible; the extreme on
+        // the far side of the bound leaves none.
+        if (0..self.y.len()).all(|i| link.feasible(c + self.offset(i), domain)) {
+            c
+        } else if link == Link::Log {
+            low
+        } else {
+            high
         }
-        c
     }
 
     /// Σ w a / Σ w b over the rows, a and b being functions of (response, fitted mean): the ratio

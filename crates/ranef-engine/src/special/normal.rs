@@ -10,7 +10,8 @@
 //! Each of h, δ, c, e is a sum of positive terms, and the derivatives of log Φ are products of them:
 //! computed from h alone, log Φ‴ would lose four digits for every tenfold z. The smooth remainder
 //! (z + 4) e(z) is a Chebyshev series in (z − 4)/(z + 4) on the whole half-line (the variable of
-//! Shepherd & Laframboise 1981); its coefficients were computed from erfc at 60 digits.
+//! Shepherd & Laframboise 1981); its coefficients were computed at 60 digits
+//! (tests/fixtures/make_special.py --chebyshev).
 
 use super::Taylor;
 

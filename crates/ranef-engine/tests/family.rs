@@ -1,0 +1,937 @@
+//! What every family must satisfy, for every entry of the catalogue, every link it offers, with and
+//! without zero inflation.
+
+use proptest::prelude::*;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use ranef_engine::family::{
+    CATALOGUE, Component, Derivatives, Family, Kind, Rows, Support, build, packed2, packed3,
+};
+use ranef_engine::link::{Domain, Link};
+use serde_json::Value;
+
+const KINDS: [Kind; 7] = [
+    Kind::Response,
+    Kind::Conditional,
+    Kind::ZeroProbability,
+    Kind::Dispersion,
+    Kind::Variance,
+    Kind::Link,
+    Kind::ZeroLink,
+];
+
+/// Every family that can be built.
+fn families() -> Vec<Box<dyn Family>> {
+    let mut all = Vec::new();
+    for entry in CATALOGUE {
+        for link in entry.card.links {
+            for inflated in [false, true] {
+                if !inflated || entry.card.zero_inflation {
+                    all.push(build(entry.card.name, Some(link.name()), inflated).unwrap());
+                }
+            }
+        }
+    }
+    all
+}
+
+fn inflated(family: &dyn Family) -> bool {
+    family.components().last() == Some(&Component::Zi)
+}
+
+/// Predictors of the mean well inside the domain.
+fn mean_predictors(link: Link, domain: Domain) -> &'static [f64] {
+    match (link, domain) {
+        (Link::Log, Domain::Unit) => &[-2.0, -0.4, -0.05],
+        (Link::Identity, Domain::Real) => &[-1.3, 0.4, 2.0],
+        (Link::Identity, Domain::Positive) => &[0.3, 2.0, 9.0],
+        (Link::Inverse | Link::InverseSquared, _) => &[0.2, 0.7, 2.0],
+        (Link::Sqrt, _) => &[0.5, 1.4, 3.0],
+        _ => &[-1.5, -0.2, 0.9],
+    }
+}
+
+/// Predictors at which something overflows, underflows or rounds to a boundary if done naively.
+fn extreme_mean_predictors(link: Link, domain: Domain) -> &'static [f64] {
+    match (link, domain) {
+        (Link::Identity, Domain::Real) => &[-1e8, 700.0],
+        (Link::Identity | Link::Inverse | Link::InverseSquared, _) => &[1e-6, 700.0],
+        (Link::Sqrt, _) => &[1e-3, 700.0],
+        (Link::Log, Domain::Unit) => &[-700.0, -30.0, -0.01],
+        _ => &[-700.0, -30.0, 30.0, 700.0],
+    }
+}
+
+/// Responses and trials the family can produce.
+fn responses(family: &dyn Family) -> Vec<(f64, f64)> {
+    let mut all: Vec<(f64, f64)> = match family.card().support {
+        Support::Real => vec![(-2.0, 1.0), (0.3, 1.0), (5.0, 1.0)],
+        Support::Positive => vec![(0.02, 1.0), (1.3, 1.0), (9.0, 1.0)],
+        Support::Counts => [0.0, 1.0, 2.0, 9.0, 30.0].map(|y| (y, 1.0)).to_vec(),
+        Support::Trials => vec![(0.0, 1.0), (1.0, 1.0), (0.0, 7.0), (3.0, 7.0), (7.0, 7.0)],
+        other => panic!("responses of support {other:?} are not chosen yet"),
+    };
+    if inflated(family) && !all.iter().any(|&(y, _)| y == 0.0) {
+        all.push((0.0, 1.0));
+    }
+    all.retain(|&(y, trials)| family.check_response(y, trials).is_ok());
+    all
+}
+
+/// The product of the given mean predictors with a few values of the others.
+fn predictors(family: &dyn Family, means: &[f64], extreme: bool) -> Vec<Vec<f64>> {
+    let mut all: Vec<Vec<f64>> = means.iter().map(|&eta| vec![eta]).collect();
+    for component in &family.components()[1..] {
+        let values: &[f64] = match (component, extreme) {
+            (Component::Zi, false) => &[-1.5, 0.4],
+            (Component::Zi, true) => &[-700.0, 0.4, 700.0],
+            (_, false) => &[-1.2, 0.3, 2.0],
+            (_, true) => &[-300.0, -20.0, 0.3, 12.0, 40.0, 300.0],
+        };
+        all = all
+            .iter()
+            .flat_map(|eta| values.iter().map(|&v| [eta.as_slice(), &[v]].concat()))
+            .collect();
+    }
+    all
+}
+
+/// Every (y, trials, η) of the ordinary or extreme grid.
+fn grid(family: &dyn Family, extreme: bool) -> Vec<(f64, f64, Vec<f64>)> {
+    let (link, domain) = (family.links()[0], family.card().support.domain());
+    let means = if extreme {
+        extreme_mean_predictors(link, domain)
+    } else {
+        mean_predictors(link, domain)
+    };
+    let etas = predictors(family, means, extreme);
+    responses(family)
+        .iter()
+        .flat_map(|&(y, n)| etas.iter().map(move |eta| (y, n, eta.clone())))
+        .collect()
+}
+
+/// Value and derivatives of one row: `[order][packed index]`.
+fn at(family: &dyn Family, y: f64, trials: f64, eta: &[f64], jets: bool) -> [Vec<f64>; 4] {
+    let columns: Vec<&[f64]> = eta.iter().map(std::slice::from_ref).collect();
+    let rows = Rows {
+        y: &[y],
+        trials: Some(&[trials]),
+        eta: &columns,
+    };
+    let mut out = Derivatives::default();
+    if jets {
+        out.resize(eta.len(), 1, 3);
+        family.fill_by_jets(rows, 3, &mut out);
+    } else {
+        family.derivatives(rows, 3, &mut out);
+    }
+    let flat = |blocks: &Vec<Vec<f64>>| blocks.iter().map(|block| block[0]).collect();
+    [
+        out.value.clone(),
+        flat(&out.first),
+        flat(&out.second),
+        flat(&out.third),
+    ]
+}
+
+/// Five-point central difference, error of order h⁴.
+fn difference(f: impl Fn(f64) -> Vec<f64>, h: f64) -> (Vec<f64>, f64) {
+    let points = [f(-2.0 * h), f(-h), f(h), f(2.0 * h)];
+    let slope = (0..points[0].len())
+        .map(|j| {
+            (points[0][j] - 8.0 * points[1][j] + 8.0 * points[2][j] - points[3][j]) / (12.0 * h)
+        })
+        .collect();
+    let size = points
+        .iter()
+        .flatten()
+        .fold(0.0, |a: f64, b| a.max(b.abs()));
+    (slope, size)
+}
+
+#[test]
+fn derivatives_are_those_of_the_order_below() {
+    for family in families() {
+        for extreme in [false, true] {
+            for (y, n, eta) in grid(&*family, extreme) {
+                let exact = at(&*family, y, n, &eta, false);
+                if exact[0][0] == f64::NEG_INFINITY {
+                    continue;
+                }
+                for m in 0..eta.len() {
+                    // Near a boundary of the domain the step must stay inside it.
+                    let step = if extreme { 1e-5 } else { 3e-4 };
+                    let h = if m == 0 {
+                        step * eta[0].abs().min(1.0)
+                    } else {
+                        step
+                    };
+                    for order in 0..3 {
+                        let (slope, size) = difference(
+                            |step| {
+                                let mut moved = eta.clone();
+                                moved[m] += step;
+                                at(&*family, y, n, &moved, false)[order].clone()
+                            },
+                            h,
+                        );
+                        // Truncation, on the scale of the derivatives around, and the rounding of
+                        // the order below over the step.
+                        let largest = |order: usize| {
+                            exact
+                                .get(order)
+                                .map_or(0.0, |all| all.iter().fold(0.0, |a: f64, b| a.max(b.abs())))
+                        };
+                        if size > 1e300 {
+                            continue;
+                        }
+                        let scale = largest(order + 1) + h * largest(order + 2);
+                        for (j, slope) in slope.iter().enumerate() {
+                            let got = exact[order + 1][raised(eta.len(), order, j, m)];
+                            let tolerance = 2e-8 * scale + 1e-14 * size / h;
+                            assert!(
+                                (got - slope).abs() <= tolerance.max(1e-290),
+                                "{family:?} y {y} of {n} eta {eta:?}: derivative {m} of \
+                                 order-{order} entry {j} is {got:e}, differences say {slope:e}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Place, one order up, of the derivative in predictor `m` of packed entry `j` of `order`.
+fn raised(k: usize, order: usize, j: usize, m: usize) -> usize {
+    match order {
+        0 => m,
+        1 => packed2(j, m),
+        _ => {
+            for l in 0..k {
+                for i in 0..=l {
+                    if packed2(i, l) == j {
+                        return packed3(i, l, m);
+                    }
+                }
+            }
+            unreachable!("{j} is not a second derivative of {k} predictors")
+        }
+    }
+}
+
+#[test]
+fn closed_forms_agree_with_jets() {
+    let mut closed = 0;
+    for family in families().iter().filter(|family| family.closed_form()) {
+        closed += 1;
+        for extreme in [false, true] {
+            for (y, n, eta) in grid(&**family, extreme) {
+                let by_hand = at(&**family, y, n, &eta, false);
+                let by_jets = at(&**family, y, n, &eta, true);
+                // A score is a difference of terms of the size of its curvature: that is the scale
+                // on which both agree.
+                let size = by_jets[1..]
+                    .iter()
+                    .flatten()
+                    .fold(0.0, |a: f64, b| a.max(b.abs()));
+                for order in 0..4 {
+                    for (a, b) in by_hand[order].iter().zip(&by_jets[order]) {
+                        let scale = if order == 0 { b.abs().max(1.0) } else { size };
+                        assert!(
+                            a == b || (a - b).abs() <= 1e-12 * scale,
+                            "{family:?} y {y} of {n} eta {eta:?} order {order}: {a:e} by hand, {b:e} by jets"
+                        );
+                    }
+                }
+            }
+        }
+    }
+    assert!(
+        closed >= 9,
+        "gaussian, poisson, binomial, nbinom2, gamma and four inflated: {closed}"
+    );
+}
+
+#[test]
+fn lower_orders_and_constant_dispersion_change_nothing() {
+    for family in families() {
+        let grid = grid(&*family, false);
+        let y: Vec<f64> = grid.iter().map(|row| row.0).collect();
+        let n: Vec<f64> = grid.iter().map(|row| row.1).collect();
+        let k = family.components().len();
+        for constant in [false, true] {
+            let columns: Vec<Vec<f64>> = (0..k)
+                .map(|c| {
+                    let pick = |row: &(f64, f64, Vec<f64>)| {
+                        if constant && c > 0 {
+                            grid[0].2[c]
+                        } else {
+                            row.2[c]
+                        }
+                    };
+                    grid.iter().map(pick).collect()
+                })
+                .collect();
+            let eta: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
+            let rows = Rows {
+                y: &y,
+                trials: Some(&n),
+                eta: &eta,
+            };
+            let mut out = Derivatives::default();
+            for order in (0..4).rev() {
+                family.derivatives(rows, order, &mut out);
+                for i in 0..y.len() {
+                    let row: Vec<f64> = columns.iter().map(|column| column[i]).collect();
+                    let alone = at(&*family, y[i], n[i], &row, false);
+                    let close = |a: f64, b: f64| (a - b).abs() <= 1e-13 * (1.0 + b.abs());
+                    assert!(
+                        close(out.value[i], alone[0][0]),
+                        "{family:?} order {order} row {i}"
+                    );
+                    assert!(close(family.log_density(y[i], n[i], &row), alone[0][0]));
+                    let blocks = [&out.first, &out.second, &out.third];
+                    for (block, alone) in blocks.iter().zip(&alone[1..]).take(order) {
+                        for (column, alone) in block.iter().zip(alone) {
+                            assert!(close(column[i], *alone), "{family:?} order {order} row {i}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_ever_nan() {
+    for family in families() {
+        for (y, n, eta) in grid(&*family, true) {
+            let all = at(&*family, y, n, &eta, false);
+            let value = all[0][0];
+            assert!(
+                value.is_finite() || value == f64::NEG_INFINITY,
+                "{family:?} {y} {eta:?}"
+            );
+            for entry in all[1..].iter().flatten() {
+                assert!(entry.is_finite(), "{family:?} y {y} eta {eta:?}: {all:?}");
+                assert!(
+                    value.is_finite() || *entry == 0.0,
+                    "{family:?} y {y} eta {eta:?}"
+                );
+            }
+            if family.card().support.discrete() {
+                assert!(
+                    value <= 1e-10,
+                    "{family:?} y {y} eta {eta:?}: log probability {value}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn infeasible_predictors_have_no_density_and_no_slope() {
+    let cases = [
+        ("poisson", "identity", 3.0, -0.5),
+        ("poisson", "identity", 0.0, -0.5),
+        ("nbinom2", "identity", 3.0, -0.5),
+        ("nbinom1", "identity", 0.0, 0.0),
+        ("gamma", "inverse", 1.5, -0.2),
+        ("gamma", "identity", 1.5, 0.0),
+        ("binomial", "log", 0.0, 0.2),
+        ("gaussian", "inverse", 1.0, 0.0),
+        ("poisson", "log", 3.0, f64::NAN),
+    ];
+    for (name, link, y, mean) in cases {
+        for zi in [false, true] {
+            if zi && name == "gaussian" {
+                continue;
+            }
+            let family = build(name, Some(link), zi).unwrap();
+            let mut eta = vec![0.3; family.components().len()];
+            eta[0] = mean;
+            assert!(!family.feasible(&eta));
+            let all = at(&*family, y, 1.0, &eta, false);
+            assert_eq!(all[0][0], f64::NEG_INFINITY, "{family:?}");
+            assert!(
+                all[1..].iter().flatten().all(|&d| d == 0.0),
+                "{family:?}: {all:?}"
+            );
+            assert_eq!(family.log_density(y, 1.0, &eta), f64::NEG_INFINITY);
+            assert_eq!(family.unit_deviance(y, 1.0, &eta), None);
+        }
+    }
+}
+
+/// (Σ f, Σ y f, Σ y² f) over the support, by summation or quadrature.
+fn moments(family: &dyn Family, trials: f64, eta: &[f64]) -> [f64; 3] {
+    let density = |y: f64| family.log_density(y, trials, eta).exp();
+    let mut sums = [0.0; 3];
+    let mut add = |y: f64, mass: f64| {
+        sums[0] += mass;
+        sums[1] += y * mass;
+        sums[2] += y * y * mass;
+    };
+    match family.card().support {
+        Support::Counts => (0..200_000).map(f64::from).for_each(|y| add(y, density(y))),
+        Support::Trials => (0..=trials as usize).for_each(|y| add(y as f64, density(y as f64))),
+        Support::Real => {
+            // The trapezoidal rule converges geometrically for a smooth density on the line.
+            let centre = family.predict(Kind::Response, eta, &mut vec![0.0; eta.len()]);
+            let h = family.variance(eta, 1.0).sqrt() / 20.0;
+            (-400..=400)
+                .map(|i| centre + h * f64::from(i))
+                .for_each(|y| add(y, h * density(y)));
+        }
+        Support::Positive => {
+            // The same in log y, where the left tail decays like y^shape.
+            let h = 0.01;
+            (-20_000..=1000)
+                .map(|i| (h * f64::from(i)).exp())
+                .for_each(|y| add(y, h * y * density(y)));
+            if inflated(family) {
+                add(0.0, density(0.0));
+            }
+        }
+        other => panic!("no quadrature for support {other:?} yet"),
+    }
+    sums
+}
+
+#[test]
+fn densities_sum_to_one_with_the_stated_moments() {
+    for family in families() {
+        let trials: &[f64] = if family.card().support == Support::Trials {
+            &[1.0, 7.0]
+        } else {
+            &[1.0]
+        };
+        let (link, domain) = (family.links()[0], family.card().support.domain());
+        for eta in predictors(&*family, mean_predictors(link, domain), false) {
+            for &n in trials {
+                let [mass, first, second] = moments(&*family, n, &eta);
+                let mean = n * family.predict(Kind::Response, &eta, &mut vec![0.0; eta.len()]);
+                let variance = n * n * family.variance(&eta, n);
+                let context = format!("{family:?} eta {eta:?} trials {n}");
+                // Rounding of 2e5 terms of a sum; quadrature errors are smaller.
+                assert!((mass - 1.0).abs() < 1e-10, "{context}: mass {mass}");
+                assert!(
+                    (first - mean).abs() < 1e-9 * (1.0 + mean.abs()),
+                    "{context}: mean {first} {mean}"
+                );
+                let spread = second - first * first;
+                assert!(
+                    (spread - variance).abs() < 1e-8 * (1.0 + second),
+                    "{context}: variance {spread} {variance}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn samples_have_the_stated_moments() {
+    const DRAWS: usize = 20_000;
+    for (seed, family) in families().iter().enumerate() {
+        let n = if family.card().support == Support::Trials {
+            7.0
+        } else {
+            1.0
+        };
+        let (link, domain) = (family.links()[0], family.card().support.domain());
+        let mut rng = ChaCha8Rng::seed_from_u64(seed as u64);
+        for eta in predictors(&**family, mean_predictors(link, domain), false) {
+            let draws: Vec<f64> = (0..DRAWS)
+                .map(|_| family.sample(&eta, n, &mut rng))
+                .collect();
+            for &y in &draws {
+                assert_eq!(family.check_response(y, n), Ok(()), "{family:?} drew {y}");
+            }
+            let mean = n * family.predict(Kind::Response, &eta, &mut vec![0.0; eta.len()]);
+            let variance = n * n * family.variance(&eta, n);
+            let average =
+                |f: &dyn Fn(f64) -> f64| draws.iter().map(|&y| f(y)).sum::<f64>() / DRAWS as f64;
+            let got = average(&|y| y);
+            let spread = average(&|y| (y - mean).powi(2));
+            let fourth = average(&|y| (y - mean).powi(4));
+            let error = (variance / DRAWS as f64).sqrt();
+            let spread_error = ((fourth - spread * spread) / DRAWS as f64).sqrt();
+            let context = format!("{family:?} eta {eta:?}");
+            assert!(
+                (got - mean).abs() < 5.0 * error,
+                "{context}: mean {got}, should be {mean}"
+            );
+            assert!(
+                (spread - variance).abs() < 5.0 * spread_error,
+                "{context}: variance {spread}, should be {variance}"
+            );
+        }
+    }
+}
+
+#[test]
+fn extreme_parameters_can_be_sampled() {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    for family in families() {
+        let (link, domain) = (family.links()[0], family.card().support.domain());
+        for eta in predictors(&*family, extreme_mean_predictors(link, domain), true) {
+            for _ in 0..3 {
+                let y = family.sample(&eta, 1.0, &mut rng);
+                assert!(!y.is_nan(), "{family:?} eta {eta:?} drew NaN");
+            }
+        }
+    }
+}
+
+/// 2(l_sat − l) times this is the unit deviance, where there is one.
+fn deviance_scale(family: &dyn Family, eta: &[f64]) -> f64 {
+    match family.card().name {
+        "gaussian" | "gamma" => family.sigma(eta).powi(2),
+        _ => 1.0,
+    }
+}
+
+#[test]
+fn unit_deviances_measure_the_distance_to_saturation() {
+    let mut with_deviance = Vec::new();
+    for family in families() {
+        for (y, n, eta) in grid(&*family, false) {
+            let Some(deviance) = family.unit_deviance(y, n, &eta) else {
+                continue;
+            };
+            with_deviance.push(family.card().name);
+            assert!(
+                !inflated(&*family),
+                "{family:?}: the saturated model is not defined"
+            );
+            assert!(deviance >= 0.0);
+            let (link, mean) = (family.links()[0], y / n);
+            let mut saturated = eta.clone();
+            saturated[0] = link.eta(mean);
+            let interior = link.valid_mean(mean) && family.feasible(&saturated);
+            let saturated = if interior {
+                let at_best = family.unit_deviance(y, n, &saturated).unwrap();
+                assert!(
+                    at_best < 1e-12,
+                    "{family:?} y {y}: {at_best} at its own mean"
+                );
+                family.log_density(y, n, &saturated)
+            } else if family.card().support.discrete() {
+                // All the mass can sit on a boundary count.
+                0.0
+            } else {
+                continue;
+            };
+            let twice =
+                2.0 * (saturated - family.log_density(y, n, &eta)) * deviance_scale(&*family, &eta);
+            assert!(
+                (deviance - twice).abs() < 1e-11 * (1.0 + twice),
+                "{family:?} y {y} of {n} eta {eta:?}: {deviance}, should be {twice}"
+            );
+        }
+    }
+    for name in ["gaussian", "binomial", "poisson", "nbinom2", "gamma"] {
+        assert!(
+            with_deviance.contains(&name),
+            "{name} has lost its deviance"
+        );
+    }
+}
+
+#[test]
+fn starting_values_are_finite_and_feasible() {
+    for family in families() {
+        let card = family.card();
+        let zero = if inflated(&*family) || card.support.discrete() {
+            0.0
+        } else {
+            0.4
+        };
+        let sets: [Vec<f64>; 5] = [
+            vec![zero; 12],
+            vec![1.0; 12],
+            (0..12)
+                .map(|i| if i % 3 == 0 { 1.0 } else { zero })
+                .collect(),
+            vec![1.0],
+            (0..12).map(|i| if i == 7 { 1.0 } else { zero }).collect(),
+        ];
+        for y in &sets {
+            let weights: Vec<f64> = (0..y.len()).map(|i| i as f64 % 4.0).collect();
+            let small: Vec<f64> = (0..y.len()).map(|i| 0.05 * i as f64).collect();
+            let large: Vec<f64> = (0..y.len()).map(|i| 3.0 * i as f64 - 9.0).collect();
+            for weights in [None, Some(weights.as_slice())] {
+                for offset in [None, Some(small.as_slice()), Some(large.as_slice())] {
+                    let start = family.start(y, None, weights, offset);
+                    assert_eq!(start.len(), family.components().len());
+                    assert!(
+                        start.iter().all(|eta| eta.is_finite()),
+                        "{family:?} {y:?}: {start:?}"
+                    );
+                    for i in 0..y.len() {
+                        let mut eta = start.clone();
+                        eta[0] += offset.map_or(0.0, |offset| offset[i]);
+                        assert!(family.feasible(&eta), "{family:?} {y:?}: {start:?}");
+                    }
+                }
+            }
+            for &y in y {
+                assert!(family.start_mean(y, 1.0).is_finite(), "{family:?} y {y}");
+            }
+        }
+    }
+}
+
+#[test]
+fn starting_values_approach_the_truth() {
+    for (seed, family) in families().iter().enumerate() {
+        let mut rng = ChaCha8Rng::seed_from_u64(100 + seed as u64);
+        let link = family.links()[0];
+        let domain = family.card().support.domain();
+        let n = if family.card().support == Support::Trials {
+            7.0
+        } else {
+            1.0
+        };
+        let mut eta = vec![*mean_predictors(link, domain).last().unwrap()];
+        eta.extend(family.components()[1..].iter().map(|_| -0.3));
+        let offset: Vec<f64> = (0..4000).map(|i| f64::from(i % 5) * 0.01).collect();
+        let y: Vec<f64> = offset
+            .iter()
+            .map(|offset| {
+                let mut row = eta.clone();
+                row[0] += offset;
+                family.sample(&row, n, &mut rng)
+            })
+            .collect();
+        let trials = vec![n; y.len()];
+        let start = family.start(&y, Some(&trials), None, Some(&offset));
+        // Zeros of an overdispersed count that are structural and those that are not cannot be told
+        // apart by moments: there only the mean is asked for.
+        let told_apart =
+            !inflated(&**family) || eta.len() == 2 || !family.card().support.discrete();
+        let asked = if told_apart { eta.len() } else { 1 };
+        for (k, (got, want)) in start.iter().zip(&eta).take(asked).enumerate() {
+            // One EM step from the plain family is a start, not an estimate.
+            let tolerance = if inflated(&**family) { 0.9 } else { 0.25 };
+            assert!(
+                (got - want).abs() < tolerance * want.abs().max(1.0),
+                "{family:?} predictor {k}: {got}, truth {want}"
+            );
+        }
+    }
+}
+
+#[test]
+fn gradients_of_predictions_are_exact() {
+    for family in families() {
+        let k = family.components().len();
+        let (link, domain) = (family.links()[0], family.card().support.domain());
+        for eta in predictors(&*family, mean_predictors(link, domain), false) {
+            for kind in KINDS {
+                let mut gradient = vec![f64::NAN; k];
+                let value = family.predict(kind, &eta, &mut gradient);
+                if value == f64::NEG_INFINITY {
+                    assert_eq!(kind, Kind::ZeroLink);
+                    continue;
+                }
+                for m in 0..k {
+                    let moved = |step: f64| {
+                        let mut moved = eta.clone();
+                        moved[m] += step;
+                        vec![family.predict(kind, &moved, &mut vec![0.0; k])]
+                    };
+                    let (slope, size) = difference(moved, 1e-3);
+                    assert!(
+                        (gradient[m] - slope[0]).abs()
+                            < 1e-7 * gradient[m].abs() + 1e-11 * (1.0 + size),
+                        "{family:?} {kind:?} eta {eta:?} predictor {m}: {} {}",
+                        gradient[m],
+                        slope[0]
+                    );
+                }
+            }
+            let mut gradient = vec![0.0; k];
+            let sigma = family.predict(Kind::Dispersion, &eta, &mut gradient);
+            assert_eq!(sigma, family.sigma(&eta));
+            let variance = family.predict(Kind::Variance, &eta, &mut gradient);
+            assert!((variance - family.variance(&eta, 1.0)).abs() <= 1e-14 * variance);
+        }
+    }
+}
+
+#[test]
+fn zero_inflation_mixes_means_and_vanishes_smoothly() {
+    for entry in CATALOGUE.iter().filter(|entry| entry.card.zero_inflation) {
+        let plain = build(entry.card.name, None, false).unwrap();
+        let mixed = build(entry.card.name, None, true).unwrap();
+        for (y, n, eta) in grid(&*plain, false) {
+            let with = |zeta: f64| [eta.as_slice(), &[zeta]].concat();
+            let k = eta.len();
+            let mut gradient = vec![0.0; k + 1];
+            let mu = plain.predict(Kind::Response, &eta, &mut gradient[..k]);
+            let response = mixed.predict(Kind::Response, &with(0.4), &mut gradient);
+            let pi = mixed.predict(Kind::ZeroProbability, &with(0.4), &mut gradient);
+            assert!((response - (1.0 - pi) * mu).abs() < 1e-14 * mu);
+            assert_eq!(
+                mixed.predict(Kind::Conditional, &with(0.4), &mut gradient),
+                mu
+            );
+            if plain.check_response(y, n).is_ok() && plain.log_density(y, n, &eta).is_finite() {
+                let none = at(&*mixed, y, n, &with(-700.0), false);
+                let without = at(&*plain, y, n, &eta, false);
+                assert!((none[0][0] - without[0][0]).abs() <= 4e-16 * without[0][0].abs());
+                assert_eq!(none[1][..k], without[1]);
+                assert_eq!(none[3][..without[3].len()], without[3]);
+            }
+        }
+    }
+}
+
+#[test]
+fn negative_binomials_become_poisson() {
+    let poisson = build("poisson", None, false).unwrap();
+    for (name, sign) in [("nbinom2", 1.0), ("nbinom1", -1.0)] {
+        let family = build(name, None, false).unwrap();
+        for y in [0.0, 1.0, 5.0, 21.0, 400.0] {
+            for eta in [-30.0, -1.0, 2.0, 5.0] {
+                let limit = at(&*poisson, y, 1.0, &[eta], false);
+                for log_phi in [30.0, 50.0, 100.0, 300.0, 700.0, 800.0] {
+                    let near = at(&*family, y, 1.0, &[eta, sign * log_phi], false);
+                    // The excess of the variance over the mean, relative to it, times the squared
+                    // response: the leading term of the difference, up to the small integers that
+                    // its derivatives bring.
+                    let log_size = if name == "nbinom2" {
+                        log_phi
+                    } else {
+                        eta + log_phi
+                    };
+                    let mu = f64::exp(eta);
+                    let leading = (y * y + mu * mu + mu) * (-log_size).exp();
+                    for order in 0..4 {
+                        let (a, b) = (near[order][0], limit[order][0]);
+                        assert!(
+                            (a - b).abs() <= 1e-12 * b.abs() + 10.0 * leading,
+                            "{name} y {y} eta {eta} log phi {log_phi} order {order}: {a} {b}"
+                        );
+                    }
+                    for slope in [near[1][1], near[2][2], near[3][3]] {
+                        assert!(
+                            slope.abs() <= 10.0 * leading,
+                            "{name} y {y} eta {eta} log phi {log_phi}: {slope:e} over {leading:e}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn densities_agree_with_mpmath() {
+    let fixture: Value = serde_json::from_str(include_str!("fixtures/densities.json")).unwrap();
+    let numbers = |value: &Value| -> Vec<f64> {
+        value
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|v| v.as_f64().unwrap())
+            .collect()
+    };
+    let mut seen = Vec::new();
+    for case in fixture["cases"].as_array().unwrap() {
+        let name = case["family"].as_str().unwrap();
+        let link = case["link"].as_str().unwrap();
+        seen.push((name, link));
+        let family = build(name, Some(link), case["zero_inflated"].as_bool().unwrap()).unwrap();
+        let (y, n) = (
+            case["y"].as_f64().unwrap(),
+            case["trials"].as_f64().unwrap(),
+        );
+        let eta = numbers(&case["eta"]);
+        let want = [
+            vec![case["value"].as_f64().unwrap()],
+            numbers(&case["first"]),
+            numbers(&case["second"]),
+            numbers(&case["third"]),
+        ];
+        let mixture = inflated(&*family);
+        let plain = build(name, Some(link), false).unwrap();
+        let largest = |all: &[f64]| all.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
+        for jets in [false, true] {
+            let got = at(&*family, y, n, &eta, jets);
+            for (order, all) in want.iter().enumerate() {
+                for (j, (got, want)) in got[order].iter().zip(all).enumerate() {
+                    // A log density is a sum of terms like y log y that cancel by up to their own
+                    // size; derivatives have no such excuse.
+                    let terms = if mixture && y == 0.0 && order > 0 {
+                        // Those of a mixture are sums over both parts, up to ℓ′ᵐ, which may cancel.
+                        let parts = &at(&*plain, y, n, &eta[..eta.len() - 1], jets);
+                        let score = largest(&parts[1]).powi(order as i32);
+                        1e-14 * score.max(largest(&parts[order])) + 1e-12 * largest(all)
+                    } else if order == 0 {
+                        1e-15 * y.abs() * y.abs().ln_1p()
+                    } else {
+                        // Accidental cancellation at ordinary points; in the limits every
+                        // derivative is small by itself and has its own digits.
+                        if eta.iter().all(|eta| eta.abs() < 10.0) {
+                            1e-14 * largest(all)
+                        } else {
+                            0.0
+                        }
+                    };
+                    // What numerical differentiation leaves where the true value is 0.
+                    let dust = *got == 0.0 && want.abs() < 1e-60;
+                    assert!(
+                        (got - want).abs() <= 1e-12 * want.abs() + terms || dust,
+                        "{family:?} y {y} of {n} eta {eta:?} order {order} entry {j}{}: {got:e}, should be {want:e}",
+                        if jets { " by jets" } else { "" }
+                    );
+                }
+            }
+        }
+    }
+    for entry in CATALOGUE {
+        for link in entry.card.links {
+            assert!(
+                seen.contains(&(entry.card.name, link.name())),
+                "{} with {link} is not in the fixture",
+                entry.card.name
+            );
+        }
+    }
+}
+
+#[test]
+fn responses_are_checked() {
+    let cases = [
+        ("poisson", 2.5, 1.0, Err("a whole number, 0 or more")),
+        ("poisson", -1.0, 1.0, Err("a whole number, 0 or more")),
+        (
+            "poisson",
+            f64::INFINITY,
+            1.0,
+            Err("a whole number, 0 or more"),
+        ),
+        ("nbinom1", 0.0, 1.0, Ok(())),
+        ("gamma", 0.0, 1.0, Err("a number above 0")),
+        ("gaussian", f64::NAN, 1.0, Err("a finite number")),
+        ("binomial", 2.0, 1.0, Err("0 or 1")),
+        (
+            "binomial",
+            8.0,
+            7.0,
+            Err("a whole number of successes between 0 and the number of trials"),
+        ),
+        (
+            "binomial",
+            1.0,
+            1.5,
+            Err("a whole number of trials, 0 or more"),
+        ),
+    ];
+    for (name, y, trials, verdict) in cases {
+        assert_eq!(
+            build(name, None, false).unwrap().check_response(y, trials),
+            verdict,
+            "{name} {y}"
+        );
+    }
+    let hurdle = build("gamma", None, true).unwrap();
+    assert_eq!(hurdle.check_response(0.0, 1.0), Ok(()));
+    assert_eq!(hurdle.check_response(-1.0, 1.0), Err("a number, 0 or more"));
+}
+
+#[test]
+fn refusals_name_what_there_is() {
+    let message = |name, link, zi| build(name, link, zi).unwrap_err().to_string();
+    assert_eq!(
+        message("nbinom3", None, false),
+        "there is no family 'nbinom3'; did you mean 'nbinom1'? Families: gaussian, binomial, \
+         poisson, nbinom2, nbinom1, gamma"
+    );
+    assert_eq!(
+        message("poisson", Some("logit"), false),
+        "family poisson has no link 'logit'; did you mean 'log'? Links: log, sqrt, identity"
+    );
+    assert!(message("gaussian", None, true).contains("takes no zero-inflation formula"));
+}
+
+#[test]
+fn cards_are_complete_and_files_are_listed() {
+    for (i, entry) in CATALOGUE.iter().enumerate() {
+        let card = entry.card;
+        assert!(
+            CATALOGUE[..i]
+                .iter()
+                .all(|other| other.card.name != card.name)
+        );
+        assert_eq!(
+            card.parameters[0].component,
+            Component::Cond,
+            "{}",
+            card.name
+        );
+        assert_eq!(card.parameters[0].link, card.links[0], "{}", card.name);
+        let family = build(card.name, None, false).unwrap();
+        let components: Vec<_> = card.parameters.iter().map(|p| p.component).collect();
+        assert_eq!(family.components(), components);
+        assert_eq!(family.links().len(), components.len());
+        assert!(!card.reference.is_empty() && !card.variance.is_empty());
+    }
+    // The interface and the wrappers; every other file holds families.
+    let others = [
+        "mod.rs",
+        "card.rs",
+        "density.rs",
+        "derivatives.rs",
+        "error.rs",
+        "start.rs",
+        "zero_inflated.rs",
+    ];
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/family");
+    let catalogue = std::fs::read_to_string(format!("{folder}/mod.rs")).unwrap();
+    let catalogue = &catalogue[catalogue.find("CATALOGUE: &[Entry]").unwrap()..];
+    let catalogue = &catalogue[..catalogue.find("];").unwrap()];
+    for file in std::fs::read_dir(folder).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        if others.contains(&name.as_str()) {
+            continue;
+        }
+        let module = name.strip_suffix(".rs").unwrap();
+        assert!(
+            catalogue.contains(&format!("&{module}::")),
+            "{name} is not in the catalogue"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn any_predictor_gives_a_number(
+        which in 0_usize..100,
+        y in prop_oneof![Just(0.0), Just(1.0), (2_u32..2000).prop_map(f64::from), Just(1e6)],
+        eta in prop::collection::vec(prop_oneof![-5.0..5.0_f64, -700.0..700.0_f64], 3),
+    ) {
+        let families = families();
+        let family = &families[which % families.len()];
+        let eta = &eta[..family.components().len()];
+        let trials = if family.card().support == Support::Trials { y.max(1.0) + 3.0 } else { 1.0 };
+        prop_assume!(family.check_response(y, trials).is_ok());
+        let by_hand = at(&**family, y, trials, eta, false);
+        let by_jets = at(&**family, y, trials, eta, true);
+        let value = by_hand[0][0];
+        prop_assert!(value.is_finite() || value == f64::NEG_INFINITY);
+        for entry in by_hand[1..].iter().chain(&by_jets[1..]).flatten() {
+            prop_assert!(entry.is_finite());
+        }
+        if value.is_finite() && by_jets[0][0].is_finite() {
+            let scale = value.abs().max(y * (y + 1.0).ln()).max(1.0);
+            prop_assert!((value - by_jets[0][0]).abs() <= 1e-12 * scale);
+        }
+    }
+}
