@@ -16,13 +16,13 @@ from ranef.families import family_named
 from ranef.model import build_model
 from reference_cases import frame, stored
 
-# glmmTMB stops its inner Newton search at a gradient of 1e-8: the value is flat there (both agree to 1e-11), the gradient
-# is not.
+# glmmTMB stops its inner Newton search at a gradient of 1e-8: the value is flat there (both agree to 1e-11), the
+# gradient is not.
 VALUE = 1e-8
 GRADIENT = 1e-6
 # Near an optimum every entry is rounding error; what counts is its size beside the gradient away from it.
 GRADIENT_FLOOR = 1e-9
-# lme4's deviance function is a closed form of theta: only the order of its sums differs from ours, over 73421 rows at most.
+# lme4's deviance function is a closed form of theta: the order of its sums, over up to 73421 rows, is not ours.
 DEVIANCE = 1e-11
 
 LAPLACE = stored("obj_owls") | stored("obj_sleepstudy")
