@@ -86,18 +86,9 @@ pub trait Number:
         // A vanished falling factorial must win over an infinite power: x² has no third derivative
         // at 0 or anywhere else.
         let term = |factor: f64, drop: i32| {
-            if factor == 0.0 {
-                0.0
-            } else {
-                factor * x.powi(n - drop)
-            }
+            if factor == 0.0 { 0.0 } else { factor * x.powi(n - drop) }
         };
-        self.compose([
-            x.powi(n),
-            term(m, 1),
-            term(m * (m - 1.0), 2),
-            term(m * (m - 1.0) * (m - 2.0), 3),
-        ])
+        self.compose([x.powi(n), term(m, 1), term(m * (m - 1.0), 2), term(m * (m - 1.0) * (m - 2.0), 3)])
     }
 
     /// log(1 + eˣ), see [`special::softplus`].
@@ -146,11 +137,7 @@ pub trait Number:
     /// log(e^self + e^other).
     #[inline(always)]
     fn logaddexp(self, other: Self) -> Self {
-        if self.value() >= other.value() {
-            self + (other - self).softplus()
-        } else {
-            other + (self - other).softplus()
-        }
+        if self.value() >= other.value() { self + (other - self).softplus() } else { other + (self - other).softplus() }
     }
 
     /// log Γ(x).
@@ -326,9 +313,7 @@ impl<const K: usize, const N: usize> Number for Jet<K, N> {
                     for k in 0..=l {
                         let i = t + packed3(k, l, m);
                         let (ak, al, am) = (a[1 + k], a[1 + l], a[1 + m]);
-                        let mixed = a[s + packed2(k, l)] * am
-                            + a[s + packed2(k, m)] * al
-                            + a[s + packed2(l, m)] * ak;
+                        let mixed = a[s + packed2(k, l)] * am + a[s + packed2(k, m)] * al + a[s + packed2(l, m)] * ak;
                         out[i] = f1 * a[i] + f2 * mixed + f3 * ak * al * am;
                     }
                 }
@@ -388,8 +373,7 @@ impl<const K: usize, const N: usize> Mul for Jet<K, N> {
                 for l in 0..=m {
                     for k in 0..=l {
                         let i = t + packed3(k, l, m);
-                        let (kl, km, lm) =
-                            (s + packed2(k, l), s + packed2(k, m), s + packed2(l, m));
+                        let (kl, km, lm) = (s + packed2(k, l), s + packed2(k, m), s + packed2(l, m));
                         out[i] = a[0] * b[i]
                             + a[i] * b[0]
                             + (a[1 + k] * b[lm] + a[1 + l] * b[km] + a[1 + m] * b[kl])
@@ -473,11 +457,7 @@ mod tests {
     fn derivatives_of_a_polynomial() {
         // f = x²y + 3z/x at (2, 5, 7), every derivative by hand.
         type J = Jet<3, 20>;
-        let (x, y, z) = (
-            J::variable(2.0, 0),
-            J::variable(5.0, 1),
-            J::variable(7.0, 2),
-        );
+        let (x, y, z) = (J::variable(2.0, 0), J::variable(5.0, 1), J::variable(7.0, 2));
         let f = (x.powi(2) * y + z * 3.0 / x).coefficients;
         let mut exact = [0.0; 20];
         exact[0] = 20.0 + 10.5;
@@ -491,12 +471,7 @@ mod tests {
         exact[10 + packed3(0, 0, 1)] = 2.0;
         exact[10 + packed3(0, 0, 2)] = 6.0 / 8.0;
         for i in 0..20 {
-            assert!(
-                (f[i] - exact[i]).abs() < 1e-13,
-                "{i}: {} {}",
-                f[i],
-                exact[i]
-            );
+            assert!((f[i] - exact[i]).abs() < 1e-13, "{i}: {} {}", f[i], exact[i]);
         }
     }
 

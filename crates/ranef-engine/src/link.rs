@@ -11,8 +11,8 @@ use std::fmt;
 
 use crate::jet::Number;
 use crate::special::{
-    self, Taylor, expit, log_expit, log_expit_derivatives, log_ndtr, log_ndtr_derivatives,
-    log1mexp, softplus_derivatives,
+    self, Taylor, expit, log_expit, log_expit_derivatives, log_ndtr, log_ndtr_derivatives, log1mexp,
+    softplus_derivatives,
 };
 
 /// Where the mean of a family lives.
@@ -122,9 +122,7 @@ impl Link {
             Link::Inverse => mu != 0.0,
             Link::Log | Link::InverseSquared => mu > 0.0,
             Link::Sqrt => mu >= 0.0,
-            Link::Logit | Link::Probit | Link::Cloglog | Link::Cauchit | Link::Loglog => {
-                mu > 0.0 && mu < 1.0
-            }
+            Link::Logit | Link::Probit | Link::Cloglog | Link::Cauchit | Link::Loglog => mu > 0.0 && mu < 1.0,
         };
         domain && mu.is_finite()
     }
@@ -185,12 +183,7 @@ impl Link {
             }
             Link::Probit => {
                 let density = (-0.5 * eta * eta).exp() / (2.0 * PI).sqrt();
-                [
-                    log_ndtr(eta).exp(),
-                    density,
-                    -eta * density,
-                    (eta * eta - 1.0) * density,
-                ]
+                [log_ndtr(eta).exp(), density, -eta * density, (eta * eta - 1.0) * density]
             }
             Link::Cloglog => {
                 // μ′ = t e⁻ᵗ with t = eᵑ, taken as one exponential so that t = ∞ gives 0.
@@ -211,12 +204,7 @@ impl Link {
                 // atan2 keeps small probabilities: ½ + atan(η)/π would lose them.
                 let r = 1.0 / (1.0 + eta * eta);
                 let first = r / PI;
-                [
-                    f64::atan2(1.0, -eta) / PI,
-                    first,
-                    -2.0 * eta * r * first,
-                    (6.0 * eta * eta - 2.0) * r * r * first,
-                ]
+                [f64::atan2(1.0, -eta) / PI, first, -2.0 * eta * r * first, (6.0 * eta * eta - 2.0) * r * r * first]
             }
             Link::Inverse => {
                 let mu = 1.0 / eta;
@@ -224,12 +212,7 @@ impl Link {
             }
             Link::InverseSquared => {
                 let (mu, r) = (1.0 / eta.sqrt(), 1.0 / eta);
-                [
-                    mu,
-                    -0.5 * mu * r,
-                    0.75 * mu * r * r,
-                    -1.875 * mu * r * r * r,
-                ]
+                [mu, -0.5 * mu * r, 0.75 * mu * r * r, -1.875 * mu * r * r * r]
             }
             Link::Sqrt => [eta * eta, 2.0 * eta, 2.0, 0.0],
         }
@@ -273,12 +256,7 @@ impl Link {
                 let [mu, m1, m2, m3] = self.mean_derivatives(eta);
                 let r = 1.0 / (1.0 - mu);
                 let (f1, f2, f3) = (-r, -r * r, -2.0 * r * r * r);
-                [
-                    (-mu).ln_1p(),
-                    f1 * m1,
-                    f1 * m2 + f2 * m1 * m1,
-                    f1 * m3 + 3.0 * f2 * m1 * m2 + f3 * m1 * m1 * m1,
-                ]
+                [(-mu).ln_1p(), f1 * m1, f1 * m2 + f2 * m1 * m1, f1 * m3 + 3.0 * f2 * m1 * m2 + f3 * m1 * m1 * m1]
             }
         }
     }
@@ -376,11 +354,7 @@ fn log_cauchit(eta: f64) -> Taylor {
     let [mu, m1, m2, m3] = Link::Cauchit.mean_derivatives(eta);
     let (a, b, c) = (m1 / mu, m2 / mu, m3 / mu);
     // Near certainty the logarithm is that of 1 − (small).
-    let value = if eta > 1.0 {
-        (-f64::atan2(1.0, eta) / PI).ln_1p()
-    } else {
-        mu.ln()
-    };
+    let value = if eta > 1.0 { (-f64::atan2(1.0, eta) / PI).ln_1p() } else { mu.ln() };
     [value, a, b - a * a, c - 3.0 * a * b + 2.0 * a * a * a]
 }
 
@@ -399,11 +373,7 @@ fn probit(mu: f64) -> f64 {
     }
     let target = mu.ln();
     // The leading term of Mills' expansion in the tail, a straight line near the centre.
-    let mut x = if mu > 0.05 {
-        2.5 * (mu - 0.5)
-    } else {
-        -(-2.0 * target).sqrt()
-    };
+    let mut x = if mu > 0.05 { 2.5 * (mu - 0.5) } else { -(-2.0 * target).sqrt() };
     for _ in 0..50 {
         let [value, slope, _, _] = log_ndtr_derivatives(x);
         let step = (value - target) / slope;

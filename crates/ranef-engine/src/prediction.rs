@@ -125,7 +125,9 @@ impl Fit {
                 }
                 continue;
             }
-            effects.extend((0..place.width).map(|j| (place.grouping, code as usize, place.first + j, z(j) / place.scales[j])));
+            effects.extend(
+                (0..place.width).map(|j| (place.grouping, code as usize, place.first + j, z(j) / place.scales[j])),
+            );
         }
         (Combination { effects, fixed }, added)
     }

@@ -4,9 +4,7 @@
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use ranef_engine::family::{
-    CATALOGUE, Component, Derivatives, Family, Kind, Rows, Support, build, packed2, packed3,
-};
+use ranef_engine::family::{CATALOGUE, Component, Derivatives, Family, Kind, Rows, Support, build, packed2, packed3};
 use ranef_engine::link::{Domain, Link};
 use serde_json::Value;
 
@@ -88,10 +86,7 @@ fn predictors(family: &dyn Family, means: &[f64], extreme: bool) -> Vec<Vec<f64>
             (_, false) => &[-1.2, 0.3, 2.0],
             (_, true) => &[-300.0, -20.0, 0.3, 12.0, 40.0, 300.0],
         };
-        all = all
-            .iter()
-            .flat_map(|eta| values.iter().map(|&v| [eta.as_slice(), &[v]].concat()))
-            .collect();
+        all = all.iter().flat_map(|eta| values.iter().map(|&v| [eta.as_slice(), &[v]].concat())).collect();
     }
     all
 }
@@ -99,26 +94,15 @@ fn predictors(family: &dyn Family, means: &[f64], extreme: bool) -> Vec<Vec<f64>
 /// Every (y, trials, η) of the ordinary or extreme grid.
 fn grid(family: &dyn Family, extreme: bool) -> Vec<(f64, f64, Vec<f64>)> {
     let (link, domain) = (family.links()[0], family.card().support.domain());
-    let means = if extreme {
-        extreme_mean_predictors(link, domain)
-    } else {
-        mean_predictors(link, domain)
-    };
+    let means = if extreme { extreme_mean_predictors(link, domain) } else { mean_predictors(link, domain) };
     let etas = predictors(family, means, extreme);
-    responses(family)
-        .iter()
-        .flat_map(|&(y, n)| etas.iter().map(move |eta| (y, n, eta.clone())))
-        .collect()
+    responses(family).iter().flat_map(|&(y, n)| etas.iter().map(move |eta| (y, n, eta.clone()))).collect()
 }
 
 /// Value and derivatives of one row: `[order][packed index]`.
 fn at(family: &dyn Family, y: f64, trials: f64, eta: &[f64], jets: bool) -> [Vec<f64>; 4] {
     let columns: Vec<&[f64]> = eta.iter().map(std::slice::from_ref).collect();
-    let rows = Rows {
-        y: &[y],
-        trials: Some(&[trials]),
-        eta: &columns,
-    };
+    let rows = Rows { y: &[y], trials: Some(&[trials]), eta: &columns };
     let mut out = Derivatives::default();
     if jets {
         out.resize(eta.len(), 1, 3);
@@ -127,26 +111,16 @@ fn at(family: &dyn Family, y: f64, trials: f64, eta: &[f64], jets: bool) -> [Vec
         family.derivatives(rows, 3, &mut out);
     }
     let flat = |blocks: &Vec<Vec<f64>>| blocks.iter().map(|block| block[0]).collect();
-    [
-        out.value.clone(),
-        flat(&out.first),
-        flat(&out.second),
-        flat(&out.third),
-    ]
+    [out.value.clone(), flat(&out.first), flat(&out.second), flat(&out.third)]
 }
 
 /// Five-point central difference, error of order h⁴.
 fn difference(f: impl Fn(f64) -> Vec<f64>, h: f64) -> (Vec<f64>, f64) {
     let points = [f(-2.0 * h), f(-h), f(h), f(2.0 * h)];
     let slope = (0..points[0].len())
-        .map(|j| {
-            (points[0][j] - 8.0 * points[1][j] + 8.0 * points[2][j] - points[3][j]) / (12.0 * h)
-        })
+        .map(|j| (points[0][j] - 8.0 * points[1][j] + 8.0 * points[2][j] - points[3][j]) / (12.0 * h))
         .collect();
-    let size = points
-        .iter()
-        .flatten()
-        .fold(0.0, |a: f64, b| a.max(b.abs()));
+    let size = points.iter().flatten().fold(0.0, |a: f64, b| a.max(b.abs()));
     (slope, size)
 }
 
@@ -162,11 +136,7 @@ fn derivatives_are_those_of_the_order_below() {
                 for m in 0..eta.len() {
                     // Near a boundary of the domain the step must stay inside it.
                     let step = if extreme { 1e-5 } else { 3e-4 };
-                    let h = if m == 0 {
-                        step * eta[0].abs().min(1.0)
-                    } else {
-                        step
-                    };
+                    let h = if m == 0 { step * eta[0].abs().min(1.0) } else { step };
                     for order in 0..3 {
                         let (slope, size) = difference(
                             |step| {
@@ -179,9 +149,7 @@ fn derivatives_are_those_of_the_order_below() {
                         // Truncation, on the scale of the derivatives around, and the rounding of
                         // the order below over the step.
                         let largest = |order: usize| {
-                            exact
-                                .get(order)
-                                .map_or(0.0, |all| all.iter().fold(0.0, |a: f64, b| a.max(b.abs())))
+                            exact.get(order).map_or(0.0, |all| all.iter().fold(0.0, |a: f64, b| a.max(b.abs())))
                         };
                         if size > 1e300 {
                             continue;
@@ -232,10 +200,7 @@ fn closed_forms_agree_with_jets() {
                 let by_jets = at(&**family, y, n, &eta, true);
                 // A score is a difference of terms of the size of its curvature: that is the scale
                 // on which both agree.
-                let size = by_jets[1..]
-                    .iter()
-                    .flatten()
-                    .fold(0.0, |a: f64, b| a.max(b.abs()));
+                let size = by_jets[1..].iter().flatten().fold(0.0, |a: f64, b| a.max(b.abs()));
                 for order in 0..4 {
                     for (a, b) in by_hand[order].iter().zip(&by_jets[order]) {
                         let scale = if order == 0 { b.abs().max(1.0) } else { size };
@@ -248,10 +213,7 @@ fn closed_forms_agree_with_jets() {
             }
         }
     }
-    assert!(
-        closed >= 9,
-        "gaussian, poisson, binomial, nbinom2, gamma and four inflated: {closed}"
-    );
+    assert!(closed >= 9, "gaussian, poisson, binomial, nbinom2, gamma and four inflated: {closed}");
 }
 
 #[test]
@@ -265,21 +227,13 @@ fn lower_orders_and_constant_dispersion_change_nothing() {
             let columns: Vec<Vec<f64>> = (0..k)
                 .map(|c| {
                     let pick = |row: &(f64, f64, Vec<f64>)| {
-                        if constant && c > 0 {
-                            grid[0].2[c]
-                        } else {
-                            row.2[c]
-                        }
+                        if constant && c > 0 { grid[0].2[c] } else { row.2[c] }
                     };
                     grid.iter().map(pick).collect()
                 })
                 .collect();
             let eta: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
-            let rows = Rows {
-                y: &y,
-                trials: Some(&n),
-                eta: &eta,
-            };
+            let rows = Rows { y: &y, trials: Some(&n), eta: &eta };
             let mut out = Derivatives::default();
             for order in (0..4).rev() {
                 family.derivatives(rows, order, &mut out);
@@ -287,10 +241,7 @@ fn lower_orders_and_constant_dispersion_change_nothing() {
                     let row: Vec<f64> = columns.iter().map(|column| column[i]).collect();
                     let alone = at(&*family, y[i], n[i], &row, false);
                     let close = |a: f64, b: f64| (a - b).abs() <= 1e-13 * (1.0 + b.abs());
-                    assert!(
-                        close(out.value[i], alone[0][0]),
-                        "{family:?} order {order} row {i}"
-                    );
+                    assert!(close(out.value[i], alone[0][0]), "{family:?} order {order} row {i}");
                     assert!(close(family.log_density(y[i], n[i], &row), alone[0][0]));
                     let blocks = [&out.first, &out.second, &out.third];
                     for (block, alone) in blocks.iter().zip(&alone[1..]).take(order) {
@@ -310,22 +261,13 @@ fn nothing_is_ever_nan() {
         for (y, n, eta) in grid(&*family, true) {
             let all = at(&*family, y, n, &eta, false);
             let value = all[0][0];
-            assert!(
-                value.is_finite() || value == f64::NEG_INFINITY,
-                "{family:?} {y} {eta:?}"
-            );
+            assert!(value.is_finite() || value == f64::NEG_INFINITY, "{family:?} {y} {eta:?}");
             for entry in all[1..].iter().flatten() {
                 assert!(entry.is_finite(), "{family:?} y {y} eta {eta:?}: {all:?}");
-                assert!(
-                    value.is_finite() || *entry == 0.0,
-                    "{family:?} y {y} eta {eta:?}"
-                );
+                assert!(value.is_finite() || *entry == 0.0, "{family:?} y {y} eta {eta:?}");
             }
             if family.card().support.discrete() {
-                assert!(
-                    value <= 1e-10,
-                    "{family:?} y {y} eta {eta:?}: log probability {value}"
-                );
+                assert!(value <= 1e-10, "{family:?} y {y} eta {eta:?}: log probability {value}");
             }
         }
     }
@@ -355,10 +297,7 @@ fn infeasible_predictors_have_no_density_and_no_slope() {
             assert!(!family.feasible(&eta));
             let all = at(&*family, y, 1.0, &eta, false);
             assert_eq!(all[0][0], f64::NEG_INFINITY, "{family:?}");
-            assert!(
-                all[1..].iter().flatten().all(|&d| d == 0.0),
-                "{family:?}: {all:?}"
-            );
+            assert!(all[1..].iter().flatten().all(|&d| d == 0.0), "{family:?}: {all:?}");
             assert_eq!(family.log_density(y, 1.0, &eta), f64::NEG_INFINITY);
             assert_eq!(family.unit_deviance(y, 1.0, &eta), None);
         }
@@ -381,16 +320,12 @@ fn moments(family: &dyn Family, trials: f64, eta: &[f64]) -> [f64; 3] {
             // The trapezoidal rule converges geometrically for a smooth density on the line.
             let centre = family.predict(Kind::Response, eta, &mut vec![0.0; eta.len()]);
             let h = family.variance(eta, 1.0).sqrt() / 20.0;
-            (-400..=400)
-                .map(|i| centre + h * f64::from(i))
-                .for_each(|y| add(y, h * density(y)));
+            (-400..=400).map(|i| centre + h * f64::from(i)).for_each(|y| add(y, h * density(y)));
         }
         Support::Positive => {
             // The same in log y, where the left tail decays like y^shape.
             let h = 0.01;
-            (-20_000..=1000)
-                .map(|i| (h * f64::from(i)).exp())
-                .for_each(|y| add(y, h * y * density(y)));
+            (-20_000..=1000).map(|i| (h * f64::from(i)).exp()).for_each(|y| add(y, h * y * density(y)));
             if inflated(family) {
                 add(0.0, density(0.0));
             }
@@ -403,11 +338,7 @@ fn moments(family: &dyn Family, trials: f64, eta: &[f64]) -> [f64; 3] {
 #[test]
 fn densities_sum_to_one_with_the_stated_moments() {
     for family in families() {
-        let trials: &[f64] = if family.card().support == Support::Trials {
-            &[1.0, 7.0]
-        } else {
-            &[1.0]
-        };
+        let trials: &[f64] = if family.card().support == Support::Trials { &[1.0, 7.0] } else { &[1.0] };
         let (link, domain) = (family.links()[0], family.card().support.domain());
         for eta in predictors(&*family, mean_predictors(link, domain), false) {
             for &n in trials {
@@ -417,15 +348,9 @@ fn densities_sum_to_one_with_the_stated_moments() {
                 let context = format!("{family:?} eta {eta:?} trials {n}");
                 // Rounding of 2e5 terms of a sum; quadrature errors are smaller.
                 assert!((mass - 1.0).abs() < 1e-10, "{context}: mass {mass}");
-                assert!(
-                    (first - mean).abs() < 1e-9 * (1.0 + mean.abs()),
-                    "{context}: mean {first} {mean}"
-                );
+                assert!((first - mean).abs() < 1e-9 * (1.0 + mean.abs()), "{context}: mean {first} {mean}");
                 let spread = second - first * first;
-                assert!(
-                    (spread - variance).abs() < 1e-8 * (1.0 + second),
-                    "{context}: variance {spread} {variance}"
-                );
+                assert!((spread - variance).abs() < 1e-8 * (1.0 + second), "{context}: variance {spread} {variance}");
             }
         }
     }
@@ -435,34 +360,24 @@ fn densities_sum_to_one_with_the_stated_moments() {
 fn samples_have_the_stated_moments() {
     const DRAWS: usize = 20_000;
     for (seed, family) in families().iter().enumerate() {
-        let n = if family.card().support == Support::Trials {
-            7.0
-        } else {
-            1.0
-        };
+        let n = if family.card().support == Support::Trials { 7.0 } else { 1.0 };
         let (link, domain) = (family.links()[0], family.card().support.domain());
         let mut rng = ChaCha8Rng::seed_from_u64(seed as u64);
         for eta in predictors(&**family, mean_predictors(link, domain), false) {
-            let draws: Vec<f64> = (0..DRAWS)
-                .map(|_| family.sample(&eta, n, &mut rng))
-                .collect();
+            let draws: Vec<f64> = (0..DRAWS).map(|_| family.sample(&eta, n, &mut rng)).collect();
             for &y in &draws {
                 assert_eq!(family.check_response(y, n), Ok(()), "{family:?} drew {y}");
             }
             let mean = n * family.predict(Kind::Response, &eta, &mut vec![0.0; eta.len()]);
             let variance = n * n * family.variance(&eta, n);
-            let average =
-                |f: &dyn Fn(f64) -> f64| draws.iter().map(|&y| f(y)).sum::<f64>() / DRAWS as f64;
+            let average = |f: &dyn Fn(f64) -> f64| draws.iter().map(|&y| f(y)).sum::<f64>() / DRAWS as f64;
             let got = average(&|y| y);
             let spread = average(&|y| (y - mean).powi(2));
             let fourth = average(&|y| (y - mean).powi(4));
             let error = (variance / DRAWS as f64).sqrt();
             let spread_error = ((fourth - spread * spread) / DRAWS as f64).sqrt();
             let context = format!("{family:?} eta {eta:?}");
-            assert!(
-                (got - mean).abs() < 5.0 * error,
-                "{context}: mean {got}, should be {mean}"
-            );
+            assert!((got - mean).abs() < 5.0 * error, "{context}: mean {got}, should be {mean}");
             assert!(
                 (spread - variance).abs() < 5.0 * spread_error,
                 "{context}: variance {spread}, should be {variance}"
@@ -502,10 +417,7 @@ fn unit_deviances_measure_the_distance_to_saturation() {
                 continue;
             };
             with_deviance.push(family.card().name);
-            assert!(
-                !inflated(&*family),
-                "{family:?}: the saturated model is not defined"
-            );
+            assert!(!inflated(&*family), "{family:?}: the saturated model is not defined");
             assert!(deviance >= 0.0);
             let (link, mean) = (family.links()[0], y / n);
             let mut saturated = eta.clone();
@@ -513,10 +425,7 @@ fn unit_deviances_measure_the_distance_to_saturation() {
             let interior = link.valid_mean(mean) && family.feasible(&saturated);
             let saturated = if interior {
                 let at_best = family.unit_deviance(y, n, &saturated).unwrap();
-                assert!(
-                    at_best < 1e-12,
-                    "{family:?} y {y}: {at_best} at its own mean"
-                );
+                assert!(at_best < 1e-12, "{family:?} y {y}: {at_best} at its own mean");
                 family.log_density(y, n, &saturated)
             } else if family.card().support.discrete() {
                 // All the mass can sit on a boundary count.
@@ -524,8 +433,7 @@ fn unit_deviances_measure_the_distance_to_saturation() {
             } else {
                 continue;
             };
-            let twice =
-                2.0 * (saturated - family.log_density(y, n, &eta)) * deviance_scale(&*family, &eta);
+            let twice = 2.0 * (saturated - family.log_density(y, n, &eta)) * deviance_scale(&*family, &eta);
             assert!(
                 (deviance - twice).abs() < 1e-11 * (1.0 + twice),
                 "{family:?} y {y} of {n} eta {eta:?}: {deviance}, should be {twice}"
@@ -533,10 +441,7 @@ fn unit_deviances_measure_the_distance_to_saturation() {
         }
     }
     for name in ["gaussian", "binomial", "poisson", "nbinom2", "gamma"] {
-        assert!(
-            with_deviance.contains(&name),
-            "{name} has lost its deviance"
-        );
+        assert!(with_deviance.contains(&name), "{name} has lost its deviance");
     }
 }
 
@@ -544,17 +449,11 @@ fn unit_deviances_measure_the_distance_to_saturation() {
 fn starting_values_are_finite_and_feasible() {
     for family in families() {
         let card = family.card();
-        let zero = if inflated(&*family) || card.support.discrete() {
-            0.0
-        } else {
-            0.4
-        };
+        let zero = if inflated(&*family) || card.support.discrete() { 0.0 } else { 0.4 };
         let sets: [Vec<f64>; 5] = [
             vec![zero; 12],
             vec![1.0; 12],
-            (0..12)
-                .map(|i| if i % 3 == 0 { 1.0 } else { zero })
-                .collect(),
+            (0..12).map(|i| if i % 3 == 0 { 1.0 } else { zero }).collect(),
             vec![1.0],
             (0..12).map(|i| if i == 7 { 1.0 } else { zero }).collect(),
         ];
@@ -566,10 +465,7 @@ fn starting_values_are_finite_and_feasible() {
                 for offset in [None, Some(small.as_slice()), Some(large.as_slice())] {
                     let start = family.start(y, None, weights, offset);
                     assert_eq!(start.len(), family.components().len());
-                    assert!(
-                        start.iter().all(|eta| eta.is_finite()),
-                        "{family:?} {y:?}: {start:?}"
-                    );
+                    assert!(start.iter().all(|eta| eta.is_finite()), "{family:?} {y:?}: {start:?}");
                     for i in 0..y.len() {
                         let mut eta = start.clone();
                         eta[0] += offset.map_or(0.0, |offset| offset[i]);
@@ -590,11 +486,7 @@ fn starting_values_approach_the_truth() {
         let mut rng = ChaCha8Rng::seed_from_u64(100 + seed as u64);
         let link = family.links()[0];
         let domain = family.card().support.domain();
-        let n = if family.card().support == Support::Trials {
-            7.0
-        } else {
-            1.0
-        };
+        let n = if family.card().support == Support::Trials { 7.0 } else { 1.0 };
         let mut eta = vec![*mean_predictors(link, domain).last().unwrap()];
         eta.extend(family.components()[1..].iter().map(|_| -0.3));
         let offset: Vec<f64> = (0..4000).map(|i| f64::from(i % 5) * 0.01).collect();
@@ -610,8 +502,7 @@ fn starting_values_approach_the_truth() {
         let start = family.start(&y, Some(&trials), None, Some(&offset));
         // Zeros of an overdispersed count that are structural and those that are not cannot be told
         // apart by moments: there only the mean is asked for.
-        let told_apart =
-            !inflated(&**family) || eta.len() == 2 || !family.card().support.discrete();
+        let told_apart = !inflated(&**family) || eta.len() == 2 || !family.card().support.discrete();
         let asked = if told_apart { eta.len() } else { 1 };
         for (k, (got, want)) in start.iter().zip(&eta).take(asked).enumerate() {
             // One EM step from the plain family is a start, not an estimate.
@@ -645,8 +536,7 @@ fn gradients_of_predictions_are_exact() {
                     };
                     let (slope, size) = difference(moved, 1e-3);
                     assert!(
-                        (gradient[m] - slope[0]).abs()
-                            < 1e-7 * gradient[m].abs() + 1e-11 * (1.0 + size),
+                        (gradient[m] - slope[0]).abs() < 1e-7 * gradient[m].abs() + 1e-11 * (1.0 + size),
                         "{family:?} {kind:?} eta {eta:?} predictor {m}: {} {}",
                         gradient[m],
                         slope[0]
@@ -675,10 +565,7 @@ fn zero_inflation_mixes_means_and_vanishes_smoothly() {
             let response = mixed.predict(Kind::Response, &with(0.4), &mut gradient);
             let pi = mixed.predict(Kind::ZeroProbability, &with(0.4), &mut gradient);
             assert!((response - (1.0 - pi) * mu).abs() < 1e-14 * mu);
-            assert_eq!(
-                mixed.predict(Kind::Conditional, &with(0.4), &mut gradient),
-                mu
-            );
+            assert_eq!(mixed.predict(Kind::Conditional, &with(0.4), &mut gradient), mu);
             if plain.check_response(y, n).is_ok() && plain.log_density(y, n, &eta).is_finite() {
                 let none = at(&*mixed, y, n, &with(-700.0), false);
                 let without = at(&*plain, y, n, &eta, false);
@@ -703,11 +590,7 @@ fn negative_binomials_become_poisson() {
                     // The excess of the variance over the mean, relative to it, times the squared
                     // response: the leading term of the difference, up to the small integers that
                     // its derivatives bring.
-                    let log_size = if name == "nbinom2" {
-                        log_phi
-                    } else {
-                        eta + log_phi
-                    };
+                    let log_size = if name == "nbinom2" { log_phi } else { eta + log_phi };
                     let mu = f64::exp(eta);
                     let leading = (y * y + mu * mu + mu) * (-log_size).exp();
                     for order in 0..4 {
@@ -732,24 +615,15 @@ fn negative_binomials_become_poisson() {
 #[test]
 fn densities_agree_with_mpmath() {
     let fixture: Value = serde_json::from_str(include_str!("fixtures/densities.json")).unwrap();
-    let numbers = |value: &Value| -> Vec<f64> {
-        value
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|v| v.as_f64().unwrap())
-            .collect()
-    };
+    let numbers =
+        |value: &Value| -> Vec<f64> { value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect() };
     let mut seen = Vec::new();
     for case in fixture["cases"].as_array().unwrap() {
         let name = case["family"].as_str().unwrap();
         let link = case["link"].as_str().unwrap();
         seen.push((name, link));
         let family = build(name, Some(link), case["zero_inflated"].as_bool().unwrap()).unwrap();
-        let (y, n) = (
-            case["y"].as_f64().unwrap(),
-            case["trials"].as_f64().unwrap(),
-        );
+        let (y, n) = (case["y"].as_f64().unwrap(), case["trials"].as_f64().unwrap());
         let eta = numbers(&case["eta"]);
         let want = [
             vec![case["value"].as_f64().unwrap()],
@@ -776,11 +650,7 @@ fn densities_agree_with_mpmath() {
                     } else {
                         // Accidental cancellation at ordinary points; in the limits every
                         // derivative is small by itself and has its own digits.
-                        if eta.iter().all(|eta| eta.abs() < 10.0) {
-                            1e-14 * largest(all)
-                        } else {
-                            0.0
-                        }
+                        if eta.iter().all(|eta| eta.abs() < 10.0) { 1e-14 * largest(all) } else { 0.0 }
                     };
                     // What numerical differentiation leaves where the true value is 0.
                     let dust = *got == 0.0 && want.abs() < 1e-60;
@@ -809,35 +679,16 @@ fn responses_are_checked() {
     let cases = [
         ("poisson", 2.5, 1.0, Err("a whole number, 0 or more")),
         ("poisson", -1.0, 1.0, Err("a whole number, 0 or more")),
-        (
-            "poisson",
-            f64::INFINITY,
-            1.0,
-            Err("a whole number, 0 or more"),
-        ),
+        ("poisson", f64::INFINITY, 1.0, Err("a whole number, 0 or more")),
         ("nbinom1", 0.0, 1.0, Ok(())),
         ("gamma", 0.0, 1.0, Err("a number above 0")),
         ("gaussian", f64::NAN, 1.0, Err("a finite number")),
         ("binomial", 2.0, 1.0, Err("0 or 1")),
-        (
-            "binomial",
-            8.0,
-            7.0,
-            Err("a whole number of successes between 0 and the number of trials"),
-        ),
-        (
-            "binomial",
-            1.0,
-            1.5,
-            Err("a whole number of trials, 0 or more"),
-        ),
+        ("binomial", 8.0, 7.0, Err("a whole number of successes between 0 and the number of trials")),
+        ("binomial", 1.0, 1.5, Err("a whole number of trials, 0 or more")),
     ];
     for (name, y, trials, verdict) in cases {
-        assert_eq!(
-            build(name, None, false).unwrap().check_response(y, trials),
-            verdict,
-            "{name} {y}"
-        );
+        assert_eq!(build(name, None, false).unwrap().check_response(y, trials), verdict, "{name} {y}");
     }
     let hurdle = build("gamma", None, true).unwrap();
     assert_eq!(hurdle.check_response(0.0, 1.0), Ok(()));
@@ -863,17 +714,8 @@ fn refusals_name_what_there_is() {
 fn cards_are_complete_and_files_are_listed() {
     for (i, entry) in CATALOGUE.iter().enumerate() {
         let card = entry.card;
-        assert!(
-            CATALOGUE[..i]
-                .iter()
-                .all(|other| other.card.name != card.name)
-        );
-        assert_eq!(
-            card.parameters[0].component,
-            Component::Cond,
-            "{}",
-            card.name
-        );
+        assert!(CATALOGUE[..i].iter().all(|other| other.card.name != card.name));
+        assert_eq!(card.parameters[0].component, Component::Cond, "{}", card.name);
         assert_eq!(card.parameters[0].link, card.links[0], "{}", card.name);
         let family = build(card.name, None, false).unwrap();
         let components: Vec<_> = card.parameters.iter().map(|p| p.component).collect();
@@ -882,15 +724,7 @@ fn cards_are_complete_and_files_are_listed() {
         assert!(!card.reference.is_empty() && !card.variance.is_empty());
     }
     // The interface and the wrappers; every other file holds families.
-    let others = [
-        "mod.rs",
-        "card.rs",
-        "density.rs",
-        "derivatives.rs",
-        "error.rs",
-        "start.rs",
-        "zero_inflated.rs",
-    ];
+    let others = ["mod.rs", "card.rs", "density.rs", "derivatives.rs", "error.rs", "start.rs", "zero_inflated.rs"];
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/family");
     let catalogue = std::fs::read_to_string(format!("{folder}/mod.rs")).unwrap();
     let catalogue = &catalogue[catalogue.find("CATALOGUE: &[Entry]").unwrap()..];
@@ -901,10 +735,7 @@ fn cards_are_complete_and_files_are_listed() {
             continue;
         }
         let module = name.strip_suffix(".rs").unwrap();
-        assert!(
-            catalogue.contains(&format!("&{module}::")),
-            "{name} is not in the catalogue"
-        );
+        assert!(catalogue.contains(&format!("&{module}::")), "{name} is not in the catalogue");
     }
 }
 

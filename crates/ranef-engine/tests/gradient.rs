@@ -65,7 +65,8 @@ fn model(family: Arc<dyn Family>, structure: &str, weighted: bool, seed: u64) ->
         })
         .collect();
     let design = Design::new(N, fixed, vec![(a, 6), (b, 4), (nested, 12)], terms);
-    let trials: Option<Vec<f64>> = (family.card().name == "binomial").then(|| (0..N).map(|i| 1.0 + (i % 5) as f64).collect());
+    let trials: Option<Vec<f64>> =
+        (family.card().name == "binomial").then(|| (0..N).map(|i| 1.0 + (i % 5) as f64).collect());
     let mut eta = vec![0.0; k_all];
     // Well inside the domain: under an identity link the mode of counts near zero may sit on its edge.
     let typical = match (family.card().name, family.links()[0].name()) {
@@ -74,8 +75,7 @@ fn model(family: Arc<dyn Family>, structure: &str, weighted: bool, seed: u64) ->
         _ => 3.0,
     };
     eta[0] = family.start_mean(typical, 4.0);
-    let y: Vec<f64> =
-        (0..N).map(|i| family.sample(&eta, trials.as_ref().map_or(1.0, |t| t[i]), &mut rng)).collect();
+    let y: Vec<f64> = (0..N).map(|i| family.sample(&eta, trials.as_ref().map_or(1.0, |t| t[i]), &mut rng)).collect();
     let weights = weighted.then(|| (0..N).map(|_| 0.5 + uniform.sample(&mut rng)).collect());
     Data { y, trials, weights, family, design: Arc::new(design) }
 }
@@ -137,7 +137,8 @@ fn every_family_and_link_has_the_exact_gradient() {
                 if zero_inflated && !entry.card.zero_inflation {
                     continue;
                 }
-                let build = || family::build(entry.card.name, Some(link.name()), zero_inflated).expect("in the catalogue");
+                let build =
+                    || family::build(entry.card.name, Some(link.name()), zero_inflated).expect("in the catalogue");
                 for (method, weighted) in [(Method::Ml, false), (Method::Ml, true), (Method::Reml, false)] {
                     let error = worst_error(model(build().into(), "us", weighted, 7), method, 1.0);
                     assert!(

@@ -24,9 +24,7 @@ const PROBLEMS: &[Problem] = &[
     },
     Problem {
         name: "Beale",
-        value: |x| {
-            (1..=3).map(|i| ([1.5, 2.25, 2.625][i - 1] - x[0] * (1.0 - x[1].powi(i as i32))).powi(2)).sum()
-        },
+        value: |x| (1..=3).map(|i| ([1.5, 2.25, 2.625][i - 1] - x[0] * (1.0 - x[1].powi(i as i32))).powi(2)).sum(),
         start: &[1.0, 1.0],
         minimum: 0.0,
         singular: false,

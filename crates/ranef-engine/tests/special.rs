@@ -17,12 +17,7 @@ fn cases() -> Vec<Value> {
 const DUST: f64 = 1e-60;
 
 fn numbers(value: &Value) -> Vec<f64> {
-    value
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|v| v.as_f64().unwrap())
-        .collect()
+    value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
 }
 
 /// The engine's answer for a case, in the order of its `values`.
@@ -60,10 +55,7 @@ fn functions_agree_with_mpmath() {
         let Some(name) = case["function"].as_str() else {
             continue;
         };
-        let (x, y) = (
-            case["x"].as_f64().unwrap(),
-            case["y"].as_f64().unwrap_or(0.0),
-        );
+        let (x, y) = (case["x"].as_f64().unwrap(), case["y"].as_f64().unwrap_or(0.0));
         let got = answer(name, x, y);
         let want_all = numbers(&case["values"]);
         for (order, (got, &want)) in got.iter().zip(&want_all).enumerate() {
@@ -130,17 +122,11 @@ fn links_invert() {
         for mu in [1e-12, 0.01, 0.2, 0.5, 0.77, 0.999] {
             assert!(link.valid_mean(mu));
             let back = link.mean(link.eta(mu));
-            assert!(
-                (back - mu).abs() < 1e-11 * mu,
-                "{link}: {mu} came back as {back}"
-            );
+            assert!((back - mu).abs() < 1e-11 * mu, "{link}: {mu} came back as {back}");
             let log = link.log_mean(link.eta(mu));
             assert!((log - mu.ln()).abs() < 1e-11, "{link}: log {mu}");
             let complement = link.complement(link.eta(mu));
-            assert!(
-                (complement - (1.0 - mu)).abs() < 1e-11 * (1.0 - mu),
-                "{link}: 1 - {mu}"
-            );
+            assert!((complement - (1.0 - mu)).abs() < 1e-11 * (1.0 - mu), "{link}: 1 - {mu}");
         }
         assert!(!link.valid_mean(f64::NAN));
         assert!(!link.valid_mean(f64::INFINITY));

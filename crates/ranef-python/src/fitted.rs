@@ -68,8 +68,9 @@ impl Fitted {
             let mut out = vec![0.0; dim * dim];
             for j in 0..dim {
                 for i in 0..dim {
-                    out[j * dim + i] =
-                        (0..dim).map(|k| a[k * dim + i] * if transposed { b[k * dim + j] } else { b[j * dim + k] }).sum();
+                    out[j * dim + i] = (0..dim)
+                        .map(|k| a[k * dim + i] * if transposed { b[k * dim + j] } else { b[j * dim + k] })
+                        .sum();
                 }
             }
             out
@@ -215,7 +216,10 @@ impl Fitted {
     fn theta_cov<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray2<f64>> {
         let (joint, dim, first) = (self.joint().0, self.fit.layout.dim, self.fit.layout.theta.start);
         let size = self.fit.theta.len();
-        let out = (0..size).flat_map(|j| (0..size).map(move |i| (i, j))).map(|(i, j)| joint[(first + j) * dim + first + i]).collect();
+        let out = (0..size)
+            .flat_map(|j| (0..size).map(move |i| (i, j)))
+            .map(|(i, j)| joint[(first + j) * dim + first + i])
+            .collect();
         table(py, size, size, out)
     }
 
@@ -242,7 +246,9 @@ impl Fitted {
                 let levels = design.groupings[place.grouping].levels;
                 let values = (0..place.width)
                     .flat_map(|j| (0..levels).map(move |level| (level, j)))
-                    .map(|(level, j)| self.fit.modes[design.b_index(place.grouping, level, place.first + j)] / place.scales[j])
+                    .map(|(level, j)| {
+                        self.fit.modes[design.b_index(place.grouping, level, place.first + j)] / place.scales[j]
+                    })
                     .collect();
                 table(py, levels, place.width, values)
             })
@@ -326,7 +332,9 @@ impl Fitted {
     fn unit_deviance<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
         vector(
             py,
-            self.by_row(|data, i, eta| data.family.unit_deviance(data.y[i], data.trials_at(i), eta).unwrap_or(f64::NAN)),
+            self.by_row(|data, i, eta| {
+                data.family.unit_deviance(data.y[i], data.trials_at(i), eta).unwrap_or(f64::NAN)
+            }),
         )
     }
 
@@ -382,16 +390,14 @@ impl Fitted {
         let y = y.as_array().to_vec();
         let trials = trials.map(|trials| trials.as_array().to_vec());
         if y.len() != data.y.len() {
-            return Err(refuse("data", format!("the response has {} values; the model has {} rows", y.len(), data.y.len())));
+            return Err(refuse(
+                "data",
+                format!("the response has {} values; the model has {} rows", y.len(), data.y.len()),
+            ));
         }
         check_response(&*data.family, &y, trials.as_deref()).map_err(raised)?;
-        let data = Data {
-            y,
-            trials,
-            weights: data.weights.clone(),
-            family: data.family.clone(),
-            design: data.design.clone(),
-        };
+        let data =
+            Data { y, trials, weights: data.weights.clone(), family: data.family.clone(), design: data.design.clone() };
         let (fit, seconds) = fit_detached(py, Arc::new(data), self.fit.likelihood.clone(), &settings, threads)?;
         Ok(Self::new(fit, seconds))
     }

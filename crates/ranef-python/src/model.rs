@@ -121,7 +121,12 @@ impl Model {
         Ok(theta)
     }
 
-    fn evaluate_laplace(&self, method: Method, beta: &Bound<'_, PyList>, factor: &Bound<'_, PyList>) -> PyResult<Evaluation> {
+    fn evaluate_laplace(
+        &self,
+        method: Method,
+        beta: &Bound<'_, PyList>,
+        factor: &Bound<'_, PyList>,
+    ) -> PyResult<Evaluation> {
         let design = &self.data.design;
         let mut laplace = Laplace::new(self.data.clone(), method);
         let layout = laplace.layout().clone();
@@ -148,7 +153,9 @@ impl Model {
             .beta
             .iter()
             .zip(&design.fixed)
-            .map(|(range, fixed)| range.as_ref().map_or_else(Vec::new, |range| fixed.gradient_to_original(&gradient[range.clone()])))
+            .map(|(range, fixed)| {
+                range.as_ref().map_or_else(Vec::new, |range| fixed.gradient_to_original(&gradient[range.clone()]))
+            })
             .collect();
         let factors = (0..design.places.len())
             .map(|term| {
@@ -163,7 +170,12 @@ impl Model {
         Ok((value, betas, factors))
     }
 
-    fn evaluate_profiled(&self, reml: bool, weights: Option<&[f64]>, factor: &Bound<'_, PyList>) -> PyResult<Evaluation> {
+    fn evaluate_profiled(
+        &self,
+        reml: bool,
+        weights: Option<&[f64]>,
+        factor: &Bound<'_, PyList>,
+    ) -> PyResult<Evaluation> {
         let design = &self.data.design;
         let mut profiled = profiled_of(&self.data, reml, weights).map_err(raised)?;
         let theta = self.theta(factor)?;
@@ -204,7 +216,10 @@ impl Model {
                 let given: PyReadonlyArray1<'_, f64> = beta.get_item(k)?.extract()?;
                 let given = given.as_array().to_vec();
                 if given.len() != range.len() {
-                    return Err(refuse("control", format!("start of predictor {k} has {} values, not {}", given.len(), range.len())));
+                    return Err(refuse(
+                        "control",
+                        format!("start of predictor {k} has {} values, not {}", given.len(), range.len()),
+                    ));
                 }
                 x[range.clone()].copy_from_slice(&self.data.design.fixed[k].to_rotated(&given));
             }

@@ -38,7 +38,13 @@ pub fn read(spec: &Bound<'_, PyDict>) -> PyResult<(Data, Likelihood)> {
     let profiled: bool = required(spec, "profiled")?;
     if let Some(row) = weights.iter().flatten().position(|w| *w < 0.0 || (profiled && *w == 0.0)) {
         let needs = if profiled { "more than 0" } else { "0 or more" };
-        return Err(refuse("data", format!("weights must be {needs}; row {row} has {}", weights.iter().flatten().nth(row).unwrap_or(&f64::NAN))));
+        return Err(refuse(
+            "data",
+            format!(
+                "weights must be {needs}; row {row} has {}",
+                weights.iter().flatten().nth(row).unwrap_or(&f64::NAN)
+            ),
+        ));
     }
     let mut fixed = read_fixed(spec, n)?;
     if fixed.len() != family.components().len() {

@@ -33,7 +33,13 @@ impl Template {
         let slots = terms
             .into_iter()
             .map(|(covariance, factor)| {
-                let slot = Slot { factor, row: widths[factor], column: ranks[factor], theta: n_theta, covariance: covariance.into() };
+                let slot = Slot {
+                    factor,
+                    row: widths[factor],
+                    column: ranks[factor],
+                    theta: n_theta,
+                    covariance: covariance.into(),
+                };
                 widths[factor] += slot.covariance.size();
                 ranks[factor] += slot.covariance.rank();
                 n_theta += slot.covariance.n_theta();

@@ -81,8 +81,7 @@ impl Design {
         let w = &weights[packed2(inside, inside)];
         for j in 0..p {
             for i in 0..=j {
-                let sum: f64 =
-                    w.iter().zip(fixed.column(i)).zip(fixed.column(j)).map(|((w, a), b)| w * a * b).sum();
+                let sum: f64 = w.iter().zip(fixed.column(i)).zip(fixed.column(j)).map(|((w, a), b)| w * a * b).sum();
                 out.corner[j * p + i] = sum;
                 out.corner[i * p + j] = sum;
             }

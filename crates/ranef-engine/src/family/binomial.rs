@@ -11,10 +11,7 @@ use rand_distr::Distribution;
 
 use super::derivatives::{by_jets, spread};
 use super::poisson::half_deviance;
-use super::{
-    Card, Component, Density, Derivatives, FamilyError, Options, Parameter, Responses, Rows,
-    Support,
-};
+use super::{Card, Component, Density, Derivatives, FamilyError, Options, Parameter, Responses, Rows, Support};
 use crate::jet::Number;
 use crate::link::Link;
 use crate::special::ln_binomial;
@@ -29,14 +26,7 @@ pub const CARD: Card = Card {
         link: Link::Logit,
         meaning: "probability of success",
     }],
-    links: &[
-        Link::Logit,
-        Link::Probit,
-        Link::Cloglog,
-        Link::Cauchit,
-        Link::Log,
-        Link::Loglog,
-    ],
+    links: &[Link::Logit, Link::Probit, Link::Cloglog, Link::Cauchit, Link::Log, Link::Loglog],
     support: Support::Trials,
     zero_inflation: true,
     reference: "McCullagh & Nelder (1989), Generalized Linear Models, ch. 4",
@@ -45,9 +35,7 @@ pub const CARD: Card = Card {
 
 /// Makes the family.
 pub fn build(options: Options) -> Result<Box<dyn super::Family>, FamilyError> {
-    Ok(Box::new(Binomial {
-        links: [options.link],
-    }))
+    Ok(Box::new(Binomial { links: [options.link] }))
 }
 
 /// The binomial family.
@@ -83,11 +71,7 @@ impl Density for Binomial {
 
     fn check_response(&self, y: f64, trials: f64) -> Result<(), &'static str> {
         if trials == 1.0 {
-            return if y == 0.0 || y == 1.0 {
-                Ok(())
-            } else {
-                Err("0 or 1")
-            };
+            return if y == 0.0 || y == 1.0 { Ok(()) } else { Err("0 or 1") };
         }
         if trials.fract() != 0.0 || !(trials >= 0.0 && trials.is_finite()) {
             return Err("a whole number of trials, 0 or more");
@@ -136,11 +120,7 @@ impl Density for Binomial {
 fn logit(y: f64, n: f64, eta: f64) -> [f64; 4] {
     let tail = (-eta.abs()).exp();
     let (major, minor) = (1.0 / (1.0 + tail), tail / (1.0 + tail));
-    let (p, q) = if eta >= 0.0 {
-        (major, minor)
-    } else {
-        (minor, major)
-    };
+    let (p, q) = if eta >= 0.0 { (major, minor) } else { (minor, major) };
     // The count on the improbable side pays |η|; both pay log(1 + e^{−|η|}).
     let paying = if eta >= 0.0 { n - y } else { y };
     let value = ln_binomial(n, y) - paying * eta.abs() - n * tail.ln_1p();

@@ -153,28 +153,17 @@ impl<F: Density> Quantity<F> for Variance {
 const fn components<F: Density>() -> &'static [Component] {
     use Component::{Cond, Disp, Shape, Threshold, Zi};
     // Every sequence a family may have; a card that fits none does not compile.
-    const SEQUENCES: [&[Component]; 5] = [
-        &[Cond],
-        &[Cond, Disp],
-        &[Cond, Shape],
-        &[Cond, Disp, Shape],
-        &[Cond, Threshold],
-    ];
+    const SEQUENCES: [&[Component]; 5] =
+        [&[Cond], &[Cond, Disp], &[Cond, Shape], &[Cond, Disp, Shape], &[Cond, Threshold]];
     const fn same(a: Component, b: Component) -> bool {
-        matches!(
-            (a, b),
-            (Cond, Cond) | (Zi, Zi) | (Disp, Disp) | (Shape, Shape) | (Threshold, Threshold)
-        )
+        matches!((a, b), (Cond, Cond) | (Zi, Zi) | (Disp, Disp) | (Shape, Shape) | (Threshold, Threshold))
     }
     let parameters = F::CARD.parameters;
     let mut i = 0;
     while i < SEQUENCES.len() {
         let sequence = SEQUENCES[i];
         let mut k = 0;
-        while k < sequence.len()
-            && k < parameters.len()
-            && same(sequence[k], parameters[k].component)
-        {
+        while k < sequence.len() && k < parameters.len() && same(sequence[k], parameters[k].component) {
             k += 1;
         }
         if k == sequence.len() && k == parameters.len() {
@@ -218,22 +207,8 @@ impl<F: Density> Family for F {
         Density::check_response(self, y, trials)
     }
 
-    fn start(
-        &self,
-        y: &[f64],
-        trials: Option<&[f64]>,
-        weights: Option<&[f64]>,
-        offset: Option<&[f64]>,
-    ) -> Vec<f64> {
-        Density::start(
-            self,
-            Responses {
-                y,
-                trials,
-                weights,
-                offset,
-            },
-        )
+    fn start(&self, y: &[f64], trials: Option<&[f64]>, weights: Option<&[f64]>, offset: Option<&[f64]>) -> Vec<f64> {
+        Density::start(self, Responses { y, trials, weights, offset })
     }
 
     fn start_mean(&self, y: f64, trials: f64) -> f64 {
@@ -243,9 +218,7 @@ impl<F: Density> Family for F {
     fn predict(&self, kind: Kind, eta: &[f64], gradient: &mut [f64]) -> f64 {
         gradient.fill(0.0);
         match kind {
-            Kind::Response | Kind::Conditional => {
-                derivatives::with_gradient(self, eta, gradient, &Mean)
-            }
+            Kind::Response | Kind::Conditional => derivatives::with_gradient(self, eta, gradient, &Mean),
             Kind::Dispersion => derivatives::with_gradient(self, eta, gradient, &Sigma),
             Kind::Variance => derivatives::with_gradient(self, eta, gradient, &Variance(1.0)),
             Kind::Link => {
@@ -266,19 +239,11 @@ impl<F: Density> Family for F {
     }
 
     fn unit_deviance(&self, y: f64, trials: f64, eta: &[f64]) -> Option<f64> {
-        if Density::feasible(self, eta) {
-            Density::unit_deviance(self, y, trials, eta)
-        } else {
-            None
-        }
+        if Density::feasible(self, eta) { Density::unit_deviance(self, y, trials, eta) } else { None }
     }
 
     fn sample(&self, eta: &[f64], trials: f64, rng: &mut dyn Rng) -> f64 {
-        if Density::feasible(self, eta) {
-            Density::sample(self, eta, trials, rng)
-        } else {
-            f64::NAN
-        }
+        if Density::feasible(self, eta) { Density::sample(self, eta, trials, rng) } else { f64::NAN }
     }
 
     fn closed_form(&self) -> bool {

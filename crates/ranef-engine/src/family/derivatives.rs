@@ -164,9 +164,7 @@ fn jets<F: Density, const K: usize, const N1: usize, const N2: usize, const N3: 
         return;
     }
     match order {
-        0 => spread_to::<K, 1, 0>(rows, out, |_, y, trials, eta: [f64; K]| {
-            [log_density(family, y, trials, &eta)]
-        }),
+        0 => spread_to::<K, 1, 0>(rows, out, |_, y, trials, eta: [f64; K]| [log_density(family, y, trials, &eta)]),
         1 => spread_to::<K, N1, 1>(rows, out, |_, y, trials, eta| jet(family, y, trials, eta)),
         2 => spread_to::<K, N2, 2>(rows, out, |_, y, trials, eta| jet(family, y, trials, eta)),
         _ => spread_to::<K, N3, 3>(rows, out, |_, y, trials, eta| jet(family, y, trials, eta)),
@@ -174,12 +172,7 @@ fn jets<F: Density, const K: usize, const N1: usize, const N2: usize, const N3: 
 }
 
 #[inline(always)]
-fn jet<F: Density, const K: usize, const N: usize>(
-    family: &F,
-    y: f64,
-    trials: f64,
-    eta: [f64; K],
-) -> [f64; N] {
+fn jet<F: Density, const K: usize, const N: usize>(family: &F, y: f64, trials: f64, eta: [f64; K]) -> [f64; N] {
     if !family.feasible(&eta) {
         return [f64::NEG_INFINITY; N];
     }
@@ -193,11 +186,7 @@ pub(super) fn log_density<F: Density>(family: &F, y: f64, trials: f64, eta: &[f6
         return f64::NEG_INFINITY;
     }
     let value = family.log_density(y, trials, eta);
-    if value.is_finite() {
-        value
-    } else {
-        f64::NEG_INFINITY
-    }
+    if value.is_finite() { value } else { f64::NEG_INFINITY }
 }
 
 /// Value and gradient of a function of the predictors.

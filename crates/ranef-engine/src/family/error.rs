@@ -41,10 +41,7 @@ pub enum FamilyError {
 /// Ends the sentence: `; did you mean 'poisson'?` when a valid name is close enough to be a slip.
 fn punctuation(name: &str, valid: &[&'static str]) -> String {
     let lower = name.to_lowercase();
-    let nearest = valid
-        .iter()
-        .map(|candidate| (distance(&lower, candidate), candidate))
-        .min();
+    let nearest = valid.iter().map(|candidate| (distance(&lower, candidate), candidate)).min();
     match nearest {
         Some((d, candidate)) if d <= 1 + candidate.len() / 3 => {
             format!("; did you mean '{candidate}'?")
@@ -82,10 +79,7 @@ mod tests {
 
     #[test]
     fn only_slips_are_suggested() {
-        assert_eq!(
-            punctuation("Poison", &["gaussian", "poisson"]),
-            "; did you mean 'poisson'?"
-        );
+        assert_eq!(punctuation("Poison", &["gaussian", "poisson"]), "; did you mean 'poisson'?");
         assert_eq!(punctuation("weibull", &["gaussian", "poisson"]), ".");
     }
 }

@@ -14,10 +14,7 @@ use rand_distr::{Distribution, Open01};
 
 use super::derivatives::{by_jets, spread};
 use super::start::log_within;
-use super::{
-    Card, Component, Density, Derivatives, FamilyError, Options, Parameter, Responses, Rows,
-    Support,
-};
+use super::{Card, Component, Density, Derivatives, FamilyError, Options, Parameter, Responses, Rows, Support};
 use crate::jet::Number;
 use crate::link::Link;
 use crate::special::{Taylor, expm1mx, ln_gamma_deficit};
@@ -27,20 +24,10 @@ pub const CARD: Card = Card {
     name: "gamma",
     title: "Gamma",
     parameters: &[
-        Parameter {
-            name: "mu",
-            component: Component::Cond,
-            link: Link::Log,
-            meaning: "mean",
-        },
-        Parameter {
-            name: "phi",
-            component: Component::Disp,
-            link: Link::Log,
-            meaning: "shape",
-        },
+        Parameter { name: "mu", component: Component::Cond, link: Link::Inverse, meaning: "mean" },
+        Parameter { name: "phi", component: Component::Disp, link: Link::Log, meaning: "shape" },
     ],
-    links: &[Link::Log, Link::Inverse, Link::Identity],
+    links: &[Link::Inverse, Link::Log, Link::Identity],
     support: Support::Positive,
     zero_inflation: true,
     reference: "McCullagh & Nelder (1989), Generalized Linear Models, ch. 8",
@@ -49,9 +36,7 @@ pub const CARD: Card = Card {
 
 /// Makes the family.
 pub fn build(options: Options) -> Result<Box<dyn super::Family>, FamilyError> {
-    Ok(Box::new(Gamma {
-        links: [options.link, Link::Log],
-    }))
+    Ok(Box::new(Gamma { links: [options.link, Link::Log] }))
 }
 
 /// The gamma family.
@@ -83,21 +68,12 @@ impl Density for Gamma {
     }
 
     fn check_response(&self, y: f64, _trials: f64) -> Result<(), &'static str> {
-        if y > 0.0 && y.is_finite() {
-            Ok(())
-        } else {
-            Err("a number above 0")
-        }
+        if y > 0.0 && y.is_finite() { Ok(()) } else { Err("a number above 0") }
     }
 
     fn start(&self, data: Responses<'_>) -> Vec<f64> {
         let mean = data.mean_predictor(self.links[0], CARD.support);
-        let dispersion = data.ratio(
-            self.links[0],
-            mean,
-            |y, mu| (y / mu - 1.0).powi(2),
-            |_, _| 1.0,
-        );
+        let dispersion = data.ratio(self.links[0], mean, |y, mu| (y / mu - 1.0).powi(2), |_, _| 1.0);
         vec![mean, -log_within(dispersion, 1e-6, 1e3)]
     }
 
@@ -127,13 +103,9 @@ impl Density for Gamma {
         }
         if let Some(s) = rows.constant(1) {
             let (c, phi) = (ln_gamma_deficit(s, order), s.exp());
-            spread(rows, order, out, |_, y, _, [eta, _]| {
-                log_link(y, eta, c, phi)
-            });
+            spread(rows, order, out, |_, y, _, [eta, _]| log_link(y, eta, c, phi));
         } else {
-            spread(rows, order, out, |_, y, _, [eta, s]| {
-                log_link(y, eta, ln_gamma_deficit(s, order), s.exp())
-            });
+            spread(rows, order, out, |_, y, _, [eta, s]| log_link(y, eta, ln_gamma_deficit(s, order), s.exp()));
         }
     }
 }
@@ -146,18 +118,7 @@ fn log_link(y: f64, eta: f64, c: Taylor, phi: f64) -> [f64; 10] {
     let gap = phi * expm1mx(d);
     let slope = phi * d.exp_m1();
     let curve = phi * d.exp();
-    [
-        c[0] - gap - log_y,
-        slope,
-        c[1] - gap,
-        -curve,
-        slope,
-        c[2] - gap,
-        curve,
-        -curve,
-        slope,
-        c[3] - gap,
-    ]
+    [c[0] - gap - log_y, slope, c[1] - gap, -curve, slope, c[2] - gap, curve, -curve, slope, c[3] - gap]
 }
 
 /// log of a gamma draw of shape e^s and scale 1.

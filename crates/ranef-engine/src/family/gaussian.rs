@@ -9,10 +9,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::derivatives::{by_jets, spread};
 use super::start::log_within;
-use super::{
-    Card, Component, Density, Derivatives, FamilyError, Options, Parameter, Responses, Rows,
-    Support,
-};
+use super::{Card, Component, Density, Derivatives, FamilyError, Options, Parameter, Responses, Rows, Support};
 use crate::jet::Number;
 use crate::link::Link;
 
@@ -23,18 +20,8 @@ pub const CARD: Card = Card {
     name: "gaussian",
     title: "Gaussian (normal)",
     parameters: &[
-        Parameter {
-            name: "mu",
-            component: Component::Cond,
-            link: Link::Identity,
-            meaning: "mean",
-        },
-        Parameter {
-            name: "phi",
-            component: Component::Disp,
-            link: Link::Log,
-            meaning: "residual standard deviation",
-        },
+        Parameter { name: "mu", component: Component::Cond, link: Link::Identity, meaning: "mean" },
+        Parameter { name: "phi", component: Component::Disp, link: Link::Log, meaning: "residual standard deviation" },
     ],
     links: &[Link::Identity, Link::Log, Link::Inverse],
     support: Support::Real,
@@ -45,9 +32,7 @@ pub const CARD: Card = Card {
 
 /// Makes the family.
 pub fn build(options: Options) -> Result<Box<dyn super::Family>, FamilyError> {
-    Ok(Box::new(Gaussian {
-        links: [options.link, Link::Log],
-    }))
+    Ok(Box::new(Gaussian { links: [options.link, Link::Log] }))
 }
 
 /// The gaussian family.
@@ -78,11 +63,7 @@ impl Density for Gaussian {
     }
 
     fn check_response(&self, y: f64, _trials: f64) -> Result<(), &'static str> {
-        if y.is_finite() {
-            Ok(())
-        } else {
-            Err("a finite number")
-        }
+        if y.is_finite() { Ok(()) } else { Err("a finite number") }
     }
 
     fn start(&self, data: Responses<'_>) -> Vec<f64> {
@@ -118,13 +99,9 @@ impl Density for Gaussian {
         }
         if let Some(log_sd) = rows.constant(1) {
             let precision = (-log_sd).exp();
-            spread(rows, order, out, |_, y, _, [mu, _]| {
-                identity(y, mu, log_sd, precision)
-            });
+            spread(rows, order, out, |_, y, _, [mu, _]| identity(y, mu, log_sd, precision));
         } else {
-            spread(rows, order, out, |_, y, _, [mu, log_sd]| {
-                identity(y, mu, log_sd, (-log_sd).exp())
-            });
+            spread(rows, order, out, |_, y, _, [mu, log_sd]| identity(y, mu, log_sd, (-log_sd).exp()));
         }
     }
 }

@@ -51,30 +51,12 @@ pub struct Options {
 
 /// Every family. Zero-inflated forms are not listed: they wrap any whose card allows it.
 pub static CATALOGUE: &[Entry] = &[
-    Entry {
-        card: &gaussian::CARD,
-        build: gaussian::build,
-    },
-    Entry {
-        card: &binomial::CARD,
-        build: binomial::build,
-    },
-    Entry {
-        card: &poisson::CARD,
-        build: poisson::build,
-    },
-    Entry {
-        card: &negative_binomial::NBINOM2,
-        build: negative_binomial::build_nbinom2,
-    },
-    Entry {
-        card: &negative_binomial::NBINOM1,
-        build: negative_binomial::build_nbinom1,
-    },
-    Entry {
-        card: &gamma::CARD,
-        build: gamma::build,
-    },
+    Entry { card: &gaussian::CARD, build: gaussian::build },
+    Entry { card: &binomial::CARD, build: binomial::build },
+    Entry { card: &poisson::CARD, build: poisson::build },
+    Entry { card: &negative_binomial::NBINOM2, build: negative_binomial::build_nbinom2 },
+    Entry { card: &negative_binomial::NBINOM1, build: negative_binomial::build_nbinom1 },
+    Entry { card: &gamma::CARD, build: gamma::build },
 ];
 
 /// The family of that name, with the named link of the mean (the default one if `None`).
@@ -94,34 +76,23 @@ pub static CATALOGUE: &[Entry] = &[
 /// let error = build("poison", None, false).unwrap_err();
 /// assert!(error.to_string().contains("did you mean 'poisson'?"));
 /// ```
-pub fn build(
-    name: &str,
-    link: Option<&str>,
-    zero_inflated: bool,
-) -> Result<Box<dyn Family>, FamilyError> {
-    let entry = CATALOGUE
-        .iter()
-        .find(|entry| entry.card.name == name)
-        .ok_or_else(|| FamilyError::UnknownFamily {
-            name: name.to_owned(),
-            valid: CATALOGUE.iter().map(|entry| entry.card.name).collect(),
-        })?;
+pub fn build(name: &str, link: Option<&str>, zero_inflated: bool) -> Result<Box<dyn Family>, FamilyError> {
+    let entry = CATALOGUE.iter().find(|entry| entry.card.name == name).ok_or_else(|| FamilyError::UnknownFamily {
+        name: name.to_owned(),
+        valid: CATALOGUE.iter().map(|entry| entry.card.name).collect(),
+    })?;
     let link = match link {
         None => entry.card.links[0],
-        Some(link) => Link::from_name(link)
-            .filter(|link| entry.card.links.contains(link))
-            .ok_or_else(|| FamilyError::UnknownLink {
+        Some(link) => Link::from_name(link).filter(|link| entry.card.links.contains(link)).ok_or_else(|| {
+            FamilyError::UnknownLink {
                 family: entry.card.name,
                 name: link.to_owned(),
                 valid: entry.card.links.iter().map(|link| link.name()).collect(),
-            })?,
+            }
+        })?,
     };
     let family = (entry.build)(Options { link })?;
-    if zero_inflated {
-        Ok(Box::new(ZeroInflated::new(family)?))
-    } else {
-        Ok(family)
-    }
+    if zero_inflated { Ok(Box::new(ZeroInflated::new(family)?)) } else { Ok(family) }
 }
 
 /// What can be predicted from a row's linear predictors.
@@ -189,13 +160,7 @@ pub trait Family: Send + Sync + Debug {
 
     /// Moment estimates of the K predictors as constants, on the link scale. `offset` is that of
     /// the mean predictor. Finite for any valid data, all zeros and all ones included.
-    fn start(
-        &self,
-        y: &[f64],
-        trials: Option<&[f64]>,
-        weights: Option<&[f64]>,
-        offset: Option<&[f64]>,
-    ) -> Vec<f64>;
+    fn start(&self, y: &[f64], trials: Option<&[f64]>, weights: Option<&[f64]>, offset: Option<&[f64]>) -> Vec<f64>;
 
     /// A finite predictor of the mean to start from for one row, near its response.
     fn start_mean(&self, y: f64, trials: f64) -> f64;

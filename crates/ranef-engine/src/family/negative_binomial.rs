@@ -15,23 +15,13 @@ use rand::Rng;
 use super::derivatives::{by_jets, spread};
 use super::poisson::{check_count, draw, half_deviance};
 use super::start::log_within;
-use super::{
-    Card, Component, Density, Derivatives, FamilyError, Options, Parameter, Responses, Rows,
-    Support, gamma,
-};
+use super::{Card, Component, Density, Derivatives, FamilyError, Options, Parameter, Responses, Rows, Support, gamma};
 use crate::jet::Number;
 use crate::link::{Domain, Link};
-use crate::special::{
-    Taylor, ln_factorial, ln_rising, ln_rising_excess, log1p_over_derivatives, log1pmx,
-};
+use crate::special::{Taylor, ln_factorial, ln_rising, ln_rising_excess, log1p_over_derivatives, log1pmx};
 
 const LINKS: &[Link] = &[Link::Log, Link::Sqrt, Link::Identity];
-const MEAN: Parameter = Parameter {
-    name: "mu",
-    component: Component::Cond,
-    link: Link::Log,
-    meaning: "mean",
-};
+const MEAN: Parameter = Parameter { name: "mu", component: Component::Cond, link: Link::Log, meaning: "mean" };
 
 /// Card of the negative binomial with quadratic variance.
 pub const NBINOM2: Card = Card {
@@ -75,16 +65,12 @@ pub const NBINOM1: Card = Card {
 
 /// Makes `nbinom2`.
 pub fn build_nbinom2(options: Options) -> Result<Box<dyn super::Family>, FamilyError> {
-    Ok(Box::new(Nbinom2 {
-        links: [options.link, Link::Log],
-    }))
+    Ok(Box::new(Nbinom2 { links: [options.link, Link::Log] }))
 }
 
 /// Makes `nbinom1`.
 pub fn build_nbinom1(options: Options) -> Result<Box<dyn super::Family>, FamilyError> {
-    Ok(Box::new(Nbinom1 {
-        links: [options.link, Link::Log],
-    }))
+    Ok(Box::new(Nbinom1 { links: [options.link, Link::Log] }))
 }
 
 /// Negative binomial with variance μ + μ²/φ.
@@ -114,19 +100,9 @@ struct Parameters<D> {
 
 #[inline(always)]
 fn log_density<D: Number>(y: f64, parameters: Parameters<D>) -> D {
-    let Parameters {
-        mu,
-        log_mu,
-        size,
-        log_size,
-        t,
-    } = parameters;
+    let Parameters { mu, log_mu, size, log_size, t } = parameters;
     // κ log(1 + eᵗ) = μ g(t): the first form for t ≥ 0, the second where κ overflows and eᵗ is 0.
-    let zero = if t.value() < 0.0 {
-        mu * t.log1p_over()
-    } else {
-        size * t.softplus()
-    };
+    let zero = if t.value() < 0.0 { mu * t.log1p_over() } else { size * t.softplus() };
     if y == 0.0 {
         return -zero;
     }
@@ -142,10 +118,7 @@ fn log_density<D: Number>(y: f64, parameters: Parameters<D>) -> D {
 
 /// A draw: Poisson with a gamma mean of shape e^log_size and mean e^log_mu.
 fn sample(log_mu: f64, log_size: f64, rng: &mut dyn Rng) -> f64 {
-    draw(
-        (log_mu - log_size + gamma::log_draw(log_size, rng)).exp(),
-        rng,
-    )
+    draw((log_mu - log_size + gamma::log_draw(log_size, rng)).exp(), rng)
 }
 
 /// The square-root link reaches μ = 0, where log μ and everything built on it is undefined.
@@ -202,12 +175,7 @@ impl Density for Nbinom2 {
 
     fn start(&self, data: Responses<'_>) -> Vec<f64> {
         let mean = data.mean_predictor(self.links[0], NBINOM2.support);
-        let size = data.ratio(
-            self.links[0],
-            mean,
-            |_, mu| mu * mu,
-            |y, mu| (y - mu).powi(2) - mu,
-        );
+        let size = data.ratio(self.links[0], mean, |_, mu| mu * mu, |y, mu| (y - mu).powi(2) - mu);
         // A negative ratio means less variance than a Poisson: start at the mild end.
         let size = if size > 0.0 { size } else { f64::INFINITY };
         vec![mean, log_within(size, 0.05, 100.0)]
@@ -220,11 +188,7 @@ impl Density for Nbinom2 {
     fn unit_deviance(&self, y: f64, _trials: f64, eta: &[f64]) -> Option<f64> {
         // 2[y log(y/μ) − (y+φ) log((y+φ)/(μ+φ))], both halves without cancellation.
         let (mu, phi) = (self.links[0].mean(eta[0]), eta[1].exp());
-        let shrinkage = if phi.is_finite() {
-            (y + phi) * log1pmx((mu - y) / (y + phi))
-        } else {
-            0.0
-        };
+        let shrinkage = if phi.is_finite() { (y + phi) * log1pmx((mu - y) / (y + phi)) } else { 0.0 };
         Some(2.0 * (half_deviance(y, mu) + shrinkage))
     }
 
@@ -241,17 +205,10 @@ impl Density for Nbinom2 {
             return by_jets(self, rows, order, out);
         }
         // log Γ(φ+y)/Γ(φ) is by far the dearest part; with one φ it is needed once per count.
-        if let Some((s, table)) = rows
-            .constant(1)
-            .and_then(|s| Some((s, Rising::table(s, rows.y, order)?)))
-        {
-            spread(rows, order, out, |_, y, _, [eta, _]| {
-                log_link(y, eta, s, table[y as usize])
-            });
+        if let Some((s, table)) = rows.constant(1).and_then(|s| Some((s, Rising::table(s, rows.y, order)?))) {
+            spread(rows, order, out, |_, y, _, [eta, _]| log_link(y, eta, s, table[y as usize]));
         } else {
-            spread(rows, order, out, |_, y, _, [eta, s]| {
-                log_link(y, eta, s, Rising::at(s, y, order))
-            });
+            spread(rows, order, out, |_, y, _, [eta, s]| log_link(y, eta, s, Rising::at(s, y, order)));
         }
     }
 }
@@ -266,21 +223,13 @@ enum Rising {
 impl Rising {
     #[inline(always)]
     fn at(s: f64, y: f64, order: usize) -> Self {
-        if s.exp() < y {
-            Rising::Whole(ln_rising(s, y, order))
-        } else {
-            Rising::Excess(ln_rising_excess(s, y, order))
-        }
+        if s.exp() < y { Rising::Whole(ln_rising(s, y, order)) } else { Rising::Excess(ln_rising_excess(s, y, order)) }
     }
 
     /// The values for y = 0, 1, … up to the largest, if there are not many more than rows.
     fn table(s: f64, y: &[f64], order: usize) -> Option<Vec<Self>> {
         let largest = y.iter().copied().fold(0.0, f64::max);
-        (largest <= y.len() as f64).then(|| {
-            (0..=largest as usize)
-                .map(|y| Self::at(s, y as f64, order))
-                .collect()
-        })
+        (largest <= y.len() as f64).then(|| (0..=largest as usize).map(|y| Self::at(s, y as f64, order)).collect())
     }
 }
 
@@ -347,16 +296,7 @@ impl Density for Nbinom1 {
     #[inline(always)]
     fn log_density<D: Number>(&self, y: f64, _trials: f64, eta: &[D]) -> D {
         let (mu, log_mu) = (self.links[0].mean(eta[0]), self.links[0].log_mean(eta[0]));
-        log_density(
-            y,
-            Parameters {
-                mu,
-                log_mu,
-                size: mu * (-eta[1]).exp(),
-                log_size: log_mu - eta[1],
-                t: eta[1],
-            },
-        )
+        log_density(y, Parameters { mu, log_mu, size: mu * (-eta[1]).exp(), log_size: log_mu - eta[1], t: eta[1] })
     }
 
     fn variance<D: Number>(&self, eta: &[D], _trials: f64) -> D {
@@ -378,12 +318,7 @@ impl Density for Nbinom1 {
 
     fn start(&self, data: Responses<'_>) -> Vec<f64> {
         let mean = data.mean_predictor(self.links[0], NBINOM1.support);
-        let excess = data.ratio(
-            self.links[0],
-            mean,
-            |y, mu| (y - mu).powi(2) - mu,
-            |_, mu| mu,
-        );
+        let excess = data.ratio(self.links[0], mean, |y, mu| (y - mu).powi(2) - mu, |_, mu| mu);
         vec![mean, log_within(excess, 0.01, 1e3)]
     }
 

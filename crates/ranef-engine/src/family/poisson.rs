@@ -8,10 +8,7 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::derivatives::{by_jets, spread};
-use super::{
-    Card, Component, Density, Derivatives, FamilyError, Options, Parameter, Responses, Rows,
-    Support,
-};
+use super::{Card, Component, Density, Derivatives, FamilyError, Options, Parameter, Responses, Rows, Support};
 use crate::jet::Number;
 use crate::link::Link;
 use crate::special::{ln_factorial, log1pmx};
@@ -20,12 +17,7 @@ use crate::special::{ln_factorial, log1pmx};
 pub const CARD: Card = Card {
     name: "poisson",
     title: "Poisson",
-    parameters: &[Parameter {
-        name: "mu",
-        component: Component::Cond,
-        link: Link::Log,
-        meaning: "mean",
-    }],
+    parameters: &[Parameter { name: "mu", component: Component::Cond, link: Link::Log, meaning: "mean" }],
     links: &[Link::Log, Link::Sqrt, Link::Identity],
     support: Support::Counts,
     zero_inflation: true,
@@ -35,9 +27,7 @@ pub const CARD: Card = Card {
 
 /// Makes the family.
 pub fn build(options: Options) -> Result<Box<dyn super::Family>, FamilyError> {
-    Ok(Box::new(Poisson {
-        links: [options.link],
-    }))
+    Ok(Box::new(Poisson { links: [options.link] }))
 }
 
 /// The poisson family.
@@ -104,22 +94,14 @@ impl Density for Poisson {
 
 /// Whether `y` is a count.
 pub(super) fn check_count(y: f64) -> Result<(), &'static str> {
-    if y >= 0.0 && y.is_finite() && y.fract() == 0.0 {
-        Ok(())
-    } else {
-        Err("a whole number, 0 or more")
-    }
+    if y >= 0.0 && y.is_finite() && y.fract() == 0.0 { Ok(()) } else { Err("a whole number, 0 or more") }
 }
 
 /// y log(y/μ) − (y − μ), half the unit deviance, without cancellation near y = μ.
 ///
 /// The deviance term of Loader (2000), "Fast and accurate computation of binomial probabilities".
 pub(super) fn half_deviance(y: f64, mu: f64) -> f64 {
-    if y == 0.0 {
-        mu
-    } else {
-        -y * log1pmx((mu - y) / y)
-    }
+    if y == 0.0 { mu } else { -y * log1pmx((mu - y) / y) }
 }
 
 /// A Poisson draw for any finite mean ≥ 0.

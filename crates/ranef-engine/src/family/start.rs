@@ -32,10 +32,7 @@ impl Responses<'_> {
 
     /// Σ wᵢ f(i).
     fn total(&self, f: impl Fn(usize) -> f64) -> f64 {
-        (0..self.y.len())
-            .filter(|&i| self.weight(i) > 0.0)
-            .map(|i| self.weight(i) * f(i))
-            .sum()
+        (0..self.y.len()).filter(|&i| self.weight(i) > 0.0).map(|i| self.weight(i) * f(i)).sum()
     }
 
     /// Weighted mean of y/trials, moved off the boundary of the domain by half an observation.
@@ -66,8 +63,7 @@ impl Responses<'_> {
             return centre;
         }
         let n = self.total(|i| self.trials(i));
-        let excess =
-            |c: f64| self.total(|i| self.trials(i) * (link.mean(c + self.offset(i)) - mean)) / n;
+        let excess = |c: f64| self.total(|i| self.trials(i) * (link.mean(c + self.offset(i)) - mean)) / n;
         // Each row alone would be solved by centre − offset: the root lies between the extremes.
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for i in 0..self.y.len() {
@@ -99,18 +95,13 @@ impl Responses<'_> {
         denominator: impl Fn(f64, f64) -> f64,
     ) -> f64 {
         let fitted = |i: usize| link.mean(predictor + self.offset(i));
-        self.total(|i| numerator(self.y[i], fitted(i)))
-            / self.total(|i| denominator(self.y[i], fitted(i)))
+        self.total(|i| numerator(self.y[i], fitted(i))) / self.total(|i| denominator(self.y[i], fitted(i)))
     }
 }
 
 /// log x, with x brought into [low, high] first (NaN to the middle on the log scale).
 pub(super) fn log_within(x: f64, low: f64, high: f64) -> f64 {
-    if x.is_nan() {
-        (low * high).sqrt().ln()
-    } else {
-        x.clamp(low, high).ln()
-    }
+    if x.is_nan() { (low * high).sqrt().ln() } else { x.clamp(low, high).ln() }
 }
 
 /// Root of a monotone function in a bracket, by regula falsi with the Illinois modification
@@ -150,34 +141,16 @@ mod tests {
         let exposure = [1.0_f64, 10.0, 100.0];
         let offset = exposure.map(f64::ln);
         let y = exposure.map(|e| 2.0 * e);
-        let data = Responses {
-            y: &y,
-            trials: None,
-            weights: None,
-            offset: Some(&offset),
-        };
+        let data = Responses { y: &y, trials: None, weights: None, offset: Some(&offset) };
         let c = data.mean_predictor(Link::Log, Support::Counts);
         assert!((c - 2.0_f64.ln()).abs() < 1e-5);
     }
 
     #[test]
     fn boundaries_are_left() {
-        let data = Responses {
-            y: &[0.0; 9],
-            trials: None,
-            weights: None,
-            offset: None,
-        };
-        assert_eq!(
-            data.mean_predictor(Link::Log, Support::Counts),
-            0.05_f64.ln()
-        );
-        let data = Responses {
-            y: &[1.0; 9],
-            trials: None,
-            weights: None,
-            offset: None,
-        };
+        let data = Responses { y: &[0.0; 9], trials: None, weights: None, offset: None };
+        assert_eq!(data.mean_predictor(Link::Log, Support::Counts), 0.05_f64.ln());
+        let data = Responses { y: &[1.0; 9], trials: None, weights: None, offset: None };
         assert!((data.mean_predictor(Link::Logit, Support::Trials) - 19.0_f64.ln()).abs() < 1e-14);
     }
 }

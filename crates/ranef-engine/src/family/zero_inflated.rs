@@ -13,9 +13,7 @@
 
 use rand::{Rng, RngExt};
 
-use super::{
-    Card, Component, Derivatives, Family, FamilyError, Kind, Rows, Support, packed2, packed3,
-};
+use super::{Card, Component, Derivatives, Family, FamilyError, Kind, Rows, Support, packed2, packed3};
 use crate::link::Link;
 use crate::special::{expit, softplus, softplus_derivatives};
 
@@ -36,9 +34,7 @@ impl ZeroInflated {
     pub fn new(inner: Box<dyn Family>) -> Result<Self, FamilyError> {
         let card = inner.card();
         if !card.zero_inflation {
-            let allowing = super::CATALOGUE
-                .iter()
-                .filter(|entry| entry.card.zero_inflation);
+            let allowing = super::CATALOGUE.iter().filter(|entry| entry.card.zero_inflation);
             return Err(FamilyError::NoZeroInflation {
                 family: card.name,
                 support: card.support.as_str(),
@@ -49,11 +45,7 @@ impl ZeroInflated {
         components.push(Component::Zi);
         let mut links = inner.links().to_vec();
         links.push(Link::Logit);
-        Ok(Self {
-            inner,
-            components,
-            links,
-        })
+        Ok(Self { inner, components, links })
     }
 
     /// K of the wrapped family, which is also the place of the zero-inflation predictor.
@@ -177,11 +169,8 @@ fn zero(k: usize, i: usize, zeta: f64, order: usize, out: &mut Derivatives) {
         for b in 0..k {
             let fb = out.first[b][i];
             for a in 0..=b {
-                out.third[packed3(a, b, k)][i] = if w > 0.0 {
-                    w2 * out.first[a][i] * fb - w * out.second[packed2(a, b)][i]
-                } else {
-                    0.0
-                };
+                out.third[packed3(a, b, k)][i] =
+                    if w > 0.0 { w2 * out.first[a][i] * fb - w * out.second[packed2(a, b)][i] } else { 0.0 };
             }
             out.third[packed3(b, k, k)][i] = if w > 0.0 { -w2 * fb } else { 0.0 };
         }
@@ -192,11 +181,7 @@ fn zero(k: usize, i: usize, zeta: f64, order: usize, out: &mut Derivatives) {
             let fb = out.first[b][i];
             for a in 0..=b {
                 let j = packed2(a, b);
-                let bend = if w > 0.0 {
-                    w * out.first[a][i] * fb
-                } else {
-                    0.0
-                };
+                let bend = if w > 0.0 { w * out.first[a][i] * fb } else { 0.0 };
                 out.second[j][i] = q * out.second[j][i] + bend;
             }
             out.second[packed2(b, k)][i] = if w > 0.0 { -w * fb } else { 0.0 };
@@ -247,11 +232,7 @@ impl Family for ZeroInflated {
             return l;
         }
         let v = zeta - l;
-        if v > 0.0 {
-            softplus(-v) - softplus(-zeta)
-        } else {
-            l + softplus(v) - softplus(zeta)
-        }
+        if v > 0.0 { softplus(-v) - softplus(-zeta) } else { l + softplus(v) - softplus(zeta) }
     }
 
     fn check_response(&self, y: f64, trials: f64) -> Result<(), &'static str> {
@@ -264,21 +245,13 @@ impl Family for ZeroInflated {
 
     /// One step of the EM algorithm: the zeros that the plain family does not expect are shared out
     /// to the inflation, and the plain family is estimated again without them.
-    fn start(
-        &self,
-        y: &[f64],
-        trials: Option<&[f64]>,
-        weights: Option<&[f64]>,
-        offset: Option<&[f64]>,
-    ) -> Vec<f64> {
+    fn start(&self, y: &[f64], trials: Option<&[f64]>, weights: Option<&[f64]>, offset: Option<&[f64]>) -> Vec<f64> {
         let plain = self.inner.start(y, trials, weights, offset);
         let weight = |i: usize| weights.map_or(1.0, |weights| weights[i]);
         let expected = |i: usize, start: &[f64]| {
             let mut eta = start.to_vec();
             eta[0] += offset.map_or(0.0, |offset| offset[i]);
-            self.inner
-                .log_density(0.0, trials.map_or(1.0, |trials| trials[i]), &eta)
-                .exp()
+            self.inner.log_density(0.0, trials.map_or(1.0, |trials| trials[i]), &eta).exp()
         };
         let (mut total, mut zeros, mut expected_zeros) = (0.0, 0.0, 0.0);
         for i in 0..y.len() {
@@ -287,11 +260,7 @@ impl Family for ZeroInflated {
             expected_zeros += weight(i) * expected(i, &plain);
         }
         let excess = (zeros - expected_zeros) / (total - expected_zeros);
-        let pi = if excess.is_finite() {
-            excess.clamp(0.05, 0.95)
-        } else {
-            0.05
-        };
+        let pi = if excess.is_finite() { excess.clamp(0.05, 0.95) } else { 0.05 };
         let without: Vec<f64> = (0..y.len())
             .map(|i| {
                 if y[i] != 0.0 {
@@ -319,9 +288,7 @@ impl Family for ZeroInflated {
         let (pi, rest) = (expit(zeta), expit(-zeta));
         gradient.fill(0.0);
         match kind {
-            Kind::Conditional | Kind::Dispersion | Kind::Link => {
-                self.inner.predict(kind, inner, &mut gradient[..k])
-            }
+            Kind::Conditional | Kind::Dispersion | Kind::Link => self.inner.predict(kind, inner, &mut gradient[..k]),
             Kind::Response => {
                 let mu = self.inner.predict(kind, inner, &mut gradient[..k]);
                 for slope in &mut gradient[..k] {
@@ -333,9 +300,7 @@ impl Family for ZeroInflated {
             Kind::Variance => {
                 // (1 − π)V + π(1 − π)μ²
                 let mut mean_gradient = vec![0.0; k];
-                let mu = self
-                    .inner
-                    .predict(Kind::Response, inner, &mut mean_gradient);
+                let mu = self.inner.predict(Kind::Response, inner, &mut mean_gradient);
                 let variance = self.inner.predict(kind, inner, &mut gradient[..k]);
                 for (slope, mean_slope) in gradient[..k].iter_mut().zip(&mean_gradient) {
                     *slope = rest * *slope + 2.0 * pi * rest * mu * mean_slope;
@@ -361,9 +326,7 @@ impl Family for ZeroInflated {
     fn variance(&self, eta: &[f64], trials: f64) -> f64 {
         let (inner, zeta) = self.split(eta);
         let (pi, rest) = (expit(zeta), expit(-zeta));
-        let mu = self
-            .inner
-            .predict(Kind::Response, inner, &mut vec![0.0; self.k()]);
+        let mu = self.inner.predict(Kind::Response, inner, &mut vec![0.0; self.k()]);
         rest * self.inner.variance(inner, trials) + pi * rest * mu * mu
     }
 

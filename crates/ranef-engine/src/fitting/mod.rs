@@ -162,7 +162,13 @@ fn units_of(data: &Data, beta: &[Option<std::ops::Range<usize>>], x: &[f64]) -> 
     design
         .places
         .iter()
-        .map(|place| if links[place.predictor] == Link::Identity && data.family.card().name == "gaussian" { residual } else { 1.0 })
+        .map(|place| {
+            if links[place.predictor] == Link::Identity && data.family.card().name == "gaussian" {
+                residual
+            } else {
+                1.0
+            }
+        })
         .collect()
 }
 
@@ -388,7 +394,8 @@ impl Fit {
         }
         let mut inside = Laplace::new(self.data.clone(), Method::Reml);
         let range = laplace.layout().beta[0].clone().expect("the mean is outside");
-        let outer: Vec<f64> = self.parameters.iter().enumerate().filter(|(m, _)| !range.contains(m)).map(|(_, v)| *v).collect();
+        let outer: Vec<f64> =
+            self.parameters.iter().enumerate().filter(|(m, _)| !range.contains(m)).map(|(_, v)| *v).collect();
         let mode: Vec<f64> = laplace.mode().iter().chain(&self.parameters[range.clone()]).copied().collect();
         inside.place(&outer, mode).then(|| inside.leverage(0))
     }
@@ -398,4 +405,3 @@ impl Fit {
 pub fn precision_offset(weights: &[f64]) -> Vec<f64> {
     weights.iter().map(|w| -0.5 * w.ln()).collect()
 }
-

@@ -73,7 +73,8 @@ pub fn search(
         let value = frame.snap(objective, &mut x, outcome.value);
         let zero = frame.zero_pivot_curvature(objective, &x);
         evaluations += zero.len();
-        let rising: Vec<usize> = zero.iter().filter(|(_, _, c)| *c < -1e-6 * (1.0 + value.abs() * 1e-6)).map(|z| z.1).collect();
+        let rising: Vec<usize> =
+            zero.iter().filter(|(_, _, c)| *c < -1e-6 * (1.0 + value.abs() * 1e-6)).map(|z| z.1).collect();
         if !rising.is_empty() && restart < MAX_RESTARTS {
             from.clone_from(&x);
             for m in rising {
@@ -133,14 +134,17 @@ fn judge(
     let mut value = objective.value_gradient(&x, &mut gradient);
     objective.accept();
     let metric = objective.metric(&x);
-    let scale: Vec<f64> =
-        (0..dim).map(|m| (1.0 / metric[m * dim + m].abs().sqrt()).min(LARGEST_SCALE)).map(|s| if s.is_finite() { s } else { 1.0 }).collect();
+    let scale: Vec<f64> = (0..dim)
+        .map(|m| (1.0 / metric[m * dim + m].abs().sqrt()).min(LARGEST_SCALE))
+        .map(|s| if s.is_finite() { s } else { 1.0 })
+        .collect();
     let hessian = gradient_differences(objective, &x, &scale);
     let boundary = hessian.as_ref().map_or_else(Vec::new, |hessian| edge(&x, hessian));
     let mut held = frame.fixed_at_zero(&x);
     held.extend(&boundary);
     let free: Vec<usize> = (0..dim).filter(|m| !held.contains(m)).collect();
-    let curvature = hessian.as_ref().filter(|h| h.iter().all(|v| v.is_finite())).map(|h| Curvature::new(h, dim, free.clone()));
+    let curvature =
+        hessian.as_ref().filter(|h| h.iter().all(|v| v.is_finite())).map(|h| Curvature::new(h, dim, free.clone()));
     let terms = frame.judge(&x, zero);
     let mut verdict = Verdict {
         status: Status::Failed,
@@ -192,8 +196,7 @@ fn judge(
         };
     }
     frame.canonical_signs(&mut x);
-    let optimum =
-        Optimum { x, value, gradient, covariance, held, verdict, evaluations: 0, trace: Vec::new() };
+    let optimum = Optimum { x, value, gradient, covariance, held, verdict, evaluations: 0, trace: Vec::new() };
     (optimum, downhill)
 }
 

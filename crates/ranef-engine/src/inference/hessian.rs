@@ -93,7 +93,12 @@ impl Curvature {
 
     /// sqrt(g' H^-1 g) on the free parameters: how far the optimum is, in standard errors.
     pub fn distance(&self, gradient: &[f64]) -> f64 {
-        self.components(gradient).iter().zip(&self.values).map(|(c, value)| c * c / value.abs().max(FLAT)).sum::<f64>().sqrt()
+        self.components(gradient)
+            .iter()
+            .zip(&self.values)
+            .map(|(c, value)| c * c / value.abs().max(FLAT))
+            .sum::<f64>()
+            .sqrt()
     }
 
     /// The Newton step -H^-1 g on the free parameters; flat directions are left alone.

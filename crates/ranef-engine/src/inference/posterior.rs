@@ -92,7 +92,8 @@ impl Posterior {
         let inside = self.laplace.inside();
         let empty = Vec::new();
         let x_inside = inside.map_or(&empty, |k| &combination.fixed[k]);
-        let given = self.given_variance(combination, x_inside).unwrap_or_else(|| self.solved_variance(combination, x_inside));
+        let given =
+            self.given_variance(combination, x_inside).unwrap_or_else(|| self.solved_variance(combination, x_inside));
         if conditional {
             return given;
         }
@@ -142,11 +143,10 @@ impl Posterior {
                     }
                     s.diag[f][level * width * width + j * width + i]
                 } else {
-                    let (index, pair) = pattern
-                        .pairs()
-                        .iter()
-                        .enumerate()
-                        .find(|(_, pair)| (pair.first, pair.second) == (f, g) || (pair.first, pair.second) == (g, f))?;
+                    let (index, pair) =
+                        pattern.pairs().iter().enumerate().find(|(_, pair)| {
+                            (pair.first, pair.second) == (f, g) || (pair.first, pair.second) == (g, f)
+                        })?;
                     let (row, column, row_at, column_at) =
                         if pair.first == f { (level, other, i, j) } else { (other, level, j, i) };
                     let slots = &pair.second_level[pair.ptr[row]..pair.ptr[row + 1]];
@@ -251,7 +251,8 @@ impl Laplace {
             let mut spread = vec![vec![0.0; design.n]; design.n_predictors()];
             design.add_random(&moved, &mut spread);
             let column = &mut right[(layout.theta.start + m) * size_u..][..size_u];
-            for ((target, value), pulled) in column.iter_mut().zip(weighted(predictor, &spread[predictor])).zip(&pulled) {
+            for ((target, value), pulled) in column.iter_mut().zip(weighted(predictor, &spread[predictor])).zip(&pulled)
+            {
                 *target = value - pulled;
             }
             direct.push(moved);
@@ -300,7 +301,8 @@ mod tests {
             columns,
         };
         let terms = vec![term(0, vec![Column::One, Column::new(&x)]), term(1, vec![Column::One])];
-        let groups = vec![((0..N).map(|i| (i % 5) as u32).collect(), 5), ((0..N).map(|i| (i / 10) as u32).collect(), 4)];
+        let groups =
+            vec![((0..N).map(|i| (i % 5) as u32).collect(), 5), ((0..N).map(|i| (i / 10) as u32).collect(), 4)];
         let y = (0..N).map(|i| ((i * 7) % 5) as f64 + if name == "gaussian" { 0.3 * x[i] } else { 0.0 }).collect();
         let design = Arc::new(Design::new(N, fixed, groups, terms));
         Arc::new(Data { y, trials: None, weights: None, family: family.into(), design })

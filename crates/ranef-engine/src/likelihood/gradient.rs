@@ -55,8 +55,7 @@ impl Laplace {
         let zr = design.gather_random(&r);
         let zg = design.gather_random(first);
         let with_border = self.method == Method::Reml;
-        let mut g =
-            product_diagonal(&self.pattern, &self.crossproduct, &self.state.factors, &inverse, with_border);
+        let mut g = product_diagonal(&self.pattern, &self.crossproduct, &self.state.factors, &inverse, with_border);
         for (f, grouping) in design.groupings.iter().enumerate() {
             let (p, rank) = (grouping.width(), design.template.ranks()[f]);
             for level in 0..grouping.levels {

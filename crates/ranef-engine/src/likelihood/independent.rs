@@ -85,12 +85,17 @@ impl Objective for Independent {
         let data = &self.data;
         let rows = Rows { y: &data.y, trials: data.trials.as_deref(), eta: &slices };
         data.family.derivatives(rows, 2, &mut self.rows);
-        let value: f64 =
-            self.rows.value.iter().enumerate().map(|(i, l)| (i, data.weight_at(i), l)).filter(|(_, w, _)| *w != 0.0)
-                .map(|(_, w, l)| -w * l).sum();
+        let value: f64 = self
+            .rows
+            .value
+            .iter()
+            .enumerate()
+            .map(|(i, l)| (i, data.weight_at(i), l))
+            .filter(|(_, w, _)| *w != 0.0)
+            .map(|(_, w, l)| -w * l)
+            .sum();
         for (k, fixed) in data.design.fixed.iter().enumerate() {
-            let g: Vec<f64> =
-                self.rows.first[k].iter().enumerate().map(|(i, g)| -data.weight_at(i) * g).collect();
+            let g: Vec<f64> = self.rows.first[k].iter().enumerate().map(|(i, g)| -data.weight_at(i) * g).collect();
             gradient[self.starts[k]..self.starts[k] + fixed.p()].copy_from_slice(&fixed.gather(&g));
         }
         if value.is_nan() { f64::INFINITY } else { value }

@@ -11,8 +11,8 @@
 //! Kristensen et al. (2016), J. Stat. Softw. 70(5).
 use super::data::{Data, Method};
 use crate::family::{Derivatives, Rows, packed2};
-use crate::link::Link;
 use crate::linalg::{BlockMatrix, Congruence, Factorization, Pattern};
+use crate::link::Link;
 use crate::objective::Objective;
 use std::ops::Range;
 use std::sync::Arc;
@@ -81,7 +81,8 @@ impl Laplace {
                 Some(next - fixed.p()..next)
             })
             .collect();
-        let layout = Layout { beta, theta: next..next + design.template.n_theta(), dim: next + design.template.n_theta() };
+        let layout =
+            Layout { beta, theta: next..next + design.template.n_theta(), dim: next + design.template.n_theta() };
         let border = inside.map_or(0, |k| design.fixed[k].p());
         let groups: Vec<(&[u32], usize)> = design.groupings.iter().map(|g| (g.codes.as_slice(), g.levels)).collect();
         let pattern = Arc::new(Pattern::new(&groups, border));
@@ -187,7 +188,9 @@ impl Laplace {
         self.layout
             .beta
             .iter()
-            .map(|range| range.as_ref().map_or_else(|| state.mode[self.q..].to_vec(), |range| state.x[range.clone()].to_vec()))
+            .map(|range| {
+                range.as_ref().map_or_else(|| state.mode[self.q..].to_vec(), |range| state.x[range.clone()].to_vec())
+            })
             .collect()
     }
 

@@ -49,26 +49,30 @@ fn start_theta(data: &Data, independent: &Independent) -> Vec<f64> {
     let mut theta = vec![0.0; design.template.n_theta()];
     for (term, place) in design.places.iter().enumerate() {
         let grouping = &design.groupings[place.grouping];
-        let (score, curvature) = (&rows.first[place.predictor], &rows.second[packed2(place.predictor, place.predictor)]);
-        let sds: Vec<f64> = (place.first..place.first + place.width)
-            .map(|j| {
-                let (mut s, mut information) = (vec![0.0; grouping.levels], vec![0.0; grouping.levels]);
-                for (i, &code) in grouping.codes.iter().enumerate() {
-                    let (z, w) = (grouping.columns[j].at(i), data.weight_at(i));
-                    s[code as usize] += w * z * score[i];
-                    information[code as usize] += w * z * z * (-curvature[i]).max(0.0);
-                }
-                let total: f64 = information.iter().sum();
-                let squares: f64 = information.iter().map(|v| v * v).sum();
-                if !(total > 0.0 && squares.is_finite()) {
-                    return 0.5;
-                }
-                let excess: f64 = s.iter().zip(&information).map(|(s, i)| s * s - i).sum();
-                let smallest = SMALLEST_SHARE * grouping.levels as f64 / total;
-                (excess / squares).max(smallest).sqrt()
-            })
-            .map(|sd| if data.family.links()[place.predictor] == Link::Identity { sd } else { sd.clamp(0.05, LARGEST_SD) })
-            .collect();
+        let (score, curvature) =
+            (&rows.first[place.predictor], &rows.second[packed2(place.predictor, place.predictor)]);
+        let sds: Vec<f64> =
+            (place.first..place.first + place.width)
+                .map(|j| {
+                    let (mut s, mut information) = (vec![0.0; grouping.levels], vec![0.0; grouping.levels]);
+                    for (i, &code) in grouping.codes.iter().enumerate() {
+                        let (z, w) = (grouping.columns[j].at(i), data.weight_at(i));
+                        s[code as usize] += w * z * score[i];
+                        information[code as usize] += w * z * z * (-curvature[i]).max(0.0);
+                    }
+                    let total: f64 = information.iter().sum();
+                    let squares: f64 = information.iter().map(|v| v * v).sum();
+                    if !(total > 0.0 && squares.is_finite()) {
+                        return 0.5;
+                    }
+                    let excess: f64 = s.iter().zip(&information).map(|(s, i)| s * s - i).sum();
+                    let smallest = SMALLEST_SHARE * grouping.levels as f64 / total;
+                    (excess / squares).max(smallest).sqrt()
+                })
+                .map(|sd| {
+                    if data.family.links()[place.predictor] == Link::Identity { sd } else { sd.clamp(0.05, LARGEST_SD) }
+                })
+                .collect();
         let range = design.template.theta_range(term);
         theta[range].copy_from_slice(&design.template.covariance(term).start(&sds));
     }

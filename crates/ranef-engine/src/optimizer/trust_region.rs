@@ -186,9 +186,8 @@ impl Model {
         let dim = self.dim;
         let largest = (0..dim).map(|i| self.b[i * dim + i].abs()).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
         let scale: Vec<f64> = (0..dim).map(|i| self.b[i * dim + i].abs().max(1e-10 * largest).sqrt()).collect();
-        let scaled = Mat::from_fn(dim, dim, |i, j| {
-            0.5 * (self.b[j * dim + i] + self.b[i * dim + j]) / (scale[i] * scale[j])
-        });
+        let scaled =
+            Mat::from_fn(dim, dim, |i, j| 0.5 * (self.b[j * dim + i] + self.b[i * dim + j]) / (scale[i] * scale[j]));
         let decomposition = scaled.self_adjoint_eigen(Side::Lower).expect("a finite symmetric matrix has eigenvalues");
         let values = (0..dim).map(|i| decomposition.S()[i]).collect();
         Spectrum { scale, values, vectors: decomposition.U().to_owned() }
@@ -237,7 +236,11 @@ impl Spectrum {
                 let mut high = low + dot(&parts, &parts).sqrt() / radius + 1.0;
                 for _ in 0..200 {
                     let middle = 0.5 * (low + high);
-                    if length(middle) > radius { low = middle } else { high = middle }
+                    if length(middle) > radius {
+                        low = middle
+                    } else {
+                        high = middle
+                    }
                     if high - low <= 1e-12 * high {
                         break;
                     }
@@ -246,8 +249,7 @@ impl Spectrum {
             }
         }
         let size = dot(&solution, &solution).sqrt();
-        let predicted =
-            -(0..dim).map(|k| solution[k] * (parts[k] + 0.5 * self.values[k] * solution[k])).sum::<f64>();
+        let predicted = -(0..dim).map(|k| solution[k] * (parts[k] + 0.5 * self.values[k] * solution[k])).sum::<f64>();
         let step = (0..dim)
             .map(|i| (0..dim).map(|k| self.vectors[(i, k)] * solution[k]).sum::<f64>() / self.scale[i])
             .collect();

@@ -23,11 +23,7 @@ pub fn expit(x: f64) -> f64 {
 pub fn softplus_derivatives(x: f64) -> Taylor {
     let tail = (-x.abs()).exp();
     let (major, minor) = (1.0 / (1.0 + tail), tail / (1.0 + tail));
-    let (p, q) = if x >= 0.0 {
-        (major, minor)
-    } else {
-        (minor, major)
-    };
+    let (p, q) = if x >= 0.0 { (major, minor) } else { (minor, major) };
     [x.max(0.0) + tail.ln_1p(), p, p * q, p * q * (q - p)]
 }
 
@@ -49,34 +45,21 @@ pub fn log_expit_derivatives(x: f64) -> Taylor {
 /// The form changes at log 2, where both are exact to rounding (Mächler 2012, eq. 7).
 #[inline(always)]
 pub fn log1mexp(x: f64) -> f64 {
-    if x <= std::f64::consts::LN_2 {
-        (-(-x).exp_m1()).ln()
-    } else {
-        (-(-x).exp()).ln_1p()
-    }
+    if x <= std::f64::consts::LN_2 { (-(-x).exp_m1()).ln() } else { (-(-x).exp()).ln_1p() }
 }
 
 /// [`log1mexp`] and its derivatives r, −r(1+r), r(1+r)(1+2r) with r = 1/(eˣ − 1).
 #[inline(always)]
 pub fn log1mexp_derivatives(x: f64) -> Taylor {
     let r = 1.0 / x.exp_m1();
-    [
-        log1mexp(x),
-        r,
-        -r * (1.0 + r),
-        r * (1.0 + r) * (1.0 + 2.0 * r),
-    ]
+    [log1mexp(x), r, -r * (1.0 + r), r * (1.0 + r) * (1.0 + 2.0 * r)]
 }
 
 /// log(eᵃ + eᵇ); either argument may be −∞.
 #[inline(always)]
 pub fn logaddexp(a: f64, b: f64) -> f64 {
     let (high, low) = if a >= b { (a, b) } else { (b, a) };
-    if high == f64::NEG_INFINITY {
-        high
-    } else {
-        high + (low - high).exp().ln_1p()
-    }
+    if high == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
 }
 
 /// log(1 + x) − x for x > −1, without cancellation near 0.
@@ -169,11 +152,7 @@ pub fn log1p_over_derivatives(t: f64) -> Taylor {
     }
     let [value, _, pq, third] = softplus_derivatives(t);
     let q = 1.0 / (1.0 + x);
-    let g = if x.is_finite() {
-        value / x
-    } else {
-        value * (-t).exp()
-    };
+    let g = if x.is_finite() { value / x } else { value * (-t).exp() };
     let g1 = q - g;
     let g2 = -pq - g1;
     [g, g1, g2, -third - g2]
@@ -187,10 +166,7 @@ mod tests {
     fn limits_are_exact() {
         assert_eq!(softplus(800.0), 800.0);
         assert_eq!(log_expit(-800.0), -800.0);
-        assert_eq!(
-            logaddexp(f64::NEG_INFINITY, f64::NEG_INFINITY),
-            f64::NEG_INFINITY
-        );
+        assert_eq!(logaddexp(f64::NEG_INFINITY, f64::NEG_INFINITY), f64::NEG_INFINITY);
         assert_eq!(logaddexp(f64::NEG_INFINITY, 3.0), 3.0);
         assert_eq!(log1p_over_derivatives(-800.0), [1.0, 0.0, 0.0, 0.0]);
         assert_eq!(log1mexp(0.0), f64::NEG_INFINITY);
@@ -202,8 +178,6 @@ mod tests {
         let x = 1e-9;
         assert!((log1pmx(x) / (-0.5 * x * x) - 1.0).abs() < 1e-8);
         assert!((expm1mx(x) / (0.5 * x * x) - 1.0).abs() < 1e-8);
-        assert!(
-            (log1p_over_derivatives(-30.0)[1] / (-0.5 * (-30.0_f64).exp()) - 1.0).abs() < 1e-12
-        );
+        assert!((log1p_over_derivatives(-30.0)[1] / (-0.5 * (-30.0_f64).exp()) - 1.0).abs() < 1e-12);
     }
 }

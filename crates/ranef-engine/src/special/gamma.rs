@@ -168,12 +168,7 @@ pub fn ln_gamma_deficit(s: f64, order: usize) -> Taylor {
     if phi >= STIRLING_FROM {
         let t = stirling_tail(phi);
         // d/ds of a function with scaled derivatives t: t₁, t₂ + t₁, t₃ + 3t₂ + t₁.
-        return [
-            0.5 * s - HALF_LN_TWO_PI - t[0],
-            0.5 - t[1],
-            -(t[2] + t[1]),
-            -(t[3] + 3.0 * t[2] + t[1]),
-        ];
+        return [0.5 * s - HALF_LN_TWO_PI - t[0], 0.5 - t[1], -(t[2] + t[1]), -(t[3] + 3.0 * t[2] + t[1])];
     }
     // log Γ(φ) = log Γ(φ + 10) − log φ(φ+1)…(φ+9)
     let rising = super::ln_rising(s, STIRLING_FROM, order);
@@ -187,17 +182,12 @@ pub fn ln_gamma_deficit(s: f64, order: usize) -> Taylor {
     ]
 }
 
-static LN_FACTORIALS: LazyLock<Vec<f64>> =
-    LazyLock::new(|| (0..256).map(|n| ln_gamma(f64::from(n) + 1.0)).collect());
+static LN_FACTORIALS: LazyLock<Vec<f64>> = LazyLock::new(|| (0..256).map(|n| ln_gamma(f64::from(n) + 1.0)).collect());
 
 /// log n!, from a table below 256; other n ≥ 0 (whole or not) by log Γ(n + 1).
 #[inline]
 pub fn ln_factorial(n: f64) -> f64 {
-    if n < 256.0 && n.fract() == 0.0 && n >= 0.0 {
-        LN_FACTORIALS[n as usize]
-    } else {
-        ln_gamma(n + 1.0)
-    }
+    if n < 256.0 && n.fract() == 0.0 && n >= 0.0 { LN_FACTORIALS[n as usize] } else { ln_gamma(n + 1.0) }
 }
 
 /// log of the binomial coefficient n! / (k! (n−k)!), exactly 0 at k = 0 and k = n.
@@ -222,10 +212,7 @@ mod tests {
 
     #[test]
     fn binomial_coefficients_of_row_ten() {
-        for (k, exact) in [1.0, 10.0, 45.0, 120.0, 210.0, 252.0_f64]
-            .iter()
-            .enumerate()
-        {
+        for (k, exact) in [1.0, 10.0, 45.0, 120.0, 210.0, 252.0_f64].iter().enumerate() {
             assert!((ln_binomial(10.0, k as f64) - exact.ln()).abs() < 1e-14 * 20.0);
         }
     }

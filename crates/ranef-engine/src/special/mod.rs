@@ -14,13 +14,11 @@ mod normal;
 mod rising;
 
 pub use exponential::{
-    expit, expm1mx, expm1mx_derivatives, log_expit, log_expit_derivatives, log1mexp,
-    log1mexp_derivatives, log1p_over, log1p_over_derivatives, log1pmx, logaddexp, softplus,
-    softplus_derivatives,
+    expit, expm1mx, expm1mx_derivatives, log_expit, log_expit_derivatives, log1mexp, log1mexp_derivatives, log1p_over,
+    log1p_over_derivatives, log1pmx, logaddexp, softplus, softplus_derivatives,
 };
 pub use gamma::{
-    digamma, ln_binomial, ln_factorial, ln_gamma, ln_gamma_deficit, ln_gamma_derivatives,
-    tetragamma, trigamma,
+    digamma, ln_binomial, ln_factorial, ln_gamma, ln_gamma_deficit, ln_gamma_derivatives, tetragamma, trigamma,
 };
 pub use normal::{log_ndtr, log_ndtr_derivatives};
 pub use rising::{ln_rising, ln_rising_excess};

@@ -82,22 +82,12 @@ pub fn log_ndtr_derivatives(x: f64) -> Taylor {
     if x <= 0.0 {
         // x + h = δ and (x+h)(x+2h) − 1 = δ(2δ − c) = 2δ(e − c)/((z+c)(z+e)).
         let third = 2.0 * delta * (e - c) / ((z + c) * (z + e));
-        return [
-            log_density - hazard.ln(),
-            hazard,
-            -hazard * delta,
-            hazard * third,
-        ];
+        return [log_density - hazard.ln(), hazard, -hazard * delta, hazard * third];
     }
     let density = log_density.exp();
     let upper = density / hazard;
     let h = density / (1.0 - upper);
-    [
-        (-upper).ln_1p(),
-        h,
-        -h * (x + h),
-        h * ((x + h) * (x + 2.0 * h) - 1.0),
-    ]
+    [(-upper).ln_1p(), h, -h * (x + h), h * ((x + h) * (x + 2.0 * h) - 1.0)]
 }
 
 #[cfg(test)]

@@ -32,11 +32,7 @@ pub fn ln_rising_excess(s: f64, y: f64, order: usize) -> Taylor {
 fn rising<const EXCESS: bool>(s: f64, y: f64, order: usize) -> Taylor {
     if y <= 1.0 {
         // R = 0 or s, D = 0.
-        return if y == 0.0 || EXCESS {
-            [0.0; 4]
-        } else {
-            [s, 1.0, 0.0, 0.0]
-        };
+        return if y == 0.0 || EXCESS { [0.0; 4] } else { [s, 1.0, 0.0, 0.0] };
     }
     let phi = s.exp();
     if y <= SUM_UP_TO {
@@ -71,11 +67,7 @@ fn sums_in_s<const EXCESS: bool>(phi: f64, y: f64, order: usize) -> [f64; 3] {
 fn by_sum<const EXCESS: bool>(s: f64, phi: f64, y: f64, order: usize) -> Taylor {
     // For φ = ∞ the sums below would be ∞/∞; the excess is 0 and R = y s to all digits.
     if phi == f64::INFINITY {
-        return if EXCESS {
-            [0.0; 4]
-        } else {
-            [y * s, y, 0.0, 0.0]
-        };
+        return if EXCESS { [0.0; 4] } else { [y * s, y, 0.0, 0.0] };
     }
     let value = if phi >= 1.0 {
         // Π(1 + j/φ) − 1, accumulated without the 1, so that one logarithm serves the whole sum
@@ -96,34 +88,21 @@ fn by_sum<const EXCESS: bool>(s: f64, phi: f64, y: f64, order: usize) -> Taylor 
             j += 1.0;
         }
         let rest = f64::ln(product);
-        if EXCESS {
-            rest - (y - 1.0) * s
-        } else {
-            rest + s
-        }
+        if EXCESS { rest - (y - 1.0) * s } else { rest + s }
     };
     if order == 0 {
         return [value, 0.0, 0.0, 0.0];
     }
     let [first, second, third] = sums_in_s::<EXCESS>(phi, y, order);
     // The factor j = 0 is φ itself: it adds s to R, and nothing to the excess.
-    [
-        value,
-        if EXCESS { first } else { first + 1.0 },
-        second,
-        third,
-    ]
+    [value, if EXCESS { first } else { first + 1.0 }, second, third]
 }
 
 /// φ ≥ 10: with x = y/φ, D = (φ+y−½) log(1+x) − y + S(φ+y) − S(φ).
 #[inline]
 fn by_stirling<const EXCESS: bool>(s: f64, phi: f64, y: f64) -> Taylor {
     if phi == f64::INFINITY {
-        return if EXCESS {
-            [0.0; 4]
-        } else {
-            [y * s, y, 0.0, 0.0]
-        };
+        return if EXCESS { [0.0; 4] } else { [y * s, y, 0.0, 0.0] };
     }
     let x = y / phi;
     let log1p = x.ln_1p();
@@ -142,15 +121,10 @@ fn by_stirling<const EXCESS: bool>(s: f64, phi: f64, y: f64) -> Taylor {
     // log(1+x) − x/(1+x), written as (log(1+x) − x) + x²/(1+x).
     let curved = log1pmx(x) + x * w;
     let second = phi * curved - 0.5 * w * q + (far2 + far1 - near[2] - near[1]);
-    let third = phi * (curved - w * w)
-        + 0.5 * w * q * (q - w)
-        + (far3 + 3.0 * far2 + far1 - near[3] - 3.0 * near[2] - near[1]);
+    let third =
+        phi * (curved - w * w) + 0.5 * w * q * (q - w) + (far3 + 3.0 * far2 + far1 - near[3] - 3.0 * near[2] - near[1]);
     let value = shortfall + (y - 0.5) * log1p + (far[0] - near[0]);
-    if EXCESS {
-        [value, shortfall + first, second, third]
-    } else {
-        [value + y * s, phi * log1p + first, second, third]
-    }
+    if EXCESS { [value, shortfall + first, second, third] } else { [value + y * s, phi * log1p + first, second, third] }
 }
 
 /// φ < 10 and y > 20: ten factors by hand, the rest as log Γ(φ+y) − log Γ(φ+10), far from its poles.
@@ -203,10 +177,7 @@ mod tests {
                 let leading = 0.5 * y * (y - 1.0) * f64::exp(-log_phi);
                 let d = ln_rising_excess(log_phi, y, 3);
                 for (m, sign) in [1.0, -1.0, 1.0, -1.0].iter().enumerate() {
-                    assert!(
-                        (d[m] / (sign * leading) - 1.0).abs() < 1e-7,
-                        "y {y} log phi {log_phi} order {m}: {d:?}"
-                    );
+                    assert!((d[m] / (sign * leading) - 1.0).abs() < 1e-7, "y {y} log phi {log_phi} order {m}: {d:?}");
                 }
             }
         }

@@ -1,0 +1,155 @@
+//! Whole fits: from data to a judged optimum.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use ranef_engine::covariance;
+use ranef_engine::design::{Column, Design, Fixed, TermSpec};
+use ranef_engine::family;
+use ranef_engine::fitting::verdict::Status;
+use ranef_engine::fitting::{Control, Fit, Likelihood, fit};
+use ranef_engine::likelihood::data::{Data, Method};
+use std::sync::Arc;
+
+const GROUPS: usize = 20;
+const PER_GROUP: usize = 8;
+const N: usize = GROUPS * PER_GROUP;
+
+/// y = 1 + 0.5 x + intercepts and slopes that vary between groups with the given standard deviations + noise; or the
+/// Poisson counts of that predictor.
+fn data(name: &str, structure: &str, intercepts: f64, slopes: f64) -> Arc<Data> {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
+    let x: Vec<f64> = (0..N).map(|_| normal()).collect();
+    let b: Vec<(f64, f64)> = (0..GROUPS).map(|_| (intercepts * normal(), slopes * normal())).collect();
+    let eta: Vec<f64> = (0..N).map(|i| 1.0 + 0.5 * x[i] + b[i / PER_GROUP].0 + b[i / PER_GROUP].1 * x[i]).collect();
+    // Without effects the residuals cancel within groups, so that the data speak for less variance than chance.
+    let noise: Vec<f64> = (0..N).map(|i| 0.7 * if i % 2 == 0 { 1.0 } else { -1.0 } + 0.05 * normal()).collect();
+    let family = family::build(name, None, false).expect("in the catalogue");
+    let y = match name {
+        "gaussian" => eta.iter().zip(&noise).map(|(eta, e)| eta + e).collect(),
+        _ => eta.iter().zip(&noise).map(|(eta, e)| (eta + 0.1 * e).exp().round()).collect(),
+    };
+    let one = vec![1.0; N];
+    let mut fixed = vec![Fixed::new(N, &[one.clone(), x.clone()].concat(), None)];
+    fixed.extend((1..family.components().len()).map(|_| Fixed::new(N, &one, None)));
+    let term = TermSpec {
+        predictor: 0,
+        grouping: 0,
+        columns: vec![Column::One, Column::new(&x)],
+        covariance: covariance::build(structure, 2).expect("in the catalogue"),
+    };
+    let codes = (0..N).map(|i| (i / PER_GROUP) as u32).collect();
+    let design = Arc::new(Design::new(N, fixed, vec![(codes, GROUPS)], vec![term]));
+    Arc::new(Data { y, trials: None, weights: None, family: family.into(), design })
+}
+
+fn fitted(data: Arc<Data>, likelihood: Likelihood, control: &Control) -> Fit {
+    fit(data, likelihood, control).expect("data that determine a likelihood")
+}
+
+const PROFILED: Likelihood = Likelihood::Profiled { reml: false, weights: None };
+const LAPLACE: Likelihood = Likelihood::Laplace(Method::Ml);
+
+#[test]
+fn the_profiled_likelihood_is_that_of_the_laplace_approximation() {
+    for (intercepts, slopes) in [(0.8, 0.4), (0.8, 0.0)] {
+        for structure in ["us", "diag"] {
+            let data = data("gaussian", structure, intercepts, slopes);
+            let profiled = fitted(data.clone(), PROFILED, &Control::default());
+            let laplace = fitted(data, LAPLACE, &Control::default());
+            // Both polish to 1e-7 standard errors: the values agree to rounding.
+            assert!((profiled.loglik - laplace.loglik).abs() < 1e-8, "{} {}", profiled.loglik, laplace.loglik);
+            for (a, b) in profiled.theta.iter().zip(&laplace.theta) {
+                assert!((a - b).abs() < 1e-5, "{structure}: {:?} {:?}", profiled.theta, laplace.theta);
+            }
+            for (a, b) in profiled.modes.iter().zip(&laplace.modes) {
+                assert!((a - b).abs() < 1e-5, "{a} {b}");
+            }
+        }
+    }
+}
+
+#[test]
+fn restricted_likelihoods_agree_too() {
+    let data = data("gaussian", "us", 0.8, 0.4);
+    let profiled = fitted(data.clone(), Likelihood::Profiled { reml: true, weights: None }, &Control::default());
+    let laplace = fitted(data, Likelihood::Laplace(Method::Reml), &Control::default());
+    assert!((profiled.loglik - laplace.loglik).abs() < 1e-8, "{} {}", profiled.loglik, laplace.loglik);
+}
+
+#[test]
+fn variance_that_the_data_deny_is_exactly_zero_and_a_tested_minimum() {
+    for (name, likelihood) in [("gaussian", PROFILED), ("gaussian", LAPLACE), ("poisson", LAPLACE)] {
+        for structure in ["us", "diag"] {
+            let fit = fitted(data(name, structure, 0.0, 0.0), likelihood.clone(), &Control::default());
+            let verdict = &fit.optimum.verdict;
+            assert_eq!(verdict.status, Status::ConvergedSingular, "{name} {structure}");
+            assert!(verdict.terms[0].rank < 2, "{name} {structure}");
+            assert!(verdict.terms[0].kkt.expect("a singular term") > 0.0, "{name} {structure}");
+            let lambda = fit.data.design.template.term_factor(0, &fit.theta);
+            assert!(lambda.contains(&0.0) && lambda.iter().any(|l| *l == 0.0), "{lambda:?}");
+        }
+    }
+}
+
+#[test]
+fn a_start_at_zero_variance_is_left_when_the_likelihood_rises() {
+    // theta = 0 is stationary by symmetry; only the second-order test shows the way out.
+    for (name, likelihood) in [("gaussian", PROFILED), ("gaussian", LAPLACE), ("poisson", LAPLACE)] {
+        let data = data(name, "us", 0.8, 0.4);
+        let free = fitted(data.clone(), likelihood.clone(), &Control::default());
+        let mut start = free.optimum.x.clone();
+        let first = start.len() - 3;
+        start[first..].fill(0.0);
+        let control = Control { start: Some(start), ..Control::default() };
+        let from_zero = fitted(data, likelihood, &control);
+        assert!((free.loglik - from_zero.loglik).abs() < 1e-7, "{name}: {} {}", free.loglik, from_zero.loglik);
+        assert!(from_zero.optimum.verdict.status.is_converged());
+    }
+}
+
+#[test]
+fn too_few_iterations_are_said_to_be_too_few() {
+    let control = Control { max_iterations: 1, ..Control::default() };
+    let fit = fitted(data("poisson", "us", 0.8, 0.4), LAPLACE, &control);
+    assert!(fit.loglik.is_finite());
+    assert!(matches!(fit.optimum.verdict.status, Status::MaxIterations | Status::Converged));
+    assert!(fit.optimum.verdict.gradient_scaled > 1e-3 || fit.optimum.verdict.status == Status::Converged);
+}
+
+#[test]
+fn simulated_data_bring_the_parameters_back() {
+    use ranef_engine::simulation::Effects;
+    let data = data("poisson", "us", 0.8, 0.4);
+    let truth = fitted(data.clone(), LAPLACE, &Control::default());
+    let replicates = 60;
+    let draws = truth.simulate(replicates, 3, &[Effects::New], None, None);
+    assert_eq!(draws, truth.simulate(replicates, 3, &[Effects::New], None, None));
+    assert_eq!(draws[..N], truth.simulate(1, 3, &[Effects::New], None, None)[..]);
+    let mut sum = [0.0; 4];
+    for y in draws.chunks_exact(N) {
+        let again = Data {
+            y: y.to_vec(),
+            trials: None,
+            weights: None,
+            family: data.family.clone(),
+            design: data.design.clone(),
+        };
+        let refit = fitted(Arc::new(again), LAPLACE, &Control::default());
+        assert!(refit.optimum.verdict.status.is_converged(), "{:?}", refit.optimum.verdict);
+        let beta = data.design.fixed[0].to_original(&refit.beta[0]);
+        let variance = |row: usize| {
+            (0..2).map(|c| data.design.template.term_factor(0, &refit.theta)[c * 2 + row].powi(2)).sum::<f64>()
+        };
+        for (total, value) in sum.iter_mut().zip([beta[0], beta[1], variance(0).sqrt(), variance(1).sqrt()]) {
+            *total += value / replicates as f64;
+        }
+    }
+    let beta = data.design.fixed[0].to_original(&truth.beta[0]);
+    let lambda = data.design.template.term_factor(0, &truth.theta);
+    let sds = [lambda[0].abs(), lambda[1].hypot(lambda[3])];
+    // The mean of 60 estimates has a standard error of about 0.2 / sqrt(60); maximum likelihood shrinks sds by 1/(2G).
+    assert!((sum[0] - beta[0]).abs() < 0.1 && (sum[1] - beta[1]).abs() < 0.06, "{sum:?} {beta:?}");
+    assert!((sum[2] / sds[0] - 1.0).abs() < 0.12 && (sum[3] / sds[1] - 1.0).abs() < 0.2, "{sum:?} {sds:?}");
+}
