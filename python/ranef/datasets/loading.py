@@ -41,6 +41,11 @@ def load_dataset(name: str, backend: str = "pandas") -> Any:
     ImportError
         If the backend's library is not installed.
 
+    Notes
+    -----
+    A pyarrow dictionary has no place for "this order was declared" beside its ``ordered`` flag, so a model sorts the
+    levels of its unordered factors; pandas and polars keep the declared order there too.
+
     See Also
     --------
     list_datasets : what there is.
