@@ -387,7 +387,7 @@ def finish(fitted: _engine.Fitted, model: Model, kept: Mapping[str, np.ndarray],
 
 def said(verdict: Mapping[str, Any]) -> str:
     """A verdict's message, the parameters it concerns, and its advice, as a line of text."""
-    concerned = ", ".join(verdict["flat"])
+    concerned = ", ".join(verdict["separated"] or verdict["flat"])
     parts = (verdict["message"] + (f" ({concerned})" if concerned else ""), verdict["advice"])
     return " ".join(f"{part.rstrip('.')}." for part in parts if part)
 
@@ -410,7 +410,7 @@ def named_verdict(verdict: Mapping[str, Any], model: Model, kept: Mapping[str, n
         component = model.components[which]
         return f"{component}: {model.design.fixed[component].names[kept[component][index]]}"
 
-    named = {key: list(dict.fromkeys(map(name, verdict[key]))) for key in ("flat", "boundary")}
+    named = {key: list(dict.fromkeys(map(name, verdict[key]))) for key in ("flat", "separated", "boundary")}
     return {**verdict, **named}
 
 

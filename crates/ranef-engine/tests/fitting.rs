@@ -88,7 +88,7 @@ fn variance_that_the_data_deny_is_exactly_zero_and_a_tested_minimum() {
             assert!(verdict.terms[0].rank < 2, "{name} {structure}");
             assert!(verdict.terms[0].kkt.expect("a singular term") > 0.0, "{name} {structure}");
             let lambda = fit.data.design.template.term_factor(0, &fit.theta);
-            assert!(lambda.contains(&0.0) && lambda.iter().any(|l| *l == 0.0), "{lambda:?}");
+            assert!(lambda.contains(&0.0), "{lambda:?}");
         }
     }
 }
@@ -107,6 +107,31 @@ fn a_start_at_zero_variance_is_left_when_the_likelihood_rises() {
         assert!((free.loglik - from_zero.loglik).abs() < 1e-7, "{name}: {} {}", free.loglik, from_zero.loglik);
         assert!(from_zero.optimum.verdict.status.is_converged());
     }
+}
+
+#[test]
+fn a_level_whose_counts_are_all_zero_is_said_to_separate_the_response() {
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
+    let level: Vec<f64> = (0..N).map(|i| f64::from(u8::from(i % 4 == 0))).collect();
+    let y = level.iter().map(|l| if *l == 1.0 { 0.0 } else { (1.0 + 0.5 * normal()).exp().round() }).collect();
+    let fixed = vec![Fixed::new(N, &[vec![1.0; N], level].concat(), None)];
+    let term = TermSpec {
+        predictor: 0,
+        grouping: 0,
+        columns: vec![Column::One],
+        covariance: covariance::build("us", 1).expect("in the catalogue"),
+    };
+    let codes = (0..N).map(|i| (i / PER_GROUP) as u32).collect();
+    let design = Arc::new(Design::new(N, fixed, vec![(codes, GROUPS)], vec![term]));
+    let family = family::build("poisson", None, false).expect("in the catalogue");
+    let data = Arc::new(Data { y, trials: None, weights: None, family: family.into(), design });
+    let fit = fitted(data, LAPLACE, &Control::default());
+    let verdict = &fit.optimum.verdict;
+    assert_eq!((verdict.status, &verdict.separated[..]), (Status::Separated, &[(0, 1)][..]));
+    // The intercept, which the other levels determine, keeps an ordinary standard error.
+    let covariance = fit.fixed_covariance(0).expect("a definite inner Hessian");
+    assert!(covariance[0].sqrt() < 0.2 && covariance[3].sqrt() > 100.0, "{covariance:?}");
 }
 
 #[test]

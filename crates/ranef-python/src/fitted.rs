@@ -419,6 +419,8 @@ impl Fitted {
         out.set_item("hessian_max", highest)?;
         out.set_item("condition", lowest.zip(highest).filter(|(low, _)| *low > 0.0).map(|(low, high)| high / low))?;
         out.set_item("flat", verdict.flat.iter().map(|&m| name(m)).collect::<Vec<_>>())?;
+        let separated = verdict.separated.iter().map(|(k, j)| format!("beta[{k}][{j}]"));
+        out.set_item("separated", separated.collect::<Vec<_>>())?;
         out.set_item("boundary", verdict.boundary.iter().map(|&m| name(m)).collect::<Vec<_>>())?;
         let terms = PyList::empty(py);
         for term in &verdict.terms {

@@ -136,6 +136,17 @@ impl Fixed {
         row
     }
 
+    /// Largest minus smallest value of column j of X (of those kept); 1 for a constant.
+    pub fn range(&self, j: usize) -> f64 {
+        let mut unit = vec![0.0; self.p()];
+        unit[j] = 1.0;
+        let mut column = vec![0.0; self.n];
+        self.add_to(&self.to_rotated(&unit), &mut column);
+        let (low, high) = column.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+        // The column is rebuilt from Q R, so that a constant comes back with rounding.
+        if high - low > 1e-9 * high.abs().max(low.abs()) { high - low } else { 1.0 }
+    }
+
     /// R' g: a gradient with respect to beta from one with respect to beta~.
     pub fn gradient_to_original(&self, rotated: &[f64]) -> Vec<f64> {
         let p = self.p();

@@ -2,6 +2,7 @@
 
 mod boundary;
 mod search;
+mod separation;
 pub mod verdict;
 
 use crate::covariance::Template;
@@ -123,6 +124,7 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Fit {
     if optimum.verdict.status == Status::Failed && laplace.largest_variance() > NOT_UNIMODAL {
         optimum.verdict.status = Status::Breakdown;
     }
+    mark_separation(&data, &layout, &mut optimum);
     let modes = laplace.effects(&laplace.mode()[..laplace.n_effects()]);
     Fit {
         likelihood: Likelihood::Laplace(method),
@@ -187,6 +189,25 @@ fn family_edge(data: &Data, layout: &Layout, x: &[f64], hessian: &[f64]) -> Vec<
         }
     }
     found
+}
+
+/// Marks coefficients on non-linear scales that run to infinity.
+fn mark_separation(data: &Data, layout: &Layout, optimum: &mut Optimum) {
+    let (dim, links) = (layout.dim, data.family.links());
+    for (k, range) in layout.beta.iter().enumerate() {
+        let Some(range) = range.clone().filter(|_| links[k] != Link::Identity) else { continue };
+        let block: Vec<f64> = range
+            .clone()
+            .flat_map(|j| range.clone().map(move |i| j * dim + i))
+            .map(|at| optimum.covariance[at])
+            .collect();
+        let found = separation::separated(&data.design.fixed[k], &optimum.x[range], &block);
+        optimum.verdict.separated.extend(found.into_iter().map(|column| (k, column)));
+    }
+    let verdict = &mut optimum.verdict;
+    if !verdict.separated.is_empty() && (verdict.status.is_converged() || verdict.status == Status::Flat) {
+        verdict.status = Status::Separated;
+    }
 }
 
 /// Half the deviance of a profiled likelihood: a negative log likelihood.

@@ -152,6 +152,7 @@ fn judge(
         gradient_max: free.iter().map(|&m| gradient[m].abs()).fold(0.0, f64::max),
         hessian_values: Vec::new(),
         flat: Vec::new(),
+        separated: Vec::new(),
         boundary,
         terms,
         inner_decrement: f64::NAN,
@@ -208,6 +209,7 @@ fn failed(outcome: Outcome, evaluations: usize, trace: Vec<Step>, template: &cra
         gradient_max: f64::NAN,
         hessian_values: Vec::new(),
         flat: Vec::new(),
+        separated: Vec::new(),
         boundary: Vec::new(),
         terms: (0..template.n_terms())
             .map(|term| super::verdict::TermVerdict {

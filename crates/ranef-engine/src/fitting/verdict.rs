@@ -14,6 +14,8 @@ pub enum Status {
     Saddle,
     /// The Hessian has an eigenvalue of zero: some parameters are not identified by these data.
     Flat,
+    /// Some coefficients run to infinity: the response is separated, and the likelihood has no maximum.
+    Separated,
     /// The iterations were used up.
     MaxIterations,
     /// The search ran to a point at which the distribution of some group's effects is no longer close to normal, so that
@@ -32,6 +34,7 @@ impl Status {
             Self::BoundaryFamily => "boundary_family",
             Self::Saddle => "saddle",
             Self::Flat => "flat",
+            Self::Separated => "separated",
             Self::MaxIterations => "max_iter",
             Self::Breakdown => "breakdown",
             Self::Failed => "failed",
@@ -53,6 +56,9 @@ impl Status {
             Self::BoundaryFamily => "converged to a maximum of the likelihood at the edge of the family",
             Self::Saddle => "ended at a point from which the likelihood still increases in some direction",
             Self::Flat => "the likelihood does not depend on some combination of parameters",
+            Self::Separated => {
+                "some coefficients run to infinity: the response is separated, and the likelihood has no maximum"
+            }
             Self::MaxIterations => "the iterations were used up before the gradient was small",
             Self::Breakdown => {
                 "the Laplace approximation breaks down: the effects of some group are far from normal given the data"
@@ -72,6 +78,10 @@ impl Status {
             Self::BoundaryFamily => "Consider the simpler family (for example poisson in place of nbinom2).",
             Self::Saddle | Self::MaxIterations => {
                 "Raise max_iter in Control, start elsewhere, or simplify the random effects."
+            }
+            Self::Separated => {
+                "Estimates of the other parameters stand. Combine levels, drop the predictor, or drop the zero-inflation \
+                 part where it has nothing to explain."
             }
             Self::Flat => "Drop or combine the parameters named, or collect data that tell them apart.",
             Self::Breakdown => {
@@ -109,6 +119,8 @@ pub struct Verdict {
     pub hessian_values: Vec<f64>,
     /// Outer parameters in flat or descending directions.
     pub flat: Vec<usize>,
+    /// (predictor, column among those kept) of each coefficient that runs to infinity.
+    pub separated: Vec<(usize, usize)>,
     /// Outer parameters at the edge of the family.
     pub boundary: Vec<usize>,
     /// One entry per term.

@@ -53,6 +53,8 @@ pub struct Curvature {
 
 /// An eigenvalue of the scaled Hessian below this is a flat direction.
 const FLAT: f64 = 1e-8;
+/// The information that a flat direction is credited with, in units of its parameters' own.
+const LEAST_INFORMATION: f64 = 1e-10;
 
 impl Curvature {
     /// Of a Hessian (dim x dim, column-major) restricted to the parameters `free`.
@@ -128,14 +130,14 @@ impl Curvature {
         Some(direction)
     }
 
-    /// H^-1 on the free parameters, zero for the others; directions that are not clearly positive are left out.
+    /// H^-1 on the free parameters, zero for the others. A direction that is flat, or that rounding shows as falling,
+    /// gets a variance so large that nobody takes its parameters for known.
     pub fn inverse(&self) -> Vec<f64> {
         let mut out = vec![0.0; self.dim * self.dim];
         for (a, &i) in self.free.iter().enumerate() {
             for (b, &j) in self.free.iter().enumerate() {
                 out[j * self.dim + i] = (0..self.free.len())
-                    .filter(|&k| self.values[k] > FLAT)
-                    .map(|k| self.vectors[(a, k)] * self.vectors[(b, k)] / self.values[k])
+                    .map(|k| self.vectors[(a, k)] * self.vectors[(b, k)] / self.values[k].max(LEAST_INFORMATION))
                     .sum::<f64>()
                     / (self.scale[a] * self.scale[b]);
             }
