@@ -35,8 +35,9 @@ format: $(STAMPS)/tools ## rewrite Rust and Python sources in the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: build ## import time beside statsmodels, then time to fit, agreement with R first
+bench: build ## import time beside statsmodels, growth with rows, then every rival that is installed
 	$(BIN)/python benchmarks/import_time.py
+	$(BIN)/python benchmarks/scaling.py 6
 	$(BIN)/python benchmarks/run.py
 
 docs: build ## build the documentation into target/site

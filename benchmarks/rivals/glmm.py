@@ -1,0 +1,35 @@
+"""The PyPI package glmm, Rust on faer; no zero inflation, no composite grouping factors."""
+
+from importlib.metadata import version
+
+import glmm
+
+import clock
+
+FAMILIES = {"gaussian": "gaussian", "binomial": "binomial", "poisson": "poisson", "nbinom2": "negativebinomial"}
+
+
+def prepare(problem, frame):
+    if problem["zi"]:
+        raise NotImplementedError("no zero inflation")
+    formula = problem["formula"]
+    if problem["trials"]:
+        frame = frame.assign(failures=frame[problem["trials"]] - frame[problem["response"]])
+        formula = formula.replace(f"{problem['trials']} - {problem['response']}", "failures")
+    elif problem["family"] == "binomial" and hasattr(frame[problem["response"]], "cat"):
+        frame = frame.assign(**{problem["response"]: frame[problem["response"]].cat.codes.astype(float)})
+    for _, group in problem["random"]:
+        if ":" in group:
+            joined = frame[group.split(":")].astype(str).agg(":".join, axis=1).astype("category")
+            frame = frame.assign(**{group.replace(":", "_"): joined})
+            formula = formula.replace(group, group.replace(":", "_"))
+    options = {"reml": False} if problem["family"] == "gaussian" else {}
+    return lambda: glmm.fit(frame, formula, family=FAMILIES[problem["family"]], **options)
+
+
+def loglik(fit):
+    found = next(getattr(fit, name) for name in ("loglik", "log_lik", "logLik") if hasattr(fit, name))
+    return float(found() if callable(found) else found)
+
+
+clock.run(version("glmm"), prepare, loglik)

@@ -1,0 +1,41 @@
+"""The PyPI package mixedlm, Python with a Rust core; no zero inflation."""
+
+from importlib.metadata import version
+
+import mixedlm
+
+import clock
+
+
+def prepare(problem, frame):
+    if problem["zi"]:
+        raise NotImplementedError("no zero inflation")
+    formula, options = problem["formula"], {}
+    if problem["offset"]:
+        formula = formula.replace(f" + offset({problem['offset']})", "")
+        options["offset"] = frame[problem["offset"]].to_numpy(float)
+    if problem["trials"]:
+        frame = frame.assign(proportion=frame[problem["response"]] / frame[problem["trials"]])
+        formula = "proportion ~" + formula.split("~", 1)[1]
+        options["weights"] = frame[problem["trials"]].to_numpy(float)
+    elif problem["family"] == "binomial" and hasattr(frame[problem["response"]], "cat"):
+        frame = frame.assign(**{problem["response"]: frame[problem["response"]].cat.codes.astype(float)})
+    for _, group in problem["random"]:
+        if ":" in group:
+            joined = frame[group.split(":")].astype(str).agg(":".join, axis=1).astype("category")
+            frame = frame.assign(**{group.replace(":", "_"): joined})
+            formula = formula.replace(group, group.replace(":", "_"))
+    if problem["family"] == "gaussian":
+        return lambda: mixedlm.lmer(formula, frame, REML=False, **options)
+    if problem["family"] == "nbinom2":
+        return lambda: mixedlm.glmer_nb(formula, frame, **options)
+    family = {"binomial": mixedlm.families.Binomial, "poisson": mixedlm.families.Poisson}[problem["family"]]
+    return lambda: mixedlm.glmer(formula, frame, family=family(), **options)
+
+
+def loglik(fit):
+    found = fit.logLik() if callable(fit.logLik) else fit.logLik
+    return float(getattr(found, "value", found))
+
+
+clock.run(version("mixedlm"), prepare, loglik)
