@@ -128,14 +128,24 @@ fn read_terms(spec: &Bound<'_, PyDict>, n: usize, predictors: usize) -> PyResult
                 return Err(refuse("spec", "a term names a predictor or a group that is not there"));
             }
             let columns: Bound<'_, PyAny> = required(&entry, "columns")?;
-            let (values, width) = matrix(&columns, "a random-effects column", n)?;
+            let (columns, width) = random_columns(&columns, n)?;
             let card: Bound<'_, PyDict> = required(&entry, "covariance")?;
             let name: String = required(&card, "name")?;
             let covariance = covariance::build(&name, width).map_err(|error| raised(error.into()))?;
-            let columns = values.chunks_exact(n.max(1)).map(Column::new).collect();
             Ok(TermSpec { predictor, grouping, columns, covariance })
         })
         .collect()
+}
+
+/// A term's columns and their number. An intercept that is one value repeated without memory is not written out.
+fn random_columns(value: &Bound<'_, PyAny>, n: usize) -> PyResult<(Vec<Column>, usize)> {
+    let array: numpy::PyReadonlyArray2<'_, f64> = value.extract()?;
+    let view = array.as_array();
+    if view.dim() == (n, 1) && view.strides()[0] == 0 && view.first() == Some(&1.0) {
+        return Ok((vec![Column::One], 1));
+    }
+    let (values, width) = matrix(value, "a random-effects column", n)?;
+    Ok((values.chunks_exact(n.max(1)).map(Column::new).collect(), width))
 }
 
 /// How to fit.

@@ -70,6 +70,9 @@ def model_matrix(
     ModelMatrix
     """
     n = len(evaluator.frame)
+    if [len(term.factors) for term in terms] == [0]:
+        # An intercept alone, as most random-effects terms have it, takes no memory.
+        return ModelMatrix(np.broadcast_to(1.0, (n, 1)), ("Intercept",), {terms[0].text: [0]})
     nodes = {node.text: node for term in terms for node in term.factors}
     values = {text: evaluator.factor_of_term(node, source) for text, node in nodes.items()}
     encoded: dict[tuple[str, bool], tuple[list[Array], list[str]]] = {}

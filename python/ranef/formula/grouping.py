@@ -100,19 +100,32 @@ def grouping_of(parts: tuple[Node, ...], evaluator: Evaluator, source: str) -> G
     names = [part.name if isinstance(part, Name) else part.text for part in parts]
     if prod(len(factor.levels) for factor in factors) > _MOST_COMBINATIONS:
         raise DataError(f"`{':'.join(names)}` has too many possible combinations; make them a column of its own")
-    key = np.zeros(len(evaluator.frame), dtype=np.int64)
-    for factor in factors:
+    key = factors[0].codes
+    for factor in factors[1:]:
         key = key * len(factor.levels) + factor.codes
-    codes, keys = pd.factorize(key, sort=True)
+    codes, keys = _numbered(key, prod(len(factor.levels) for factor in factors))
     return Grouping(
         ":".join(names),
         parts,
         tuple(factor.levels for factor in factors),
-        np.asarray(keys, dtype=np.int64),
-        _labels(np.asarray(keys, dtype=np.int64), factors),
+        keys,
+        _labels(keys, factors),
         codes.astype(np.uint32),
         source,
     )
+
+
+def _numbered(key: NDArray[np.int64], possible: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number the values of ``key`` that occur, in order: the number of each row, and the values."""
+    if possible > 2 * len(key) + 1000:
+        codes, keys = pd.factorize(key, sort=True)
+        return codes, np.asarray(keys, dtype=np.int64)
+    # Counting is a single pass, hashing and sorting are several.
+    used = np.bincount(key, minlength=possible) > 0
+    keys = np.flatnonzero(used)
+    if len(keys) == possible:
+        return key, keys
+    return (np.cumsum(used) - 1)[key], keys
 
 
 def _labels(keys: NDArray[np.int64], factors: list[Factor]) -> tuple[str, ...]:
