@@ -18,6 +18,7 @@ mod block_matrix;
 mod congruence;
 pub(crate) mod dense_cholesky;
 mod factorization;
+mod inverse_moments;
 mod leading;
 mod pattern;
 mod product_diagonal;
@@ -29,6 +30,7 @@ mod sparse_cholesky;
 pub use block_matrix::BlockMatrix;
 pub use congruence::Congruence;
 pub use factorization::{Factorization, NotPositiveDefinite, Place};
+pub use inverse_moments::Moments;
 pub use pattern::{Pair, Pattern};
 pub use product_diagonal::product_diagonal;
 

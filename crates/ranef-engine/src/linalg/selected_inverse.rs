@@ -78,7 +78,7 @@ impl Factorization {
     }
 
     /// Y, one row of P values for each effect in the caller's order.
-    fn border_rows(&self) -> Vec<f64> {
+    pub(super) fn border_rows(&self) -> Vec<f64> {
         let (q, p) = (self.n_random(), self.pattern.border());
         let mut k = self.border.clone();
         self.backward(&mut k, p);

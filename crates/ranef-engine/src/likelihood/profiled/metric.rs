@@ -17,6 +17,14 @@
 use super::Profiled;
 use crate::linalg::BlockMatrix;
 
+/// The quadratic forms of the working vectors.
+pub(super) struct Information {
+    /// t_j' Z'PZ t_k / sigma^2.
+    pub gram: Vec<f64>,
+    /// t_j' Z'W e, which is minus d r2 / d theta_j.
+    pub along: Vec<f64>,
+}
+
 impl Profiled {
     /// AI + N at theta, n_theta x n_theta column-major, for the criterion with sigma profiled out (the scale of
     /// -2 log likelihood, so twice the information). Symmetric; not always positive definite. NaN where the criterion
@@ -26,8 +34,22 @@ impl Profiled {
         if !self.evaluate(theta) {
             return vec![f64::NAN; n_theta * n_theta];
         }
-        let mut metric = self.average_information(theta);
-        let curvatures = self.variance_slopes(theta);
+        let variance = self.profiled_variance();
+        let Information { mut gram, along } = self.information(theta, variance);
+        let r2 = self.r2();
+        for k in 0..n_theta {
+            for j in 0..n_theta {
+                gram[k * n_theta + j] -= along[j] * along[k] / (r2 * variance);
+            }
+        }
+        self.add_boundary_term(theta, variance, &mut gram);
+        gram
+    }
+
+    /// Adds delta_bd N_ac for the entries (a, b) and (c, d) of each Lambda_t.
+    pub(super) fn add_boundary_term(&mut self, theta: &[f64], variance: f64, metric: &mut [f64]) {
+        let n_theta = theta.len();
+        let curvatures = self.variance_slopes(theta, variance);
         let template = &self.design.template;
         for k in 0..n_theta {
             for j in 0..n_theta {
@@ -44,10 +66,11 @@ impl Profiled {
                 }
             }
         }
-        metric
     }
 
-    fn average_information(&self, theta: &[f64]) -> Vec<f64> {
+    /// The working vectors' Gram matrix and their products with the residual, at theta, the point of the last
+    /// evaluation.
+    pub(super) fn information(&self, theta: &[f64], variance: f64) -> Information {
         let (n_theta, q, p) = (theta.len(), self.factorization.n_random(), self.p());
         let (b, pattern, factors) = (&self.design.b, &self.design.pattern, &self.state().factors);
         let residual = self.residual_products();
@@ -67,18 +90,17 @@ impl Profiled {
         let mut solved = rhs.clone();
         self.factorization.solve_in_place(&mut solved, n_theta);
         let along: Vec<f64> = working.iter().map(|t| inner(t, &residual)).collect();
-        let (variance, r2) = (self.profiled_variance(), self.r2());
         let mut information = vec![0.0; n_theta * n_theta];
         for k in 0..n_theta {
             for j in 0..=k {
                 let column = |x: &[f64], m: usize| x[m * (q + p)..(m + 1) * (q + p)].to_vec();
                 let gram = inner(&working[j], &products[k]) - inner(&column(&rhs, j), &column(&solved, k));
-                let value = (gram - along[j] * along[k] / r2) / variance;
+                let value = gram / variance;
                 information[k * n_theta + j] = value;
                 information[j * n_theta + k] = value;
             }
         }
-        information
+        Information { gram: information, along }
     }
 
     /// t_m = dLambda_m u + Lambda dLambda_m' Z'We, laid out as the random effects b.
