@@ -25,6 +25,9 @@ use rayon::prelude::*;
 /// How many times faster a multiply-add is in matrix products than in the loops over the entries of a sparse coupling.
 const PRODUCT_ADVANTAGE: f64 = 15.0;
 
+/// Columns of one task in triangular solutions: fixed, so that results do not depend on the number of threads.
+const COLUMNS: usize = 64;
+
 /// The rows of F are formed for all effects at once only up to this many values.
 const MOST_VALUES: usize = 1 << 27;
 
@@ -111,7 +114,6 @@ impl Root<'_> {
                 }
             }
         }
-        const COLUMNS: usize = 64;
         if m > 0 {
             out.par_chunks_mut(COLUMNS * width).for_each(|tile| {
                 dense_cholesky::forward_in_place(self.l, m, tile, tile.len() / width, width);
@@ -309,7 +311,14 @@ impl Root<'_> {
                     }
                 }
             }
-            let forward = |x: &mut [f64], columns: usize| dense_cholesky::forward_in_place(self.l, m, x, columns, m);
+            let forward = |x: &mut [f64], columns: usize| {
+                if columns <= COLUMNS {
+                    dense_cholesky::forward_in_place(self.l, m, x, columns, m);
+                } else {
+                    x.par_chunks_mut(COLUMNS * m)
+                        .for_each(|tile| dense_cholesky::forward_in_place(self.l, m, tile, tile.len() / m, m));
+                }
+            };
             forward(&mut inside, m);
             transpose_in_place(&mut inside, m);
             forward(&mut inside, m);

@@ -15,7 +15,8 @@
 //!
 //! Reference: Gilmour, Thompson & Cullis (1995), Biometrics 51, 1440-1450.
 use super::Profiled;
-use crate::linalg::BlockMatrix;
+use crate::linalg::{BlockMatrix, PARALLEL_WORK, dot};
+use rayon::prelude::*;
 
 /// The quadratic forms of the working vectors.
 pub(super) struct Information {
@@ -74,27 +75,30 @@ impl Profiled {
         let (n_theta, q, p) = (theta.len(), self.factorization.n_random(), self.p());
         let (b, pattern, factors) = (&self.design.b, &self.design.pattern, &self.state().factors);
         let residual = self.residual_products();
-        let mut working = Vec::with_capacity(n_theta);
         let mut rhs = vec![0.0; (q + p) * n_theta];
-        let mut products = Vec::with_capacity(n_theta);
-        for (m, rhs) in rhs.chunks_exact_mut(q + p).enumerate() {
+        let direction = |(m, rhs): (usize, &mut [f64])| {
             let mut t = self.working_vector(theta, m, &residual);
             t.resize(t.len() + p, 0.0);
             let mut product = vec![0.0; t.len()];
             b.multiply(pattern, &t, &mut product);
             self.times_transposed_into(factors, &product, rhs);
             rhs[q..].copy_from_slice(&product[product.len() - p..]);
-            working.push(t);
-            products.push(product);
-        }
+            (t, product)
+        };
+        let columns = (q + p).max(1);
+        let (working, products): (Vec<Vec<f64>>, Vec<Vec<f64>>) = if n_theta * b.n_values() < PARALLEL_WORK {
+            rhs.chunks_exact_mut(columns).enumerate().map(direction).unzip()
+        } else {
+            rhs.par_chunks_exact_mut(columns).enumerate().map(direction).unzip()
+        };
         let mut solved = rhs.clone();
         self.factorization.solve_in_place(&mut solved, n_theta);
         let along: Vec<f64> = working.iter().map(|t| inner(t, &residual)).collect();
         let mut information = vec![0.0; n_theta * n_theta];
+        let column = |m: usize| m * (q + p)..(m + 1) * (q + p);
         for k in 0..n_theta {
             for j in 0..=k {
-                let column = |x: &[f64], m: usize| x[m * (q + p)..(m + 1) * (q + p)].to_vec();
-                let gram = inner(&working[j], &products[k]) - inner(&column(&rhs, j), &column(&solved, k));
+                let gram = inner(&working[j], &products[k]) - inner(&rhs[column(j)], &solved[column(k)]);
                 let value = gram / variance;
                 information[k * n_theta + j] = value;
                 information[j * n_theta + k] = value;
@@ -134,5 +138,6 @@ impl Profiled {
 
 /// Inner product over the length of the shorter vector.
 pub(super) fn inner(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+    let length = a.len().min(b.len());
+    dot(&a[..length], &b[..length])
 }
