@@ -11,6 +11,12 @@ pub trait Objective {
     /// A positive (semi)definite model of the Hessian at x, dim x dim, column-major; x is the last point evaluated.
     fn metric(&mut self, x: &[f64]) -> Vec<f64>;
 
+    /// The exact Hessian at x, dim x dim, column-major, where it costs less than differences of the gradient; `None`
+    /// elsewhere.
+    fn hessian(&mut self, _x: &[f64]) -> Option<Vec<f64>> {
+        None
+    }
+
     /// Says that the last point evaluated is the best so far, so that inner problems may start there.
     fn accept(&mut self) {}
 }

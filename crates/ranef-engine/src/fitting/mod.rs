@@ -7,7 +7,7 @@ pub mod verdict;
 
 use crate::covariance::Template;
 use crate::error::ModelError;
-use crate::inference::{Curvature, Posterior};
+use crate::inference::Posterior;
 use crate::likelihood::data::{Data, Method};
 use crate::likelihood::laplace::{Laplace, Layout};
 use crate::likelihood::profiled::Profiled;
@@ -230,6 +230,10 @@ impl Objective for HalfCriterion<'_> {
     fn metric(&mut self, x: &[f64]) -> Vec<f64> {
         self.profiled.metric(x).into_iter().map(|value| 0.5 * value).collect()
     }
+
+    fn hessian(&mut self, x: &[f64]) -> Option<Vec<f64>> {
+        Some(self.profiled.hessian(x)?.into_iter().map(|value| 0.5 * value).collect())
+    }
 }
 
 fn fit_profiled(data: Arc<Data>, reml: bool, weights: Option<Vec<f64>>, control: &Control) -> Result<Fit, ModelError> {
@@ -254,7 +258,8 @@ fn fit_profiled(data: Arc<Data>, reml: bool, weights: Option<Vec<f64>>, control:
     let solution = profiled.solution(&optimum.x).expect("the optimum was evaluated");
     let sigma = solution.sigma;
     let theta: Vec<f64> = optimum.x.iter().map(|value| sigma * value).collect();
-    let parameter_covariance = residual_covariance(&mut profiled, &optimum, sigma);
+    let parameter_covariance =
+        residual_covariance(&optimum, sigma, &profiled.sigma_slope(&optimum.x), profiled.degrees_of_freedom());
     // log sigma is the only coefficient of the dispersion, whose column is 1 = Q R.
     let dispersion = design.fixed[1].to_rotated(&[sigma.ln()]);
     let parameters: Vec<f64> = dispersion.iter().copied().chain(theta.iter().copied()).collect();
@@ -299,15 +304,28 @@ pub fn profiled_of(data: &Data, reml: bool, weights: Option<&[f64]>) -> Result<P
     Ok(Profiled::new(&data.y, &x, fixed.p(), &design.groupings, template, weights, fixed.offset(), reml)?)
 }
 
-/// Covariance of (log sigma~, theta) from the Hessian in (theta / sigma, sigma).
-fn residual_covariance(profiled: &mut Profiled, optimum: &Optimum, sigma: f64) -> Vec<f64> {
+/// Covariance of (log sigma~, theta) from that of theta / sigma at the optimum.
+///
+/// With s(theta) the sigma that is best at theta and 2 m / sigma^2 the curvature along sigma itself, sigma given theta
+/// varies by sigma^2 / 2m about s: nothing beyond the verdict's Hessian is needed.
+fn residual_covariance(optimum: &Optimum, sigma: f64, slope: &[f64], degrees_of_freedom: f64) -> Vec<f64> {
     let (k, dim) = (optimum.x.len(), optimum.x.len() + 1);
-    let hessian: Vec<f64> = profiled.hessian_sigma(&optimum.x, sigma).into_iter().map(|value| 0.5 * value).collect();
-    let free: Vec<usize> = (0..dim).filter(|m| !optimum.held.contains(m)).collect();
-    if hessian.iter().any(|value| !value.is_finite()) {
+    if optimum.verdict.hessian_values.is_empty() && optimum.held.len() < k {
         return vec![f64::NAN; dim * dim];
     }
-    let relative = Curvature::new(&hessian, dim, free).inverse();
+    let mut relative = vec![0.0; dim * dim];
+    for j in 0..k {
+        for i in 0..k {
+            let value = optimum.covariance[j * k + i];
+            relative[j * dim + i] = value;
+            relative[k * dim + i] += value * slope[j];
+            relative[k * dim + k] += value * slope[i] * slope[j];
+        }
+    }
+    relative[k * dim + k] += sigma * sigma / (2.0 * degrees_of_freedom);
+    for i in 0..k {
+        relative[i * dim + k] = relative[k * dim + i];
+    }
     // log sigma = log s; theta = s * relative theta.
     let mut jacobian = vec![0.0; dim * dim];
     jacobian[k * dim] = 1.0 / sigma;

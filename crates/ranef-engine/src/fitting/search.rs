@@ -1,7 +1,7 @@
 //! From a start to a judged optimum, for any objective whose theta has a template.
 //!
-//! Trust region; zero variances made exact and tested; Hessian by differences of the exact gradient; Newton polish;
-//! restarts from saddles and from zero variances at which the likelihood still increases (engine notes, 6.5).
+//! Trust region; zero variances made exact and tested; Hessian, exact or by differences of the exact gradient; Newton
+//! polish; restarts from saddles and from zero variances at which the likelihood still increases (engine notes, 6.5).
 use super::boundary::Frame;
 use super::verdict::{Status, Verdict};
 use crate::inference::{Curvature, gradient_differences};
@@ -83,7 +83,7 @@ pub fn search(
             continue;
         }
         let (optimum, downhill) = judge(objective, &frame, x, &outcome, &zero, &edge);
-        evaluations += 2 * dim + 1;
+        evaluations += optimum.evaluations;
         let lost = matches!(optimum.verdict.status, Status::Failed);
         let better = best.as_ref().is_none_or(|best| is_better(&optimum, best));
         if better {
@@ -133,12 +133,16 @@ fn judge(
     let mut gradient = vec![0.0; dim];
     let mut value = objective.value_gradient(&x, &mut gradient);
     objective.accept();
-    let metric = objective.metric(&x);
-    let scale: Vec<f64> = (0..dim)
-        .map(|m| (1.0 / metric[m * dim + m].abs().sqrt()).min(LARGEST_SCALE))
-        .map(|s| if s.is_finite() { s } else { 1.0 })
-        .collect();
-    let hessian = gradient_differences(objective, &x, &scale);
+    let mut evaluations = 1;
+    let hessian = objective.hessian(&x).or_else(|| {
+        let metric = objective.metric(&x);
+        let scale: Vec<f64> = (0..dim)
+            .map(|m| (1.0 / metric[m * dim + m].abs().sqrt()).min(LARGEST_SCALE))
+            .map(|s| if s.is_finite() { s } else { 1.0 })
+            .collect();
+        evaluations += 2 * dim;
+        gradient_differences(objective, &x, &scale)
+    });
     let boundary = hessian.as_ref().map_or_else(Vec::new, |hessian| edge(&x, hessian));
     let mut held = frame.fixed_at_zero(&x);
     held.extend(&boundary);
@@ -169,6 +173,7 @@ fn judge(
             let trial: Vec<f64> = x.iter().zip(&step).map(|(x, s)| x + s).collect();
             let mut trial_gradient = vec![0.0; dim];
             let trial_value = objective.value_gradient(&trial, &mut trial_gradient);
+            evaluations += 1;
             let closer = curvature.distance(&trial_gradient) < 0.5 * curvature.distance(&gradient);
             if !(trial_value <= value + 1e-10 * (1.0 + value.abs()) && closer) {
                 break;
@@ -197,7 +202,7 @@ fn judge(
         };
     }
     frame.canonical_signs(&mut x);
-    let optimum = Optimum { x, value, gradient, covariance, held, verdict, evaluations: 0, trace: Vec::new() };
+    let optimum = Optimum { x, value, gradient, covariance, held, verdict, evaluations, trace: Vec::new() };
     (optimum, downhill)
 }
 

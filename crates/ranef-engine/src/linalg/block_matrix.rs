@@ -1,5 +1,5 @@
 //! Values on a [`Pattern`]: a symmetric block-sparse matrix with a dense border.
-use super::Pattern;
+use super::{Pair, Pattern};
 
 /// A symmetric matrix on a [`Pattern`], with `widths[f]` columns for each level of factor f.
 ///
@@ -43,6 +43,12 @@ impl BlockMatrix {
         self.corner.fill(0.0);
     }
 
+    /// Number of values stored.
+    pub fn n_values(&self) -> usize {
+        let blocks = self.diag.iter().chain(&self.off).chain(&self.border);
+        blocks.map(Vec::len).sum::<usize>() + self.corner.len()
+    }
+
     /// y += M x, for vectors over all effects and the border.
     pub fn multiply(&self, pattern: &Pattern, x: &[f64], y: &mut [f64]) {
         let offsets = pattern.offsets(&self.widths);
@@ -59,23 +65,37 @@ impl BlockMatrix {
             }
         }
         for (pair, values) in pattern.pairs().iter().zip(&self.off) {
-            let (wf, wg) = (self.widths[pair.first], self.widths[pair.second]);
-            for level in 0..pattern.levels(pair.first) {
-                let first = offsets[pair.first] + level * wf;
-                for slot in pair.ptr[level]..pair.ptr[level + 1] {
-                    let second = offsets[pair.second] + pair.second_level[slot] as usize * wg;
-                    let block = &values[slot * wf * wg..][..wf * wg];
-                    add_product(block, wf, wg, &x[second..], &mut y[first..]);
-                    add_transposed_product(block, wf, wg, &x[first..], &mut y[second..]);
-                }
+            let starts = (offsets[pair.first], offsets[pair.second]);
+            match (self.widths[pair.first], self.widths[pair.second]) {
+                (1, 1) => add_pair(pair, values, 1, 1, starts, x, y),
+                (2, 2) => add_pair(pair, values, 2, 2, starts, x, y),
+                (3, 3) => add_pair(pair, values, 3, 3, starts, x, y),
+                (4, 4) => add_pair(pair, values, 4, 4, starts, x, y),
+                (5, 5) => add_pair(pair, values, 5, 5, starts, x, y),
+                (6, 6) => add_pair(pair, values, 6, 6, starts, x, y),
+                (m, n) => add_pair(pair, values, m, n, starts, x, y),
             }
         }
         add_product(&self.corner, p, p, x_border, &mut y[corner_at..]);
     }
 }
 
+/// y += A x and A' x for the m x n blocks A of a pair of factors. Inlined so that constant sizes unroll.
+#[inline(always)]
+fn add_pair(pair: &Pair, values: &[f64], m: usize, n: usize, starts: (usize, usize), x: &[f64], y: &mut [f64]) {
+    for level in 0..pair.ptr.len() - 1 {
+        let first = starts.0 + level * m;
+        for slot in pair.ptr[level]..pair.ptr[level + 1] {
+            let second = starts.1 + pair.second_level[slot] as usize * n;
+            let block = &values[slot * m * n..(slot + 1) * m * n];
+            add_product(block, m, n, &x[second..second + n], &mut y[first..first + m]);
+            add_transposed_product(block, m, n, &x[first..first + m], &mut y[second..second + n]);
+        }
+    }
+}
+
 /// y += A x for an m x n block.
-#[inline]
+#[inline(always)]
 fn add_product(a: &[f64], m: usize, n: usize, x: &[f64], y: &mut [f64]) {
     for j in 0..n {
         for i in 0..m {
@@ -85,7 +105,7 @@ fn add_product(a: &[f64], m: usize, n: usize, x: &[f64], y: &mut [f64]) {
 }
 
 /// y += A' x for an m x n block.
-#[inline]
+#[inline(always)]
 fn add_transposed_product(a: &[f64], m: usize, n: usize, x: &[f64], y: &mut [f64]) {
     for j in 0..n {
         for i in 0..m {

@@ -229,7 +229,7 @@ impl Factorization {
     /// X = L^{-1} X for the random part, rows in the inside order.
     fn forward(&self, x: &mut [f64], n_rhs: usize) {
         let (Some(leading), q, first) = (&self.leading, self.n_random(), self.n_leading()) else { return };
-        each_column(x, q, |columns| leading.forward(columns, q));
+        each_column(x, q, leading.is_dense(), |columns| leading.forward(columns, q));
         if self.remainder.order() > 0 && n_rhs > 0 {
             self.remainder.forward_in_place(&mut x[first..], n_rhs, q);
         }
@@ -241,16 +241,16 @@ impl Factorization {
         if self.remainder.order() > 0 && n_rhs > 0 {
             self.remainder.backward_in_place(&mut x[first..], n_rhs, q);
         }
-        each_column(x, q, |columns| leading.backward(columns, q));
+        each_column(x, q, leading.is_dense(), |columns| leading.backward(columns, q));
     }
 }
 
 /// Runs over groups of columns of length q, in parallel when there is enough to do.
-fn each_column(x: &mut [f64], q: usize, run: impl Fn(&mut [f64]) + Sync + Send) {
-    /// Columns that share one pass over the levels.
-    const TOGETHER: usize = 4;
+fn each_column(x: &mut [f64], q: usize, dense: bool, run: impl Fn(&mut [f64]) + Sync + Send) {
+    // Columns that share one pass over the levels; products with a dense coupling want more of them.
+    let together = if dense { 16 } else { 4 };
     if x.len() > PARALLEL_WORK {
-        x.par_chunks_mut(TOGETHER * q).for_each(run);
+        x.par_chunks_mut(together * q).for_each(run);
     } else if !x.is_empty() {
         run(x);
     }
@@ -284,7 +284,7 @@ fn subtract_gram(v: &[f64], q: usize, p: usize, corner: &mut [f64]) {
 }
 
 /// Four partial sums: the compiler may then use vector registers, and the order of summation is fixed.
-pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let (mut sums, mut rest) = ([0.0; 4], 0.0);
     let (chunks_a, chunks_b) = (a.chunks_exact(4), b.chunks_exact(4));
     for (a, b) in chunks_a.remainder().iter().zip(chunks_b.remainder()) {

@@ -8,7 +8,10 @@
 //!
 //! Inside this module the remaining effects are plain numbered columns, sorted within a level; entry e of a level is
 //! one column, with r values of T.
+use super::factorization::dot;
 use super::{BlockMatrix, PARALLEL_WORK, Pattern, small_cholesky};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 /// Where the r values of one entry stand in the off-diagonal blocks of a [`BlockMatrix`].
@@ -37,7 +40,19 @@ pub struct Leading {
     pub blocks: Vec<f64>,
     /// T_l, r values for each entry.
     pub coupling: Vec<f64>,
+    panel: Option<Panel>,
 }
+
+/// All T_l' side by side, zeros included: m rows, one column for each leading effect. Worth its zeros where most levels
+/// meet most columns, because matrix products then do the work.
+#[derive(Clone, Debug)]
+struct Panel {
+    rows: usize,
+    values: Vec<f64>,
+}
+
+/// Columns of one task in products with a panel: fixed, so that results do not depend on the number of threads.
+const PANEL_COLUMNS: usize = 96;
 
 impl Leading {
     /// The couplings of `factor`; `column_of(f, level, component)` numbers the remaining effects.
@@ -94,7 +109,18 @@ impl Leading {
             by_column: Vec::new(),
             blocks: vec![0.0; levels * rank * rank],
             coupling: vec![0.0; n_entries * rank],
+            panel: None,
         }
+    }
+
+    /// Stores the coupling to the `rows` remaining columns as one dense panel too.
+    pub fn make_dense(&mut self, rows: usize) {
+        self.panel = Some(Panel { rows, values: vec![0.0; rows * self.levels * self.rank] });
+    }
+
+    /// Whether the coupling is one dense panel.
+    pub fn is_dense(&self) -> bool {
+        self.panel.is_some()
     }
 
     /// Renumbers column c as `position[c]`, sorts each level, and indexes the entries by column.
@@ -168,7 +194,9 @@ impl Leading {
             return Ok(());
         }
         if (self.levels * r + ptr[self.levels]) * r * r < PARALLEL_WORK {
-            return run(0, &mut self.blocks, &mut self.coupling);
+            run(0, &mut self.blocks, &mut self.coupling)?;
+            self.fill_panel();
+            return Ok(());
         }
         let mut chunks = Vec::new();
         let mut rest = &mut self.coupling[..];
@@ -180,7 +208,98 @@ impl Leading {
             rest = others;
         }
         let results: Vec<_> = chunks.into_par_iter().map(|(first, blocks, t)| run(first, blocks, t)).collect();
-        results.into_iter().collect()
+        results.into_iter().collect::<Result<(), usize>>()?;
+        self.fill_panel();
+        Ok(())
+    }
+
+    fn fill_panel(&mut self) {
+        let Some(mut panel) = self.panel.take() else { return };
+        let m = panel.rows;
+        panel.values.par_chunks_mut((m * self.rank).max(1)).with_min_len(16).enumerate().for_each(
+            |(level, columns)| {
+                self.spread(&self.coupling, level, m, columns);
+            },
+        );
+        self.panel = Some(panel);
+    }
+
+    /// Writes the entries of a level, r `values` each, to r dense columns of length m.
+    fn spread(&self, values: &[f64], level: usize, m: usize, columns: &mut [f64]) {
+        let r = self.rank;
+        for e in self.ptr[level]..self.ptr[level + 1] {
+            let row = self.columns[e] as usize;
+            for a in 0..r {
+                columns[a * m + row] = values[e * r + a];
+            }
+        }
+    }
+
+    /// matrix -= sum_l T_l' T_l, lower triangle, for a dense coupling; the strict upper triangle is left undefined.
+    pub fn subtract_gram(&self, matrix: &mut [f64]) {
+        let Some(panel) = &self.panel else { return };
+        let m = panel.rows;
+        let t = MatRef::from_column_major_slice(&panel.values, m, self.levels * self.rank);
+        let run = |(k, columns): (usize, &mut [f64])| {
+            let (first, width) = (k * PANEL_COLUMNS, columns.len() / m);
+            let target = MatMut::from_column_major_slice_mut(columns, m, width).subrows_mut(first, m - first);
+            let other = t.subrows(first, width).transpose();
+            matmul(target, Accum::Add, t.subrows(first, m - first), other, -1.0, Par::Seq);
+        };
+        if self.work() < PARALLEL_WORK {
+            matrix.chunks_mut(PANEL_COLUMNS * m).enumerate().for_each(run);
+        } else {
+            matrix.par_chunks_mut(PANEL_COLUMNS * m).enumerate().for_each(run);
+        }
+    }
+
+    /// For a dense coupling and the inverse Z of the Schur complement: adds G_l Z G_l' to each r x r block of
+    /// `diagonal`, and returns G Z on the entries; `solved` is G = D^{-1} A on the entries.
+    pub fn times_dense_inverse(&self, solved: &[f64], inverse: &[f64], m: usize, diagonal: &mut [f64]) -> Vec<f64> {
+        let r = self.rank;
+        let together = (PANEL_COLUMNS / r).max(1);
+        let mut product = vec![0.0; solved.len()];
+        let mut tasks = Vec::with_capacity(self.levels / together + 1);
+        let mut rest = &mut product[..];
+        for (k, blocks) in diagonal.chunks_mut(together * r * r).enumerate() {
+            let (first, last) = (k * together, (k * together + together).min(self.levels));
+            let (mine, others) = rest.split_at_mut((self.ptr[last] - self.ptr[first]) * r);
+            tasks.push((first..last, blocks, mine));
+            rest = others;
+        }
+        let inverse = MatRef::from_column_major_slice(inverse, m, m);
+        let run = |(levels, blocks, out): (std::ops::Range<usize>, &mut [f64], &mut [f64])| {
+            let (first, columns) = (levels.start, levels.len() * r);
+            let (mut g, mut gz) = (vec![0.0; m * columns], vec![0.0; m * columns]);
+            for level in levels.clone() {
+                self.spread(solved, level, m, &mut g[(level - first) * r * m..]);
+            }
+            let target = MatMut::from_column_major_slice_mut(&mut gz, m, columns);
+            let g_view = MatRef::from_column_major_slice(&g, m, columns);
+            matmul(target, Accum::Replace, inverse, g_view, 1.0, Par::Seq);
+            for level in levels {
+                let at = (level - first) * r;
+                let block = &mut blocks[at * r..(at + r) * r];
+                for b in 0..r {
+                    for a in 0..r {
+                        block[b * r + a] +=
+                            dot(&gz[(at + a) * m..(at + a + 1) * m], &g[(at + b) * m..(at + b + 1) * m]);
+                    }
+                }
+                for e in self.ptr[level]..self.ptr[level + 1] {
+                    let (row, place) = (self.columns[e] as usize, (e - self.ptr[first]) * r);
+                    for a in 0..r {
+                        out[place + a] = gz[(at + a) * m + row];
+                    }
+                }
+            }
+        };
+        if self.work() < PARALLEL_WORK {
+            tasks.into_iter().for_each(run);
+        } else {
+            tasks.into_par_iter().for_each(run);
+        }
+        product
     }
 
     /// w_i -= sum_l (T_l' T_l)_ij for the rows i of column j on or below the diagonal (or, if not `below`, on or above).
@@ -209,6 +328,19 @@ impl Leading {
     /// All columns move through the levels together, so that T is read once.
     pub fn forward(&self, x: &mut [f64], stride: usize) {
         let (r, first) = (self.rank, self.levels * self.rank);
+        if let Some(panel) = &self.panel {
+            for x in x.chunks_exact_mut(stride) {
+                for (x, block) in x.chunks_exact_mut(r).zip(self.blocks.chunks_exact(r * r)) {
+                    small_cholesky::forward_in_place(block, x, r);
+                }
+            }
+            let columns = x.len() / stride;
+            let x = MatMut::from_column_major_slice_with_stride_mut(x, stride, columns, stride);
+            let (head, rest) = x.split_at_row_mut(first);
+            let t = MatRef::from_column_major_slice(&panel.values, panel.rows, first);
+            matmul(rest, Accum::Add, t, head.as_ref(), -1.0, Par::Seq);
+            return;
+        }
         for level in 0..self.levels {
             let block = &self.blocks[level * r * r..(level + 1) * r * r];
             let entries = self.ptr[level]..self.ptr[level + 1];
@@ -227,6 +359,19 @@ impl Leading {
     /// x_l = L_l^{-T} (x_l - T_l rest), laid out as in [`Leading::forward`].
     pub fn backward(&self, x: &mut [f64], stride: usize) {
         let (r, first) = (self.rank, self.levels * self.rank);
+        if let Some(panel) = &self.panel {
+            let columns = x.len() / stride;
+            let view = MatMut::from_column_major_slice_with_stride_mut(x, stride, columns, stride);
+            let (head, rest) = view.split_at_row_mut(first);
+            let t = MatRef::from_column_major_slice(&panel.values, panel.rows, first);
+            matmul(head, Accum::Add, t.transpose(), rest.as_ref(), -1.0, Par::Seq);
+            for x in x.chunks_exact_mut(stride) {
+                for (x, block) in x.chunks_exact_mut(r).zip(self.blocks.chunks_exact(r * r)) {
+                    small_cholesky::backward_in_place(block, x, r);
+                }
+            }
+            return;
+        }
         for level in 0..self.levels {
             let block = &self.blocks[level * r * r..(level + 1) * r * r];
             let entries = self.ptr[level]..self.ptr[level + 1];

@@ -18,6 +18,7 @@ mod block_matrix;
 mod congruence;
 pub(crate) mod dense_cholesky;
 mod factorization;
+mod inverse_moments;
 mod leading;
 mod pattern;
 mod product_diagonal;
@@ -28,13 +29,15 @@ mod sparse_cholesky;
 
 pub use block_matrix::BlockMatrix;
 pub use congruence::Congruence;
+pub(crate) use factorization::dot;
 pub use factorization::{Factorization, NotPositiveDefinite, Place};
+pub use inverse_moments::Moments;
 pub use pattern::{Pair, Pattern};
 pub use product_diagonal::product_diagonal;
 
 /// Above this many multiply-adds a loop over blocks is worth sharing between threads (a parallel region costs some
 /// 10 microseconds). Every parallel loop here writes disjoint results, so the numbers do not depend on the choice.
-const PARALLEL_WORK: usize = 1 << 17;
+pub(crate) const PARALLEL_WORK: usize = 1 << 17;
 
 /// Above this many rows a pass over the data is worth sharing between threads.
 pub(crate) const PARALLEL_ROWS: usize = 5000;

@@ -11,6 +11,9 @@ use rayon::prelude::*;
 /// Up to this order a dense matrix is always good enough.
 const ALWAYS_DENSE: usize = 128;
 
+/// From this order on a dense coupling is worth calls of matrix products.
+const LEAST_DENSE_PANEL: usize = 32;
+
 /// How many times faster a multiply-add is in the dense code.
 const DENSE_ADVANTAGE: f64 = 15.0;
 
@@ -99,6 +102,10 @@ impl Remainder {
             remainder.storage = Storage::Sparse { matrix: Box::new(matrix), places, places_in_factor };
         } else {
             remainder.storage = Storage::Dense(vec![0.0; order * order]);
+            let products = (leading.levels * leading.rank * order) as f64 * order as f64 / 2.0;
+            if order >= LEAST_DENSE_PANEL && products < DENSE_ADVANTAGE * leading.work() as f64 {
+                leading.make_dense(order);
+            }
         }
         remainder
     }
@@ -191,7 +198,9 @@ impl Remainder {
                 }
                 self.each_entry(pattern, |source, i, j| matrix[i.min(j) * m + i.max(j)] += source.read(h));
                 let column = |(j, column): (usize, &mut [f64])| leading.subtract_column(j, true, column);
-                if leading.work() < PARALLEL_WORK {
+                if leading.is_dense() {
+                    leading.subtract_gram(matrix);
+                } else if leading.work() < PARALLEL_WORK {
                     matrix.chunks_exact_mut(m.max(1)).enumerate().for_each(column);
                 } else {
                     matrix.par_chunks_exact_mut(m).enumerate().for_each(column);

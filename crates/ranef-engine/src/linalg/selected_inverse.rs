@@ -61,6 +61,13 @@ impl Factorization {
             let inverse = self.remainder.inverse();
             self.remainder.write_inverse(&self.pattern, &inverse, out);
             let solved = leading.solved_coupling();
+            if let (true, RemainderInverse::Dense(values)) = (leading.is_dense(), &inverse) {
+                let order = self.remainder.order();
+                let product = leading.times_dense_inverse(&solved, values, order, &mut diagonal);
+                leading.write_negated(&product, out);
+                out.diag[leading.factor] = diagonal;
+                return;
+            }
             let product = times_inverse(leading, &self.remainder, &solved, &inverse);
             for level in 0..leading.levels {
                 let block = &mut diagonal[level * r * r..(level + 1) * r * r];
@@ -78,7 +85,7 @@ impl Factorization {
     }
 
     /// Y, one row of P values for each effect in the caller's order.
-    fn border_rows(&self) -> Vec<f64> {
+    pub(super) fn border_rows(&self) -> Vec<f64> {
         let (q, p) = (self.n_random(), self.pattern.border());
         let mut k = self.border.clone();
         self.backward(&mut k, p);

@@ -44,7 +44,7 @@ impl Profiled {
         if !self.evaluate(theta) {
             return vec![None; n_terms];
         }
-        let slopes = self.variance_slopes(theta);
+        let slopes = self.variance_slopes(theta, self.profiled_variance());
         (0..n_terms).map(|term| self.smallest_on_null_space(term, &slopes[term])).collect()
     }
 
@@ -74,12 +74,12 @@ impl Profiled {
         values.into_iter().reduce(f64::min)
     }
 
-    /// N_t of every term at theta, where the criterion has been evaluated; the state is the same afterwards.
-    pub(super) fn variance_slopes(&mut self, theta: &[f64]) -> Vec<VarianceSlope> {
-        let n_terms = self.template().n_terms();
+    /// The factors at theta with negligible singular values lifted, whether there were any, and the terms'
+    /// decompositions.
+    fn raised_factors(&self, theta: &[f64]) -> (Vec<Vec<f64>>, bool, Vec<Decomposition>) {
         let mut factors = self.state().factors.clone();
         let mut raised = false;
-        let decompositions: Vec<Decomposition> = (0..n_terms)
+        let decompositions = (0..self.template().n_terms())
             .map(|term| {
                 let mut decomposition = Decomposition::new(&self.scaled_factor(term, theta));
                 if decomposition.raise() {
@@ -89,8 +89,27 @@ impl Profiled {
                 decomposition
             })
             .collect();
+        (factors, raised, decompositions)
+    }
+
+    /// Runs `body` at theta, where the criterion has been evaluated, with the factors' negligible singular values
+    /// lifted, so that they have inverses. `None` where the criterion is then infinite; the state is the same
+    /// afterwards.
+    pub(super) fn with_full_rank<T>(&mut self, theta: &[f64], body: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let (factors, raised, _) = self.raised_factors(theta);
+        let found = (!raised || self.evaluate_factors(factors)).then(|| body(self));
+        if raised {
+            self.evaluate(theta);
+        }
+        found
+    }
+
+    /// N_t of every term at theta, where the criterion has been evaluated; the state is the same afterwards.
+    pub(super) fn variance_slopes(&mut self, theta: &[f64], variance: f64) -> Vec<VarianceSlope> {
+        let n_terms = self.template().n_terms();
+        let (factors, raised, decompositions) = self.raised_factors(theta);
         let evaluated = !raised || self.evaluate_factors(factors);
-        let gradient = if evaluated { Some(self.factor_gradient(self.profiled_variance())) } else { None };
+        let gradient = if evaluated { Some(self.factor_gradient(variance)) } else { None };
         let slopes = (0..n_terms)
             .map(|term| {
                 let decomposition = &decompositions[term];

@@ -15,7 +15,16 @@
 //!
 //! Reference: Gilmour, Thompson & Cullis (1995), Biometrics 51, 1440-1450.
 use super::Profiled;
-use crate::linalg::BlockMatrix;
+use crate::linalg::{BlockMatrix, PARALLEL_WORK, dot};
+use rayon::prelude::*;
+
+/// The quadratic forms of the working vectors.
+pub(super) struct Information {
+    /// t_j' Z'PZ t_k / sigma^2.
+    pub gram: Vec<f64>,
+    /// t_j' Z'W e, which is minus d r2 / d theta_j.
+    pub along: Vec<f64>,
+}
 
 impl Profiled {
     /// AI + N at theta, n_theta x n_theta column-major, for the criterion with sigma profiled out (the scale of
@@ -26,8 +35,22 @@ impl Profiled {
         if !self.evaluate(theta) {
             return vec![f64::NAN; n_theta * n_theta];
         }
-        let mut metric = self.average_information(theta);
-        let curvatures = self.variance_slopes(theta);
+        let variance = self.profiled_variance();
+        let Information { mut gram, along } = self.information(theta, variance);
+        let r2 = self.r2();
+        for k in 0..n_theta {
+            for j in 0..n_theta {
+                gram[k * n_theta + j] -= along[j] * along[k] / (r2 * variance);
+            }
+        }
+        self.add_boundary_term(theta, variance, &mut gram);
+        gram
+    }
+
+    /// Adds delta_bd N_ac for the entries (a, b) and (c, d) of each Lambda_t.
+    pub(super) fn add_boundary_term(&mut self, theta: &[f64], variance: f64, metric: &mut [f64]) {
+        let n_theta = theta.len();
+        let curvatures = self.variance_slopes(theta, variance);
         let template = &self.design.template;
         for k in 0..n_theta {
             for j in 0..n_theta {
@@ -44,41 +67,44 @@ impl Profiled {
                 }
             }
         }
-        metric
     }
 
-    fn average_information(&self, theta: &[f64]) -> Vec<f64> {
+    /// The working vectors' Gram matrix and their products with the residual, at theta, the point of the last
+    /// evaluation.
+    pub(super) fn information(&self, theta: &[f64], variance: f64) -> Information {
         let (n_theta, q, p) = (theta.len(), self.factorization.n_random(), self.p());
         let (b, pattern, factors) = (&self.design.b, &self.design.pattern, &self.state().factors);
         let residual = self.residual_products();
-        let mut working = Vec::with_capacity(n_theta);
         let mut rhs = vec![0.0; (q + p) * n_theta];
-        let mut products = Vec::with_capacity(n_theta);
-        for (m, rhs) in rhs.chunks_exact_mut(q + p).enumerate() {
+        let direction = |(m, rhs): (usize, &mut [f64])| {
             let mut t = self.working_vector(theta, m, &residual);
             t.resize(t.len() + p, 0.0);
             let mut product = vec![0.0; t.len()];
             b.multiply(pattern, &t, &mut product);
             self.times_transposed_into(factors, &product, rhs);
             rhs[q..].copy_from_slice(&product[product.len() - p..]);
-            working.push(t);
-            products.push(product);
-        }
+            (t, product)
+        };
+        let columns = (q + p).max(1);
+        let (working, products): (Vec<Vec<f64>>, Vec<Vec<f64>>) = if n_theta * b.n_values() < PARALLEL_WORK {
+            rhs.chunks_exact_mut(columns).enumerate().map(direction).unzip()
+        } else {
+            rhs.par_chunks_exact_mut(columns).enumerate().map(direction).unzip()
+        };
         let mut solved = rhs.clone();
         self.factorization.solve_in_place(&mut solved, n_theta);
         let along: Vec<f64> = working.iter().map(|t| inner(t, &residual)).collect();
-        let (variance, r2) = (self.profiled_variance(), self.r2());
         let mut information = vec![0.0; n_theta * n_theta];
+        let column = |m: usize| m * (q + p)..(m + 1) * (q + p);
         for k in 0..n_theta {
             for j in 0..=k {
-                let column = |x: &[f64], m: usize| x[m * (q + p)..(m + 1) * (q + p)].to_vec();
-                let gram = inner(&working[j], &products[k]) - inner(&column(&rhs, j), &column(&solved, k));
-                let value = (gram - along[j] * along[k] / r2) / variance;
+                let gram = inner(&working[j], &products[k]) - inner(&rhs[column(j)], &solved[column(k)]);
+                let value = gram / variance;
                 information[k * n_theta + j] = value;
                 information[j * n_theta + k] = value;
             }
         }
-        information
+        Information { gram: information, along }
     }
 
     /// t_m = dLambda_m u + Lambda dLambda_m' Z'We, laid out as the random effects b.
@@ -112,5 +138,6 @@ impl Profiled {
 
 /// Inner product over the length of the shorter vector.
 pub(super) fn inner(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+    let length = a.len().min(b.len());
+    dot(&a[..length], &b[..length])
 }
