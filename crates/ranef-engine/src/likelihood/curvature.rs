@@ -2,6 +2,44 @@
 
 use crate::family::packed2;
 
+/// Whether W of every row is positive semidefinite.
+pub fn is_semidefinite(w: &[Vec<f64>], k: usize) -> bool {
+    let rows = w.iter().map(Vec::len).max().unwrap_or(0);
+    (0..rows).all(|row| {
+        let entry = |i: usize, j: usize| w[packed2(i, j)].get(row).copied().unwrap_or(0.0);
+        let mut a = [[0.0; 8]; 8];
+        for j in 0..k {
+            for i in 0..=j {
+                a[i][j] = entry(i, j);
+            }
+        }
+        eliminates(&mut a, k)
+    })
+}
+
+/// Whether elimination meets no negative pivot, nor one of zero beside entries that are not, both up to rounding.
+fn eliminates(a: &mut [[f64; 8]; 8], size: usize) -> bool {
+    let noise = 1e-14 * (0..size).map(|i| a[i][i].abs()).sum::<f64>();
+    for pivot in 0..size {
+        let d = a[pivot][pivot];
+        if d < -noise {
+            return false;
+        }
+        for j in pivot + 1..size {
+            if d <= noise {
+                if a[pivot][j].abs() > noise {
+                    return false;
+                }
+                continue;
+            }
+            for i in pivot + 1..=j {
+                a[i][j] -= a[pivot][i] * a[pivot][j] / d;
+            }
+        }
+    }
+    true
+}
+
 /// Replaces each row's K x K matrix W (packed columns; an empty one is zero) by U |diag| U', where U diag U' is W.
 ///
 /// The random part of the inner Hessian then always has a Cholesky factor (engine notes, 6.1). Jacobi rotations: K is
@@ -18,6 +56,9 @@ pub fn make_semidefinite(w: &mut [Vec<f64>], k: usize) {
                 let column = &w[index(i, j)];
                 a[i][j] = if column.is_empty() { 0.0 } else { column[row] };
             }
+        }
+        if eliminates(&mut a.clone(), size) {
+            continue;
         }
         let b = absolute(&a, size);
         for j in 0..size {
@@ -80,13 +121,15 @@ fn absolute(matrix: &[[f64; 8]; 8], size: usize) -> [[f64; 8]; 8] {
 
 #[cfg(test)]
 mod tests {
-    use super::make_semidefinite;
+    use super::{is_semidefinite, make_semidefinite};
 
     #[test]
     fn an_indefinite_row_becomes_its_absolute_value_and_a_definite_one_stays() {
         // [[1, 2], [2, 1]] has eigenvalues 3 and -1; its absolute value is [[2, 1], [1, 2]].
         let mut w = vec![vec![1.0, 2.0], vec![2.0, 0.5], vec![1.0, 3.0]];
+        assert!(!is_semidefinite(&w, 2));
         make_semidefinite(&mut w, 2);
+        assert!(is_semidefinite(&w, 2));
         for (column, expected) in w.iter().zip([[2.0, 2.0], [1.0, 0.5], [2.0, 3.0]]) {
             for (value, expected) in column.iter().zip(expected) {
                 assert!((value - expected).abs() < 1e-14);

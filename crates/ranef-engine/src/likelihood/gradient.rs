@@ -53,7 +53,7 @@ impl Laplace {
             }
         }
         let zr = design.gather_random(&r);
-        let zg = design.gather_random(first);
+        let zg = &self.state.scores;
         let with_border = self.method == Method::Reml;
         let mut g = product_diagonal(&self.pattern, &self.crossproduct, &self.state.factors, &inverse, with_border);
         for (f, grouping) in design.groupings.iter().enumerate() {
@@ -71,7 +71,7 @@ impl Laplace {
         let theta = self.state.x[self.layout.theta.clone()].to_vec();
         design.template.chain(&theta, &g, &mut gradient[self.layout.theta.clone()]);
         self.state.factor_gradient = g;
-        let left = self.left_over(first);
+        let left = self.left_over();
         0.5 * self.state.decrement + left.iter().zip(&s).map(|(e, s)| e * s).sum::<f64>()
     }
 
@@ -99,9 +99,12 @@ impl Laplace {
     }
 
     /// e = grad_v f at the state's mode.
-    fn left_over(&self, first: &[Vec<f64>]) -> Vec<f64> {
-        let mut left = self.gather(first);
-        left.iter_mut().zip(&self.state.mode[..self.q]).for_each(|(e, u)| *e += u);
+    fn left_over(&self) -> Vec<f64> {
+        let mut left = self.standardised(&self.state.scores);
+        left.iter_mut().zip(&self.state.mode).for_each(|(e, u)| *e += u);
+        if let Some(k) = self.inside() {
+            left.extend(self.data.design.fixed[k].gather(&self.state.rows.first[k]));
+        }
         left
     }
 }

@@ -38,12 +38,38 @@ pub(crate) struct State {
     pub eta: Vec<Vec<f64>>,
     /// Negated and weighted: value is w l, first is g, second W, third T.
     pub rows: Derivatives,
+    /// Z'g.
+    pub scores: Vec<f64>,
     /// d Lap / d Lambda_f.
     pub factor_gradient: Vec<Vec<f64>>,
     pub decrement: f64,
     /// Largest conditional variance of a standardised effect; at most 1 where all rows are log-concave.
     pub largest_variance: f64,
     pub definite: bool,
+}
+
+/// The mode around a point to first order: v_hat(x + d) = mode + J d.
+#[derive(Clone, Debug)]
+pub(crate) struct Expansion {
+    pub x: Vec<f64>,
+    pub mode: Vec<f64>,
+    /// J = d v_hat / d x, column-major.
+    pub jacobian: Vec<f64>,
+}
+
+impl Expansion {
+    fn at(&self, x: &[f64]) -> Vec<f64> {
+        let mut mode = self.mode.clone();
+        if mode.is_empty() {
+            return mode;
+        }
+        for ((to, from), column) in x.iter().zip(&self.x).zip(self.jacobian.chunks_exact(mode.len())) {
+            if to != from {
+                mode.iter_mut().zip(column).for_each(|(v, j)| *v += (to - from) * j);
+            }
+        }
+        mode
+    }
 }
 
 /// The Laplace objective of a model.
@@ -60,6 +86,10 @@ pub struct Laplace {
     pub(crate) q: usize,
     pub(crate) state: State,
     start_mode: Vec<f64>,
+    /// Known from the last metric until another point becomes the best.
+    pub(crate) expansion: Option<Expansion>,
+    /// Whether the factorization belongs to a mode found before.
+    factored: bool,
     inner_iterations: usize,
 }
 
@@ -107,6 +137,8 @@ impl Laplace {
             q,
             state: State::default(),
             start_mode,
+            expansion: None,
+            factored: false,
             inner_iterations: 0,
             data,
         }
@@ -140,6 +172,7 @@ impl Laplace {
     /// Sets where the search for the mode starts: u, then beta~ inside.
     pub fn set_start_mode(&mut self, mode: Vec<f64>) {
         self.start_mode = mode;
+        self.expansion = None;
     }
 
     /// u of all grouping factors, then beta~ inside, at the point evaluated last.
@@ -252,6 +285,25 @@ impl Laplace {
         eta
     }
 
+    /// Sets eta = outer + A v for the current mode; returns the largest change of a predictor on a non-linear scale.
+    fn refresh_eta(&mut self, outer: &[Vec<f64>]) -> f64 {
+        let design = &self.data.design;
+        let links = self.data.family.links();
+        let mut eta = outer.to_vec();
+        design.add_random(&self.effects(&self.state.mode[..self.q]), &mut eta);
+        if let Some(k) = self.inside() {
+            design.fixed[k].add_to(&self.state.mode[self.q..], &mut eta[k]);
+        }
+        let previous = std::mem::replace(&mut self.state.eta, eta);
+        let mut largest = 0.0_f64;
+        for ((new, old), _) in
+            self.state.eta.iter().zip(&previous).zip(links).filter(|(_, link)| **link != Link::Identity)
+        {
+            largest = new.iter().zip(old).fold(largest, |m, (new, old)| m.max((new - old).abs()));
+        }
+        largest
+    }
+
     /// Offsets plus outer fixed effects.
     fn outer_eta(&self, x: &[f64]) -> Vec<Vec<f64>> {
         let design = &self.data.design;
@@ -301,9 +353,13 @@ impl Laplace {
         self.factorization.factor(&self.hessian).is_ok()
     }
 
-    /// grad_v f at the current rows.
-    fn inner_gradient(&self) -> Vec<f64> {
-        let mut gradient = self.gather(&self.state.rows.first);
+    /// grad_v f at the current rows; keeps Z'g.
+    fn inner_gradient(&mut self) -> Vec<f64> {
+        self.state.scores = self.data.design.gather_random(&self.state.rows.first);
+        let mut gradient = self.standardised(&self.state.scores);
+        if let Some(k) = self.inside() {
+            gradient.extend(self.data.design.fixed[k].gather(&self.state.rows.first[k]));
+        }
         gradient.iter_mut().zip(&self.state.mode[..self.q]).for_each(|(g, u)| *g += u);
         gradient
     }
@@ -329,31 +385,29 @@ impl Laplace {
     /// its absolute value for that step. It ends on the Newton decrement, which bounds the distance to the mode; the
     /// relative decrease of f does not.
     fn find_mode(&mut self, x: &[f64], order: usize) -> Option<f64> {
-        let design_q = self.q;
         let outer = self.outer_eta(x);
         self.state.x = x.to_vec();
         self.state.factors = self.data.design.template.factors(self.theta(x));
-        let mut f = f64::INFINITY;
-        let starts = [self.start_mode.clone(), vec![0.0; self.start_mode.len()]];
-        for start in starts {
-            self.state.mode = start;
-            self.state.eta = self.spread(&self.state.mode);
-            for (eta, base) in self.state.eta.iter_mut().zip(&outer) {
-                eta.iter_mut().zip(base).for_each(|(eta, base)| *eta += base);
-            }
-            f = self.evaluate_rows(2);
-            if f.is_finite() {
-                break;
-            }
-        }
-        if !f.is_finite() {
-            return None;
-        }
-        let tolerance = DECREMENT_TOLERANCE * (1.0_f64).max(design_q as f64 / 100.0);
+        let mut f = self.enter(x, &outer)?;
+        let factored = std::mem::replace(&mut self.factored, false);
+        let tolerance = DECREMENT_TOLERANCE * (1.0_f64).max(self.q as f64 / 100.0);
         let (mut evaluated, mut previous) = (2, f64::INFINITY);
-        for _ in 0..MAX_INNER_ITERATIONS {
+        for iteration in 0..MAX_INNER_ITERATIONS {
             self.inner_iterations += 1;
             let gradient = self.inner_gradient();
+            let mut step = gradient.clone();
+            // Next to a point whose mode is known to first order, the last H serves as well as a new one.
+            if iteration == 0 && factored && self.expansion.is_some() {
+                self.factorization.solve_in_place(&mut step, 1);
+                if product(&step, &gradient) < CHORD_DECREMENT {
+                    self.state.mode.iter_mut().zip(&step).for_each(|(v, s)| *v -= s);
+                    self.refresh_eta(&outer);
+                    f = self.evaluate_rows(order);
+                    evaluated = order;
+                    continue;
+                }
+                step.clone_from(&gradient);
+            }
             let mut definite = self.factor();
             if !definite {
                 super::curvature::make_semidefinite(&mut self.state.rows.second, self.data.design.n_predictors());
@@ -361,10 +415,8 @@ impl Laplace {
                     return None;
                 }
             }
-            let mut step = gradient.clone();
             self.factorization.solve_in_place(&mut step, 1);
-            let decrement: f64 = step.iter().zip(&gradient).map(|(s, g)| s * g).sum();
-            step.iter_mut().for_each(|value| *value = -*value);
+            let decrement = product(&step, &gradient);
             self.state.decrement = decrement;
             self.state.definite = definite;
             if !decrement.is_finite() {
@@ -377,24 +429,21 @@ impl Laplace {
                 if evaluated < order {
                     f = self.evaluate_rows(order);
                 }
+                self.factored = true;
                 return Some(f);
             }
             // Third derivatives are wanted at the mode only; the step after a small decrement is the last one.
             let next_order = if decrement < 1e-2 { order } else { 2 };
-            let direction = self.spread(&step);
-            let mut length = self.first_step_length(&direction);
-            let (mode, eta) = (self.state.mode.clone(), self.state.eta.clone());
+            let from = self.state.mode.clone();
+            let mut length = 1.0;
+            let largest = self.move_along(&from, &step, length, &outer);
+            if largest > LARGEST_CHANGE {
+                length = LARGEST_CHANGE / largest;
+                self.move_along(&from, &step, length, &outer);
+            }
             let noise = 1e-12 * f.abs();
             let mut accepted = false;
             for _ in 0..60 {
-                for ((target, from), along) in self.state.mode.iter_mut().zip(&mode).zip(&step) {
-                    *target = from + length * along;
-                }
-                for ((target, from), along) in self.state.eta.iter_mut().zip(&eta).zip(&direction) {
-                    for ((target, from), along) in target.iter_mut().zip(from).zip(along) {
-                        *target = from + length * along;
-                    }
-                }
                 let trial = self.evaluate_rows(next_order);
                 evaluated = next_order;
                 if trial.is_finite() && trial <= f - ARMIJO * length * decrement + noise {
@@ -403,17 +452,43 @@ impl Laplace {
                     break;
                 }
                 length *= 0.5;
+                self.move_along(&from, &step, length, &outer);
             }
             if !accepted {
                 // Nothing is left to gain but rounding, or the function is broken here.
-                (self.state.mode, self.state.eta) = (mode, eta);
+                self.move_along(&from, &step, 0.0, &outer);
                 f = self.evaluate_rows(order.max(2));
+                self.inner_gradient();
                 definite = self.factor();
                 self.state.definite = definite;
+                self.factored = definite;
                 return (definite && decrement < 1e-6).then_some(f);
             }
         }
         None
+    }
+
+    /// Goes to the most promising start with a finite f, to second order; returns f there.
+    fn enter(&mut self, x: &[f64], outer: &[Vec<f64>]) -> Option<f64> {
+        let expected = self.expansion.as_ref().map(|expansion| expansion.at(x));
+        let known = [self.start_mode.clone(), vec![0.0; self.start_mode.len()]];
+        for start in expected.into_iter().chain(known) {
+            self.state.mode = start;
+            self.refresh_eta(outer);
+            let f = self.evaluate_rows(2);
+            if f.is_finite() {
+                return Some(f);
+            }
+        }
+        None
+    }
+
+    /// Sets v = from - length step, with its eta; returns the largest change of a predictor on a non-linear scale.
+    fn move_along(&mut self, from: &[f64], step: &[f64], length: f64, outer: &[Vec<f64>]) -> f64 {
+        for ((v, from), step) in self.state.mode.iter_mut().zip(from).zip(step) {
+            *v = from - length * step;
+        }
+        self.refresh_eta(outer)
     }
 
     /// Puts the state at a given mode, without a search: rows to second order, H factored. `false` where H is not positive
@@ -423,11 +498,9 @@ impl Laplace {
         self.state.x = x.to_vec();
         self.state.factors = self.data.design.template.factors(self.theta(x));
         self.state.mode = mode;
-        self.state.eta = self.spread(&self.state.mode);
-        for (eta, base) in self.state.eta.iter_mut().zip(&outer) {
-            eta.iter_mut().zip(base).for_each(|(eta, base)| *eta += base);
-        }
+        self.refresh_eta(&outer);
         self.evaluate_rows(2);
+        self.inner_gradient();
         self.factor()
     }
 
@@ -442,23 +515,18 @@ impl Laplace {
         }
         v[at].iter().zip(&self.state.rows.second[at]).map(|(v, w)| v * w).collect()
     }
+}
 
-    /// 1, or less where a full step would change a predictor on a non-linear scale by more than `LARGEST_CHANGE`.
-    fn first_step_length(&self, direction: &[Vec<f64>]) -> f64 {
-        let links = self.data.family.links();
-        let largest = direction
-            .iter()
-            .zip(links)
-            .filter(|(_, link)| **link != Link::Identity)
-            .flat_map(|(column, _)| column.iter())
-            .fold(0.0_f64, |m, value| m.max(value.abs()));
-        if largest > LARGEST_CHANGE { LARGEST_CHANGE / largest } else { 1.0 }
-    }
+pub(super) fn product(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// The Newton decrement that ends the search for the mode, for up to 100 effects (more effects: in proportion). The
 /// gradient's error is of the order of its root, in standard errors.
 const DECREMENT_TOLERANCE: f64 = 1e-16;
+/// The decrement below which a step by the last factored H, instead of the one at this point, ends at the mode: the two
+/// differ by a thousandth where the differences for the Hessian are taken.
+const CHORD_DECREMENT: f64 = 1e-9;
 /// A decrement below which a failure to fall is put down to rounding.
 const ROUNDING_DECREMENT: f64 = 1e-9;
 /// The prior variance of a standardised effect is 1. Where data make it a hundred times as uncertain, H is about to
@@ -490,6 +558,9 @@ impl Objective for Laplace {
     }
 
     fn accept(&mut self) {
+        if self.expansion.as_ref().is_some_and(|expansion| expansion.x != self.state.x) {
+            self.expansion = None;
+        }
         self.start_mode.clone_from(&self.state.mode);
     }
 }

@@ -8,97 +8,110 @@
 //! Near a zero variance the average information vanishes and N is all the curvature there is.
 //!
 //! Reference: engine notes, 2.7; Gilmour, Thompson & Cullis (1995), Biometrics 51, 1440-1450.
-use super::curvature::make_semidefinite;
-use super::laplace::Laplace;
+use super::curvature::{is_semidefinite, make_semidefinite};
+use super::laplace::{Expansion, Laplace, product};
 use crate::family::packed2;
+use crate::linalg::BlockMatrix;
 
 /// The smallest pivot of Lambda that N = G Lambda^-1 divides by.
 const PIVOT_FLOOR: f64 = 1e-4;
 
-/// A vector in row space that touches one predictor.
-struct RowVector {
-    predictor: usize,
-    values: Vec<f64>,
-}
-
 impl Laplace {
     /// AI + N at the point evaluated last, dim x dim, column-major.
-    pub(super) fn average_information(&self) -> Vec<f64> {
-        let (design, dim) = (&self.data.design, self.layout.dim);
-        let mut w = self.state.rows.second.clone();
-        make_semidefinite(&mut w, design.n_predictors());
+    ///
+    /// Nothing but X'WX and A'WX needs the rows: q_m is in the span of Z, so that A'W q_m = Lambda' (Z'WZ) t_m. The
+    /// solutions give the mode's derivative too, which is kept: J = -H^-1 A'WX for beta, and for theta
+    /// J_m = -H^-1 (A'W Z dLambda_m u + dLambda_m' Z'g) = -H^-1 A'W q_m - dLambda_m' Z'g, as A'WA = H - I.
+    pub(super) fn average_information(&mut self) -> Vec<f64> {
+        let data = self.data.clone();
+        let (design, dim, k_all) = (&data.design, self.layout.dim, data.design.n_predictors());
+        // Rows that are not log-concave enter with the absolute value of their curvature.
+        let clipped = (!is_semidefinite(&self.state.rows.second, k_all)).then(|| {
+            let mut w = self.state.rows.second.clone();
+            make_semidefinite(&mut w, k_all);
+            let mut zwz = BlockMatrix::zeros(&self.pattern, design.template.widths());
+            design.crossproduct_into(&self.pattern, &w, self.inside(), &mut zwz);
+            (w, zwz)
+        });
+        let (w, zwz) = clipped.as_ref().map_or((&self.state.rows.second, &self.crossproduct), |(w, zwz)| (w, zwz));
         let mut out = vec![0.0; dim * dim];
-        let mut vectors: Vec<(usize, RowVector)> = Vec::new();
-        for (k, range) in self.layout.beta.iter().enumerate() {
+        let size = self.state.mode.len();
+        let mut gathered = vec![0.0; size * dim];
+        for (l, range) in self.layout.beta.iter().enumerate() {
             for (j, m) in range.clone().into_iter().flatten().enumerate() {
-                vectors.push((m, RowVector { predictor: k, values: design.fixed[k].column(j).to_vec() }));
+                let column = design.fixed[l].column(j);
+                let weighted: Vec<Vec<f64>> =
+                    (0..k_all).map(|k| w[packed2(k, l)].iter().zip(column).map(|(w, x)| w * x).collect()).collect();
+                gathered[m * size..(m + 1) * size].copy_from_slice(&self.gather(&weighted));
+                for (k, rows) in self.layout.beta.iter().enumerate().take(l + 1) {
+                    for (value, a) in
+                        design.fixed[k].gather(&weighted[k]).iter().zip(rows.clone().into_iter().flatten())
+                    {
+                        out[a * dim + m] = *value;
+                        out[m * dim + a] = *value;
+                    }
+                }
             }
         }
-        self.fill_gram(&vectors, &w, 1.0, &mut out);
-        vectors.clear();
-        for m in 0..design.template.n_theta() {
-            vectors.push((self.layout.theta.start + m, self.working_vector(m)));
+        let n_theta = design.template.n_theta();
+        let (mut along, mut images) = (Vec::with_capacity(n_theta), Vec::with_capacity(n_theta));
+        for m in 0..n_theta {
+            let (t, pulled) = self.working_vector(m);
+            let mut image = vec![0.0; t.len()];
+            zwz.multiply(&self.pattern, &t, &mut image);
+            let column = &mut gathered[(self.layout.theta.start + m) * size..][..size];
+            column[..self.q].copy_from_slice(&self.standardised(&image[..design.q]));
+            column[self.q..].copy_from_slice(&image[design.q..]);
+            along.push((t, pulled));
+            images.push(image);
         }
-        self.fill_gram(&vectors, &w, 0.5, &mut out);
+        let mut solved = gathered.clone();
+        self.factorization.solve_in_place(&mut solved, dim);
+        let first = self.layout.theta.start;
+        for b in 0..dim {
+            for a in 0..=b {
+                let explained = product(&gathered[a * size..][..size], &solved[b * size..][..size]);
+                out[b * dim + a] = match (a < first, b < first) {
+                    (true, true) => out[b * dim + a] - explained,
+                    (false, false) => 0.5 * (product(&along[a - first].0, &images[b - first]) - explained),
+                    _ => 0.0,
+                };
+                out[a * dim + b] = out[b * dim + a];
+            }
+        }
         self.add_boundary_term(&mut out);
+        solved.iter_mut().for_each(|value| *value = -*value);
+        for (m, (_, pulled)) in along.iter().enumerate() {
+            let column = &mut solved[(first + m) * size..][..size];
+            column.iter_mut().zip(pulled).for_each(|(value, pulled)| *value -= pulled);
+        }
+        self.expansion = Some(Expansion { x: self.state.x.clone(), mode: self.state.mode.clone(), jacobian: solved });
         out
     }
 
-    /// factor * q_a' P q_b for all pairs of vectors.
-    fn fill_gram(&self, vectors: &[(usize, RowVector)], w: &[Vec<f64>], factor: f64, out: &mut [f64]) {
-        let (design, dim) = (&self.data.design, self.layout.dim);
-        let size = self.q + self.inside().map_or(0, |k| design.fixed[k].p());
-        let mut gathered = Vec::with_capacity(vectors.len() * size);
-        for (_, vector) in vectors {
-            let weighted: Vec<Vec<f64>> = (0..design.n_predictors())
-                .map(|l| w[packed2(l, vector.predictor)].iter().zip(&vector.values).map(|(w, q)| w * q).collect())
-                .collect();
-            gathered.extend(self.gather(&weighted));
-        }
-        let mut solved = gathered.clone();
-        self.factorization.solve_in_place(&mut solved, vectors.len());
-        for (a, (ma, va)) in vectors.iter().enumerate() {
-            for (b, (mb, vb)) in vectors.iter().enumerate().take(a + 1) {
-                let weights = &w[packed2(va.predictor, vb.predictor)];
-                let direct: f64 = weights.iter().zip(&va.values).zip(&vb.values).map(|((w, a), b)| w * a * b).sum();
-                let explained: f64 = gathered[a * size..(a + 1) * size]
-                    .iter()
-                    .zip(&solved[b * size..(b + 1) * size])
-                    .map(|(x, y)| x * y)
-                    .sum();
-                out[ma * dim + mb] = factor * (direct - explained);
-                out[mb * dim + ma] = out[ma * dim + mb];
-            }
-        }
-    }
-
-    /// q_m = Z (dLambda_m u - Lambda dLambda_m' Z'g).
-    fn working_vector(&self, m: usize) -> RowVector {
+    /// t_m = dLambda_m u - Lambda dLambda_m' Z'g over all b and the border, and dLambda_m' Z'g over all u.
+    fn working_vector(&self, m: usize) -> (Vec<f64>, Vec<f64>) {
         let design = &self.data.design;
         let theta = self.theta(&self.state.x);
         let (f, derivative) = design.template.derivative(theta, m);
         let (grouping, lambda) = (&design.groupings[f], &self.state.factors[f]);
         let (p, r) = (grouping.width(), design.template.ranks()[f]);
-        let zg = design.gather_random(&self.state.rows.first);
-        let mut t = vec![0.0; design.q];
+        let mut t = vec![0.0; design.q + self.state.mode.len() - self.q];
+        let mut pulled = vec![0.0; self.q];
         for level in 0..grouping.levels {
             let u = &self.state.mode[self.u_offsets[f] + level * r..][..r];
-            let g = &zg[design.offsets[f] + level * p..][..p];
+            let g = &self.state.scores[design.offsets[f] + level * p..][..p];
             let target = &mut t[design.offsets[f] + level * p..][..p];
             for column in 0..r {
                 let d = &derivative[column * p..(column + 1) * p];
-                let along: f64 = d.iter().zip(g).map(|(d, g)| d * g).sum();
+                let along = product(d, g);
+                pulled[self.u_offsets[f] + level * r + column] = along;
                 for row in 0..p {
                     target[row] += d[row] * u[column] - lambda[column * p + row] * along;
                 }
             }
         }
-        let predictor = design.places[design.template.term_of(m)].predictor;
-        let mut spread = vec![Vec::new(); design.n_predictors()];
-        // Only this predictor's rows are touched by the term, but the factor's block may reach others.
-        spread.iter_mut().for_each(|column| *column = vec![0.0; design.n]);
-        design.add_random(&t, &mut spread);
-        RowVector { predictor, values: spread.swap_remove(predictor) }
+        (t, pulled)
     }
 
     /// Adds N[a, c] at theta = Lambda[a, b], Lambda[c, b].
