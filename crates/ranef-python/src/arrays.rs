@@ -32,7 +32,10 @@ pub fn matrix(value: &Bound<'_, PyAny>, what: &str, n: usize) -> PyResult<(Vec<f
     }
     let mut out: Vec<f64> = Vec::with_capacity(n * view.ncols());
     for column in view.columns() {
-        out.extend(column.iter());
+        match column.as_slice() {
+            Some(contiguous) => out.extend_from_slice(contiguous),
+            None => out.extend(column.iter()),
+        }
     }
     if let Some(at) = out.iter().position(|value| !value.is_finite()) {
         return Err(refuse("data", format!("{what} is {} in row {}, column {}", out[at], at % n, at / n)));

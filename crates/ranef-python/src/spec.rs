@@ -94,7 +94,7 @@ fn read_fixed(spec: &Bound<'_, PyDict>, n: usize) -> PyResult<Vec<Fixed>> {
             let entry = entry.cast_into::<PyDict>()?;
             let x: Bound<'_, PyAny> = required(&entry, "x")?;
             let (x, _) = matrix(&x, "x", n)?;
-            Ok(Fixed::new(n, &x, optional_vector(&entry, "offset", n)?))
+            Ok(Fixed::from_columns(n, x, optional_vector(&entry, "offset", n)?))
         })
         .collect()
 }

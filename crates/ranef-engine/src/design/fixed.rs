@@ -3,6 +3,9 @@
 //! X = Q R with Q'Q = n I, so that beta~ = R beta has coefficients of one size whatever the units of X, and so that no
 //! result depends on scaling or centring. Columns that the earlier ones span are aliased and left out, as R does.
 
+use rayon::prelude::*;
+use std::sync::Arc;
+
 /// A column whose part outside the span of the earlier columns is below this share of its length is aliased (the
 /// tolerance of R's `lm` and of lme4's rank check).
 const RANK_TOLERANCE: f64 = 1e-7;
@@ -11,7 +14,7 @@ const RANK_TOLERANCE: f64 = 1e-7;
 #[derive(Clone, Debug)]
 pub struct Fixed {
     n: usize,
-    q: Vec<f64>,
+    q: Arc<Vec<f64>>,
     r: Vec<f64>,
     kept: Vec<usize>,
     aliased: Vec<usize>,
@@ -21,38 +24,58 @@ pub struct Fixed {
 impl Fixed {
     /// From X (n x p, column-major) and an offset.
     pub fn new(n: usize, x: &[f64], offset: Option<Vec<f64>>) -> Self {
+        Self::from_columns(n, x.to_vec(), offset)
+    }
+
+    /// The same in the memory of X.
+    pub fn from_columns(n: usize, mut x: Vec<f64>, offset: Option<Vec<f64>>) -> Self {
         let columns = x.len().checked_div(n).unwrap_or(0);
-        let (mut q, mut kept, mut aliased) = (Vec::<f64>::new(), Vec::new(), Vec::new());
+        let (mut kept, mut aliased) = (Vec::new(), Vec::new());
         let mut rows: Vec<Vec<f64>> = Vec::new();
         for j in 0..columns {
-            let mut column = x[j * n..(j + 1) * n].to_vec();
-            let length = norm(&column);
+            if kept.len() < j {
+                x.copy_within(j * n..(j + 1) * n, kept.len() * n);
+            }
+            let (q, rest) = x.split_at_mut(kept.len() * n);
+            let column = &mut rest[..n];
+            let length = norm(column);
             let mut weights = vec![0.0; kept.len()];
             // Twice is enough: a second pass of Gram-Schmidt leaves Q orthogonal to rounding (Giraud et al. 2005).
             for _ in 0..2 {
-                for (weight, direction) in weights.iter_mut().zip(q.chunks_exact(n)) {
-                    let along = dot(direction, &column) / n as f64;
-                    *weight += along;
-                    column.iter_mut().zip(direction).for_each(|(value, d)| *value -= along * d);
-                }
+                let along: Vec<f64> = q.chunks_exact(n).map(|direction| dot(direction, column) / n as f64).collect();
+                weights.iter_mut().zip(&along).for_each(|(weight, along)| *weight += along);
+                each_chunk(column, |first, values| {
+                    for (direction, along) in q.chunks_exact(n).zip(&along) {
+                        values.iter_mut().zip(&direction[first..]).for_each(|(value, d)| *value -= along * d);
+                    }
+                });
             }
-            let rest = norm(&column);
+            let rest = norm(column);
             if rest <= RANK_TOLERANCE * length {
                 aliased.push(j);
                 continue;
             }
             let scale = rest / (n as f64).sqrt();
-            q.extend(column.iter().map(|value| value / scale));
+            each_chunk(column, |_, values| values.iter_mut().for_each(|value| *value /= scale));
             weights.push(scale);
             rows.push(weights);
             kept.push(j);
         }
         let p = kept.len();
+        if !aliased.is_empty() {
+            x.truncate(p * n);
+            x.shrink_to_fit();
+        }
         let mut r = vec![0.0; p * p];
         for (j, weights) in rows.iter().enumerate() {
             r[j * p..j * p + weights.len()].copy_from_slice(weights);
         }
-        Self { n, q, r, kept, aliased, offset }
+        Self { n, q: Arc::new(x), r, kept, aliased, offset }
+    }
+
+    /// Q, column-major, to be shared rather than copied.
+    pub fn basis(&self) -> &Arc<Vec<f64>> {
+        &self.q
     }
 
     /// Number of columns kept.
@@ -154,11 +177,29 @@ impl Fixed {
     }
 }
 
+/// Rows of one task: fixed, so that sums do not depend on the number of threads.
+const ROWS: usize = 1 << 14;
+
+fn each_chunk(values: &mut [f64], run: impl Fn(usize, &mut [f64]) + Sync) {
+    if values.len() <= ROWS {
+        return run(0, values);
+    }
+    values.par_chunks_mut(ROWS).enumerate().for_each(|(k, values)| run(k * ROWS, values));
+}
+
 fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+    if a.len() <= ROWS {
+        return crate::linalg::dot(a, b);
+    }
+    let parts: Vec<f64> = a.par_chunks(ROWS).zip(b.par_chunks(ROWS)).map(|(a, b)| crate::linalg::dot(a, b)).collect();
+    parts.into_iter().sum()
 }
 
 fn norm(a: &[f64]) -> f64 {
+    let squares = dot(a, a);
+    if squares > 1e-200 && squares < 1e200 {
+        return squares.sqrt();
+    }
     // Scaled, so that columns of 1e200 or 1e-200 neither overflow nor vanish.
     let largest = a.iter().fold(0.0_f64, |m, value| m.max(value.abs()));
     if largest == 0.0 { 0.0 } else { largest * a.iter().map(|v| (v / largest).powi(2)).sum::<f64>().sqrt() }

@@ -18,6 +18,7 @@ pub use fixed::Fixed;
 pub use random::{Column, Grouping};
 
 use crate::covariance::{Covariance, Template};
+use std::sync::Arc;
 
 /// A random-effects term as the user states it.
 #[derive(Debug)]
@@ -55,7 +56,7 @@ pub struct Design {
     /// One entry per predictor.
     pub fixed: Vec<Fixed>,
     /// The grouping factors that terms use, each with its merged columns.
-    pub groupings: Vec<Grouping>,
+    pub groupings: Arc<Vec<Grouping>>,
     /// Where each term stands.
     pub places: Vec<Place>,
     /// theta to Lambda, in the scaled columns.
@@ -107,7 +108,7 @@ impl Design {
             q += grouping.levels * grouping.width();
         }
         let template = Template::new(parts, groupings.len());
-        Self { n, fixed, groupings, places, template, offsets, q }
+        Self { n, fixed, groupings: Arc::new(groupings), places, template, offsets, q }
     }
 
     /// Number of predictors K.

@@ -5,7 +5,6 @@ mod search;
 mod separation;
 pub mod verdict;
 
-use crate::covariance::Template;
 use crate::error::ModelError;
 use crate::inference::Posterior;
 use crate::likelihood::data::{Data, Method};
@@ -297,11 +296,7 @@ fn fit_profiled(data: Arc<Data>, reml: bool, weights: Option<Vec<f64>>, control:
 /// # Errors
 /// [`ModelError::Profiled`] where the data do not determine it.
 pub fn profiled_of(data: &Data, reml: bool, weights: Option<&[f64]>) -> Result<Profiled, ModelError> {
-    let design = &data.design;
-    let fixed = &design.fixed[0];
-    let x: Vec<f64> = (0..fixed.p()).flat_map(|j| fixed.column(j).iter().copied()).collect();
-    let template: Template = design.template.clone();
-    Ok(Profiled::new(&data.y, &x, fixed.p(), &design.groupings, template, weights, fixed.offset(), reml)?)
+    Ok(Profiled::shared(&data.y, &data.design, weights, reml)?)
 }
 
 /// Covariance of (log sigma~, theta) from that of theta / sigma at the optimum.

@@ -40,7 +40,7 @@ pub use solution::{ModeJacobian, Solution};
 use crate::covariance::Template;
 use crate::design::Grouping;
 use crate::linalg::{BlockMatrix, Congruence, Factorization, Pattern};
-use data::{Design, Response};
+use data::{Columns, Design, Response};
 use std::f64::consts::PI;
 use std::sync::Arc;
 
@@ -85,7 +85,29 @@ impl Profiled {
         offset: Option<&[f64]>,
         reml: bool,
     ) -> Result<Self, ProfiledError> {
-        let design = Arc::new(Design::new(y.len(), x, p, groupings, template, weights, offset)?);
+        let x = Columns::Borrowed(x);
+        let groupings = Arc::new(groupings.to_vec());
+        Self::of_design(Design::new(y.len(), x, p, groupings, template, weights, offset)?, y, reml)
+    }
+
+    /// The likelihood of a design with one predictor for the mean, whose rows are shared rather than copied; beta is in
+    /// the rotated coordinates of its [`Fixed`](crate::design::Fixed).
+    ///
+    /// # Errors
+    /// [`ProfiledError`], when the data do not determine the criterion.
+    pub fn shared(
+        y: &[f64],
+        design: &crate::design::Design,
+        weights: Option<&[f64]>,
+        reml: bool,
+    ) -> Result<Self, ProfiledError> {
+        let (fixed, template) = (&design.fixed[0], design.template.clone());
+        let (x, groupings) = (Columns::Shared(fixed.basis()), design.groupings.clone());
+        Self::of_design(Design::new(y.len(), x, fixed.p(), groupings, template, weights, fixed.offset())?, y, reml)
+    }
+
+    fn of_design(design: Design, y: &[f64], reml: bool) -> Result<Self, ProfiledError> {
+        let design = Arc::new(design);
         let (pattern, ranks) = (design.pattern.clone(), design.template.ranks().to_vec());
         Ok(Self {
             response: Response::new(&design, y)?,

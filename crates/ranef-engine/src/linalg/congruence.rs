@@ -149,10 +149,12 @@ fn each_chunk(
     work: usize,
     run: impl Fn(&[f64], &mut [f64]) + Sync,
 ) {
-    const BLOCKS: usize = 4096;
+    /// Multiply-adds of one chunk.
+    const WORK: usize = 1 << 17;
+    let blocks = (WORK / work.max(32)).max(1);
     if a.len() / size_in * work < PARALLEL_WORK {
         run(a, out);
     } else {
-        out.par_chunks_mut(BLOCKS * size_out).zip(a.par_chunks(BLOCKS * size_in)).for_each(|(out, a)| run(a, out));
+        out.par_chunks_mut(blocks * size_out).zip(a.par_chunks(blocks * size_in)).for_each(|(out, a)| run(a, out));
     }
 }

@@ -56,7 +56,7 @@ impl Factorization {
         if blocks && (m + p) * self.n_random() > MOST_VALUES {
             return None;
         }
-        Some(if blocks { root.from_blocks() } else { root.from_outer_products(inverse) })
+        Some(if blocks { root.moments_of_blocks() } else { root.moments_of_outer_products(inverse) })
     }
 }
 
@@ -142,7 +142,7 @@ impl Root<'_> {
 
     /// From the blocks, a panel of columns at a time; in a panel the rows stand component by component, so that the
     /// blocks of one level are the columns of a matrix with one row for each level of the other factor.
-    fn from_blocks(&self) -> Vec<Moments> {
+    fn moments_of_blocks(&self) -> Vec<Moments> {
         /// Columns of a panel, about.
         const PANEL: usize = 96;
         let width = self.m + self.p;
@@ -210,7 +210,7 @@ impl Root<'_> {
     }
 
     /// From the sums of outer products of each factor, corrected for the diagonal blocks.
-    fn from_outer_products(&self, inverse: &BlockMatrix) -> Vec<Moments> {
+    fn moments_of_outer_products(&self, inverse: &BlockMatrix) -> Vec<Moments> {
         let width = self.m + self.p;
         let products: Vec<Vec<Vec<f64>>> = (0..self.n_factors())
             .map(|f| if f == self.leading.factor { self.leading_products() } else { self.remaining_products(f) })

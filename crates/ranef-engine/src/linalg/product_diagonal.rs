@@ -41,7 +41,9 @@ pub fn product_diagonal(
 /// sum over blocks of vec(A) vec(M)', for blocks A of `m` entries and M of `n` entries: everything that the products
 /// with the one shared Lambda need. Summed in chunks of fixed size, then over the chunks in order.
 fn sum_of_kronecker(a: &[f64], m: usize, inverse: &[f64], n: usize) -> Vec<f64> {
-    const BLOCKS: usize = 8192;
+    /// Multiply-adds of one chunk.
+    const WORK: usize = 1 << 18;
+    let blocks = (WORK / (m * n).max(32)).max(1);
     let chunk = |a: &[f64], inverse: &[f64]| {
         let mut sum = vec![0.0; m * n];
         if m * n == 1 {
@@ -61,7 +63,7 @@ fn sum_of_kronecker(a: &[f64], m: usize, inverse: &[f64], n: usize) -> Vec<f64> 
         return vec![0.0; m * n];
     }
     let parts: Vec<Vec<f64>> =
-        a.par_chunks(BLOCKS * m).zip(inverse.par_chunks(BLOCKS * n)).map(|(a, inverse)| chunk(a, inverse)).collect();
+        a.par_chunks(blocks * m).zip(inverse.par_chunks(blocks * n)).map(|(a, inverse)| chunk(a, inverse)).collect();
     add_up(parts, m * n)
 }
 

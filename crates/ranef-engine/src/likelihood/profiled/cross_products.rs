@@ -5,12 +5,13 @@ use super::orthonormal::Orthonormal;
 use crate::design::{Column, Grouping};
 use crate::linalg::{BlockMatrix, PARALLEL_ROWS, Pattern};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// The rows of data as the cross-products see them.
 #[derive(Clone, Debug)]
 pub struct Rows {
     /// The grouping factors with their columns.
-    pub groupings: Vec<Grouping>,
+    pub groupings: Arc<Vec<Grouping>>,
     /// W^{1/2}, when there are weights.
     pub root_weights: Option<Vec<f64>>,
     /// The basis of W^{1/2} X.
@@ -62,9 +63,9 @@ impl Rows {
     fn fill_diagonal(&self, f: usize, diag: &mut [f64]) {
         let (codes, w) = (&self.groupings[f].codes, self.groupings[f].columns.len());
         if self.is_intercept(f) {
-            for (i, &code) in codes.iter().enumerate() {
-                let s = self.root_weight(i);
-                diag[code as usize] += s * s;
+            match &self.root_weights {
+                None => codes.iter().for_each(|&code| diag[code as usize] += 1.0),
+                Some(s) => codes.iter().zip(s).for_each(|(&code, s)| diag[code as usize] += s * s),
             }
             return;
         }
@@ -106,15 +107,27 @@ impl Rows {
 
     fn fill_border(&self, f: usize, border: &mut [f64]) {
         let (codes, w, p) = (&self.groupings[f].codes, self.groupings[f].columns.len(), self.basis.p());
-        for (rows, tile) in self.basis.tiles() {
+        let unit = self.basis.unit();
+        for rows in self.basis.tiles() {
             for (a, column) in self.groupings[f].columns.iter().enumerate() {
+                if let (Column::One, None) = (column, &self.root_weights) {
+                    let columns: Vec<&[f64]> = (0..p).map(|c| self.basis.column(&rows, c)).collect();
+                    for (k, &code) in codes[rows.clone()].iter().enumerate() {
+                        let block = &mut border[code as usize * p * w..(code as usize + 1) * p * w];
+                        for (c, column) in columns.iter().enumerate() {
+                            block[c * w + a] += column[k];
+                        }
+                    }
+                    continue;
+                }
                 for c in 0..p {
-                    for (i, q) in rows.clone().zip(&tile[c * rows.len()..]) {
+                    for (i, q) in rows.clone().zip(self.basis.column(&rows, c)) {
                         border[(codes[i] as usize * p + c) * w + a] += self.root_weight(i) * column.at(i) * q;
                     }
                 }
             }
         }
+        border.iter_mut().for_each(|value| *value *= unit);
     }
 
     /// Z'W^{1/2} y for a y that is weighted already, laid out as the random effects b.
@@ -125,6 +138,10 @@ impl Rows {
         for (f, grouping) in self.groupings.iter().enumerate() {
             let part = &mut zy[offsets[f]..offsets[f + 1]];
             for (a, column) in grouping.columns.iter().enumerate() {
+                if let (Column::One, None) = (column, &self.root_weights) {
+                    grouping.codes.iter().zip(y).for_each(|(&code, y)| part[code as usize * widths[f] + a] += y);
+                    continue;
+                }
                 for (i, &code) in grouping.codes.iter().enumerate() {
                     part[code as usize * widths[f] + a] += self.root_weight(i) * column.at(i) * y[i];
                 }

@@ -3,7 +3,7 @@ use super::cross_products::Rows;
 use super::orthonormal::Orthonormal;
 use crate::covariance::Template;
 use crate::design::Grouping;
-use crate::linalg::{BlockMatrix, Pattern};
+use crate::linalg::{BlockMatrix, Pattern, dot};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -61,6 +61,14 @@ pub(super) struct Design {
     pub n: usize,
 }
 
+/// The columns of X, n x p column-major.
+pub(super) enum Columns<'a> {
+    /// Of any form: copied.
+    Borrowed(&'a [f64]),
+    /// Orthogonal, of length sqrt(n) each: shared where there are no weights.
+    Shared(&'a Arc<Vec<f64>>),
+}
+
 /// What depends on the response: y is W^{1/2}(y - offset), projected off X.
 #[derive(Clone, Debug)]
 pub(super) struct Response {
@@ -74,9 +82,9 @@ impl Design {
     /// One pass over the rows; arguments as in [`super::Profiled::new`].
     pub fn new(
         n: usize,
-        x: &[f64],
+        x: Columns<'_>,
         p: usize,
-        groupings: &[Grouping],
+        groupings: Arc<Vec<Grouping>>,
         template: Template,
         weights: Option<&[f64]>,
         offset: Option<&[f64]>,
@@ -90,12 +98,15 @@ impl Design {
             return Err(ProfiledError::Weight { row, value });
         }
         let root_weights: Option<Vec<f64>> = weights.map(|weights| weights.iter().map(|w| w.sqrt()).collect());
-        let basis = Orthonormal::new(x, n, p, root_weights.as_deref())
-            .map_err(|column| ProfiledError::RankDeficient { column })?;
+        let basis = match x {
+            Columns::Borrowed(x) => Orthonormal::new(x, n, p, root_weights.as_deref()),
+            Columns::Shared(x) => Orthonormal::shared(x, n, p, root_weights.as_deref()),
+        };
+        let basis = basis.map_err(|column| ProfiledError::RankDeficient { column })?;
         let groups: Vec<(&[u32], usize)> = groupings.iter().map(|g| (&g.codes[..], g.levels)).collect();
         let pattern = Arc::new(Pattern::new(&groups, p));
         let (inverse_r, log_det_r) = (basis.inverse_r(), basis.log_det_r());
-        let rows = Rows { groupings: groupings.to_vec(), root_weights, basis };
+        let rows = Rows { groupings: groupings.clone(), root_weights, basis };
         let b = rows.cross_products(&pattern);
         let scales = (0..groupings.len()).map(|f| root_mean_squares(&b.diag[f], b.widths[f], n)).collect();
         Ok(Self {
@@ -125,9 +136,9 @@ impl Response {
         if let Some(s) = &design.rows.root_weights {
             y.iter_mut().zip(s).for_each(|(y, s)| *y *= s);
         }
-        let total: f64 = y.iter().map(|y| y * y).sum();
+        let total = dot(&y, &y);
         let coefficients = design.rows.basis.project_off(&mut y);
-        let yy: f64 = y.iter().map(|y| y * y).sum();
+        let yy = dot(&y, &y);
         // Below this the projection has left nothing but rounding errors.
         if yy <= total * 1e-28 {
             return Err(ProfiledError::ExactFit);

@@ -7,22 +7,32 @@
 //! badly conditioned: two passes over the data where Householder reflections would take many.
 //!
 //! Reference: Fukaya, Kannan, Nakatsukasa, Yamamoto & Yanagisawa (2020), SIAM J. Sci. Comput. 42(1), A477-A503.
-use crate::linalg::dense_cholesky;
+use crate::linalg::{dense_cholesky, dot};
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// Rows of one tile: a tile of ten columns then fits in the second-level cache.
 pub const TILE: usize = 2048;
 
-/// Q in tiles of [`TILE`] rows, each tile column-major, and the upper triangular R (p x p, column-major).
+/// Q and the upper triangular R (p x p, column-major).
 #[derive(Clone, Debug)]
 pub struct Orthonormal {
     n: usize,
     p: usize,
-    tiles: Vec<f64>,
+    storage: Storage,
     r: Vec<f64>,
+}
+
+/// How Q is stored.
+#[derive(Clone, Debug)]
+enum Storage {
+    /// In tiles of [`TILE`] rows, each tile column-major.
+    Tiles(Vec<f64>),
+    /// sqrt(n) Q, column-major: the columns of a design that has made them orthogonal already, not copied.
+    Shared(Arc<Vec<f64>>),
 }
 
 impl Orthonormal {
@@ -42,9 +52,23 @@ impl Orthonormal {
                 }
             }
         }
-        let mut basis = Self { n, p, tiles, r: Vec::new() };
+        let mut basis = Self { n, p, storage: Storage::Tiles(tiles), r: Vec::new() };
         basis.orthonormalise()?;
         Ok(basis)
+    }
+
+    /// Shares the column-major `x` where X'X = n I to rounding and there are no weights; factors a copy elsewhere.
+    ///
+    /// # Errors
+    /// The index of a column that depends on the columns before it.
+    pub fn shared(x: &Arc<Vec<f64>>, n: usize, p: usize, root_weights: Option<&[f64]>) -> Result<Self, usize> {
+        if root_weights.is_some() {
+            return Self::new(x, n, p, root_weights);
+        }
+        let mut r = identity(p);
+        r.iter_mut().for_each(|value| *value *= (n as f64).sqrt());
+        let basis = Self { n, p, storage: Storage::Shared(x.clone()), r };
+        if deviation(&basis.gram(), p) < tolerance(p) { Ok(basis) } else { Self::new(x, n, p, None) }
     }
 
     fn orthonormalise(&mut self) -> Result<(), usize> {
@@ -61,11 +85,7 @@ impl Orthonormal {
                     return Err(j);
                 }
             }
-            let deviation = (0..p * p).filter(|k| k % p >= k / p).map(|k| {
-                let diagonal = f64::from(u8::from(k % p == k / p));
-                (gram[k] - diagonal).abs()
-            });
-            if deviation.fold(0.0, f64::max) < 1e-14 * (p as f64).max(4.0) || p == 0 {
+            if deviation(&gram, p) < tolerance(p) || p == 0 {
                 break;
             }
             // Relative to the columns' own lengths, which may differ by many orders on the first pass.
@@ -102,12 +122,22 @@ impl Orthonormal {
     /// Q'Q, lower triangle; tiles are summed in order.
     fn gram(&self) -> Vec<f64> {
         let p = self.p;
-        let parts: Vec<Vec<f64>> = self
-            .tiles
-            .par_chunks((TILE * p).max(1))
-            .map(|tile| {
+        if p == 0 {
+            return Vec::new();
+        }
+        let unit = self.unit() * self.unit();
+        let starts: Vec<usize> = (0..self.n).step_by(TILE).collect();
+        let parts: Vec<Vec<f64>> = starts
+            .into_par_iter()
+            .map(|first| {
                 let mut gram = vec![0.0; p * p];
-                let view = MatRef::from_column_major_slice(tile, tile.len() / p, p);
+                let rows = TILE.min(self.n - first);
+                let view = match &self.storage {
+                    Storage::Tiles(tiles) => {
+                        MatRef::from_column_major_slice(&tiles[first * p..(first + rows) * p], rows, p)
+                    }
+                    Storage::Shared(q) => MatRef::from_column_major_slice(q, self.n, p).subrows(first, rows),
+                };
                 triangular::matmul(
                     MatMut::from_column_major_slice_mut(&mut gram, p, p),
                     BlockStructure::TriangularLower,
@@ -116,7 +146,7 @@ impl Orthonormal {
                     BlockStructure::Rectangular,
                     view,
                     BlockStructure::Rectangular,
-                    1.0,
+                    unit,
                     Par::Seq,
                 );
                 gram
@@ -128,7 +158,8 @@ impl Orthonormal {
     /// Q = Q L^{-T}.
     fn divide_by(&mut self, l: &[f64]) {
         let p = self.p;
-        self.tiles.par_chunks_mut((TILE * p).max(1)).for_each(|tile| {
+        let Storage::Tiles(tiles) = &mut self.storage else { unreachable!("shared columns are orthogonal already") };
+        tiles.par_chunks_mut((TILE * p).max(1)).for_each(|tile| {
             let rows = tile.len() / p;
             let tile = MatMut::from_column_major_slice_mut(tile, rows, p);
             solve_lower_triangular_in_place(MatRef::from_column_major_slice(l, p, p), tile.transpose_mut(), Par::Seq);
@@ -140,13 +171,26 @@ impl Orthonormal {
         self.p
     }
 
-    /// The tiles of Q with the rows they cover.
-    pub fn tiles(&self) -> impl Iterator<Item = (std::ops::Range<usize>, &[f64])> {
-        let (n, p) = (self.n, self.p);
-        (0..n).step_by(TILE).map(move |first| {
-            let rows = first..(first + TILE).min(n);
-            (rows.clone(), &self.tiles[first * p..rows.end * p])
-        })
+    /// The rows of each tile.
+    pub fn tiles(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        let n = self.n;
+        (0..n).step_by(TILE).map(move |first| first..(first + TILE).min(n))
+    }
+
+    /// Column c on the rows of one tile, divided by [`Orthonormal::unit`].
+    pub fn column(&self, rows: &std::ops::Range<usize>, c: usize) -> &[f64] {
+        match &self.storage {
+            Storage::Tiles(tiles) => &tiles[rows.start * self.p + c * rows.len()..][..rows.len()],
+            Storage::Shared(q) => &q[c * self.n..(c + 1) * self.n][rows.clone()],
+        }
+    }
+
+    /// What stored columns are multiplied by.
+    pub fn unit(&self) -> f64 {
+        match self.storage {
+            Storage::Tiles(_) => 1.0,
+            Storage::Shared(_) => 1.0 / (self.n as f64).sqrt(),
+        }
     }
 
     /// Replaces y by its part orthogonal to Q and returns the coefficients Q'y of the rest.
@@ -158,15 +202,17 @@ impl Orthonormal {
         }
         // Twice is enough (Giraud, Langou & Rozloznik 2005): the second pass removes what rounding left.
         for _ in 0..2 {
-            let parts: Vec<Vec<f64>> = (self.tiles.par_chunks(TILE * p).zip(y.par_chunks(TILE)))
-                .map(|(tile, y)| {
-                    tile.chunks_exact(y.len()).map(|column| column.iter().zip(y).map(|(q, y)| q * y).sum()).collect()
-                })
+            let unit = self.unit();
+            let rows = |k: usize, y: &[f64]| k * TILE..k * TILE + y.len();
+            let parts: Vec<Vec<f64>> = (y.par_chunks(TILE).enumerate())
+                .map(|(k, y)| (0..p).map(|c| unit * dot(self.column(&rows(k, y), c), y)).collect())
                 .collect();
             let step = sum_in_order(parts, p);
-            (self.tiles.par_chunks(TILE * p).zip(y.par_chunks_mut(TILE))).for_each(|(tile, y)| {
-                for (column, &c) in tile.chunks_exact(y.len()).zip(&step) {
-                    y.iter_mut().zip(column).for_each(|(y, q)| *y -= c * q);
+            y.par_chunks_mut(TILE).enumerate().for_each(|(k, y)| {
+                for (c, &step) in step.iter().enumerate() {
+                    let scale = unit * step;
+                    let rows = rows(k, y);
+                    y.iter_mut().zip(self.column(&rows, c)).for_each(|(y, q)| *y -= scale * q);
                 }
             });
             coefficients.iter_mut().zip(step).for_each(|(total, step)| *total += step);
@@ -194,6 +240,17 @@ impl Orthonormal {
     pub fn log_det_r(&self) -> f64 {
         (0..self.p).map(|j| self.r[j * self.p + j].ln()).sum()
     }
+}
+
+/// Largest deviation of a lower triangle from that of the identity.
+fn deviation(gram: &[f64], p: usize) -> f64 {
+    let lower = (0..p * p).filter(|k| k % p >= k / p);
+    lower.map(|k| (gram[k] - f64::from(u8::from(k % p == k / p))).abs()).fold(0.0, f64::max)
+}
+
+/// What rounding leaves of that in p orthonormal columns.
+fn tolerance(p: usize) -> f64 {
+    1e-14 * (p as f64).max(4.0)
 }
 
 fn identity(p: usize) -> Vec<f64> {
@@ -240,10 +297,10 @@ mod tests {
                 assert!((gram[j * p + i] - expected).abs() < 1e-13, "({i}, {j}): {}", gram[j * p + i]);
             }
         }
-        for (rows, tile) in basis.tiles() {
+        for rows in basis.tiles() {
             for (k, i) in rows.clone().enumerate() {
                 for j in 0..p {
-                    let value: f64 = (0..=j).map(|c| tile[c * rows.len() + k] * basis.r[j * p + c]).sum();
+                    let value: f64 = (0..=j).map(|c| basis.column(&rows, c)[k] * basis.r[j * p + c]).sum();
                     assert!((value / x[j * n + i] - 1.0).abs() < 1e-12);
                 }
             }
