@@ -46,3 +46,5 @@ pub mod fitting;
 pub mod prediction;
 
 pub mod simulation;
+
+pub mod bootstrap;
