@@ -48,3 +48,5 @@ pub mod prediction;
 pub mod simulation;
 
 pub mod bootstrap;
+
+pub mod profile;
