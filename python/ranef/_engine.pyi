@@ -24,6 +24,33 @@ def families() -> list[dict[str, Any]]:
 def covariances() -> list[dict[str, Any]]:
     """Cards of all covariance structures: name, title, ..."""
 
+def bootstrap(fitted: Fitted, first: int, count: int, seed: int, control: Mapping[str, Any]) -> dict[str, Any]:
+    """Replicates first, first + 1, ... of the parametric bootstrap.
+
+    converged, singular (lists), loglik, sigma (count,), parameters (count, k): fixed effects by predictor, then for
+    each term its standard deviations and the correlations (0, 1), (0, 2), ..., (1, 2), ...
+    """
+
+def bootstrap_fits(
+    fitted: Fitted, first: int, count: int, seed: int, control: Mapping[str, Any]
+) -> list[tuple[Fitted, Array]]:
+    """The same replicates as whole fits, each with its response; rows are drawn whatever their number."""
+
+def profile(
+    fitted: Fitted,
+    parameters: Sequence[tuple[str, int, int, int]],
+    level: float,
+    inner: int,
+    control: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """Profiles as far as zeta = -+level: estimate, value, zeta, and (value, note) of lower and upper.
+
+    A parameter is ("fixed", predictor, column, 0), ("sd", term, column, 0), ("cor", term, i, j) or ("sigma", 0, 0, 0).
+    """
+
+def sigma_at(fitted: Fitted, dispersion: Sequence[float]) -> Array:
+    """The family's sigma at values of a constant dispersion predictor."""
+
 class Model:
     """A model in plain values, checked.
 

@@ -46,3 +46,7 @@ pub mod fitting;
 pub mod prediction;
 
 pub mod simulation;
+
+pub mod bootstrap;
+
+pub mod profile;

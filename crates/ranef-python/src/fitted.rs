@@ -10,7 +10,6 @@ use ranef_engine::family::{Component, Kind};
 use ranef_engine::fitting::{Fit, Likelihood};
 use ranef_engine::likelihood::data::{Data, Method};
 use ranef_engine::simulation::Effects;
-use std::sync::Arc;
 
 /// What the engine found; frozen.
 #[pyclass(frozen, module = "ranef._engine")]
@@ -23,6 +22,11 @@ impl Fitted {
     /// Wraps a fit that took `seconds`.
     pub fn new(fit: Fit, seconds: f64) -> Self {
         Self { fit, seconds }
+    }
+
+    /// The engine's fit.
+    pub fn fit(&self) -> &Fit {
+        &self.fit
     }
 
     fn n_terms(&self) -> usize {
@@ -396,9 +400,7 @@ impl Fitted {
             ));
         }
         check_response(&*data.family, &y, trials.as_deref()).map_err(raised)?;
-        let data =
-            Data { y, trials, weights: data.weights.clone(), family: data.family.clone(), design: data.design.clone() };
-        let (fit, seconds) = fit_detached(py, Arc::new(data), self.fit.likelihood.clone(), &settings, threads)?;
+        let (fit, seconds) = fit_detached(py, threads, || self.fit.refit(y, trials, &settings))?;
         Ok(Self::new(fit, seconds))
     }
 

@@ -1,6 +1,7 @@
 //! The Python module `ranef._engine`: arrays and plain values in, numbers out.
 //!
-//! Registration only. `spec.rs` reads a model, `model.rs` and `fitted.rs` are the two classes, `cards.rs` the catalogues,
+//! Registration only. `spec.rs` reads a model, `model.rs` and `fitted.rs` are the two classes, `resampling.rs` what
+//! comes from many fits, `cards.rs` the catalogues,
 //! `arrays.rs` the conversions, `errors.rs` the engine's refusals as a Python exception.
 
 mod arrays;
@@ -8,6 +9,7 @@ mod cards;
 mod errors;
 mod fitted;
 mod model;
+mod resampling;
 mod spec;
 
 use pyo3::prelude::*;
@@ -18,6 +20,10 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("EngineError", module.py().get_type::<errors::EngineError>())?;
     module.add_class::<model::Model>()?;
     module.add_class::<fitted::Fitted>()?;
+    module.add_function(wrap_pyfunction!(resampling::bootstrap, module)?)?;
+    module.add_function(wrap_pyfunction!(resampling::bootstrap_fits, module)?)?;
+    module.add_function(wrap_pyfunction!(resampling::profile, module)?)?;
+    module.add_function(wrap_pyfunction!(resampling::sigma_at, module)?)?;
     module.add_function(wrap_pyfunction!(cards::families, module)?)?;
     module.add_function(wrap_pyfunction!(cards::covariances, module)?)?;
     Ok(())

@@ -7,7 +7,8 @@ use numpy::PyReadonlyArray1;
 use numpy::PyReadonlyArray2;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use ranef_engine::fitting::{Control, Fit, Likelihood, fit, profiled_of};
+use ranef_engine::error::ModelError;
+use ranef_engine::fitting::{Fit, Likelihood, fit, profiled_of};
 use ranef_engine::likelihood::data::{Data, Method};
 use ranef_engine::likelihood::laplace::Laplace;
 use ranef_engine::objective::Objective;
@@ -21,27 +22,27 @@ pub struct Model {
     likelihood: Likelihood,
 }
 
-/// Fits without the interpreter's lock, on the number of threads asked for.
+/// Works without the interpreter's lock, on the number of threads asked for.
+pub fn detached<T: Send>(py: Python<'_>, threads: Option<usize>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
+    py.detach(|| match threads {
+        None => Ok(work()),
+        Some(threads) => Ok(rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|error| refuse("control", error.to_string()))?
+            .install(work)),
+    })
+}
+
+/// The fit that `work` makes, and its seconds.
 pub fn fit_detached(
     py: Python<'_>,
-    data: Arc<Data>,
-    likelihood: Likelihood,
-    control: &Control,
     threads: Option<usize>,
+    work: impl FnOnce() -> Result<Fit, ModelError> + Send,
 ) -> PyResult<(Fit, f64)> {
-    py.detach(|| {
-        let began = Instant::now();
-        let work = || fit(data, likelihood, control);
-        let fitted = match threads {
-            None => work(),
-            Some(threads) => rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .build()
-                .map_err(|error| refuse("control", error.to_string()))?
-                .install(work),
-        };
-        Ok((fitted.map_err(raised)?, began.elapsed().as_secs_f64()))
-    })
+    let began = Instant::now();
+    let fitted = detached(py, threads, work)?;
+    Ok((fitted.map_err(raised)?, began.elapsed().as_secs_f64()))
 }
 
 #[pymethods]
@@ -67,7 +68,8 @@ impl Model {
         if let Some(start) = control.get_item("start")? {
             settings.start = Some(self.start(&start.cast_into::<PyDict>()?)?);
         }
-        let (fitted, seconds) = fit_detached(py, self.data.clone(), self.likelihood.clone(), &settings, threads)?;
+        let work = || fit(self.data.clone(), self.likelihood.clone(), &settings);
+        let (fitted, seconds) = fit_detached(py, threads, work)?;
         Ok(Fitted::new(fitted, seconds))
     }
 

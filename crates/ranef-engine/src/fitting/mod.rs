@@ -1,6 +1,7 @@
 //! From a model to a fit: the one place where likelihood meets optimiser.
 
 mod boundary;
+mod estimate;
 mod search;
 mod separation;
 pub mod verdict;
@@ -14,6 +15,7 @@ use crate::likelihood::start::start;
 use crate::link::Link;
 use crate::objective::Objective;
 use crate::optimizer::{Settings, Update};
+pub(crate) use estimate::{Estimate, estimate};
 pub use search::Optimum;
 use std::sync::{Arc, Mutex};
 use verdict::Status;
@@ -81,7 +83,9 @@ pub struct Fit {
     pub layout: Layout,
     /// Covariance of the mean's beta~ given the variance parameters, where that is known without a posterior.
     fixed_conditional: Option<Vec<f64>>,
-    /// Covariance of the Laplace objective's outer parameters.
+    /// The profiled likelihood at the optimum, from which refits, bootstrap and profile start.
+    profiled: Option<Profiled>,
+    /// Covariance of the Laplace objective's outer parameters; made when first asked for.
     parameter_covariance: Vec<f64>,
     /// The Laplace objective's outer parameters.
     parameters: Vec<f64>,
@@ -135,6 +139,7 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Fit {
         inner_iterations: laplace.inner_iterations(),
         layout,
         fixed_conditional: None,
+        profiled: None,
         parameter_covariance: optimum.covariance.clone(),
         parameters: optimum.x.clone(),
         mode: laplace.mode().to_vec(),
@@ -210,9 +215,11 @@ fn mark_separation(data: &Data, layout: &Layout, optimum: &mut Optimum) {
 }
 
 /// Half the deviance of a profiled likelihood: a negative log likelihood.
-struct HalfCriterion<'a> {
-    profiled: &'a mut Profiled,
-    constant: f64,
+pub(crate) struct HalfCriterion<'a> {
+    /// The deviance or REML criterion.
+    pub profiled: &'a mut Profiled,
+    /// What is added to the value.
+    pub constant: f64,
 }
 
 impl Objective for HalfCriterion<'_> {
@@ -236,9 +243,19 @@ impl Objective for HalfCriterion<'_> {
 }
 
 fn fit_profiled(data: Arc<Data>, reml: bool, weights: Option<Vec<f64>>, control: &Control) -> Result<Fit, ModelError> {
+    let profiled = profiled_of(&data, reml, weights.as_deref())?;
+    Ok(maximise_profiled(data, profiled, reml, weights, control))
+}
+
+fn maximise_profiled(
+    data: Arc<Data>,
+    mut profiled: Profiled,
+    reml: bool,
+    weights: Option<Vec<f64>>,
+    control: &Control,
+) -> Fit {
     let design = data.design.clone();
     let fixed = &design.fixed[0];
-    let mut profiled = profiled_of(&data, reml, weights.as_deref())?;
     let from = control.start.clone().unwrap_or_else(|| profiled.start());
     // The restricted likelihood is in the user's beta; the columns given to it are Q = X R^-1.
     let constant = if reml { fixed.log_det() } else { 0.0 };
@@ -272,7 +289,7 @@ fn fit_profiled(data: Arc<Data>, reml: bool, weights: Option<Vec<f64>>, control:
         design.fixed[k].add_to(beta, &mut eta[k]);
     }
     design.add_random(&modes, &mut eta);
-    Ok(Fit {
+    Fit {
         likelihood: Likelihood::Profiled { reml, weights },
         loglik: -optimum.value,
         beta: vec![solution.beta, dispersion],
@@ -282,13 +299,14 @@ fn fit_profiled(data: Arc<Data>, reml: bool, weights: Option<Vec<f64>>, control:
         inner_iterations: 0,
         layout: Layout { beta: vec![None, Some(0..1)], theta: 1..1 + n_theta, dim: 1 + n_theta },
         fixed_conditional: Some(fixed_conditional),
+        profiled: Some(profiled),
         parameter_covariance,
         parameters,
         mode: Vec::new(),
         optimum,
         posterior: Mutex::new(None),
         data,
-    })
+    }
 }
 
 /// The profiled likelihood of Gaussian data with identity link.
@@ -370,7 +388,7 @@ impl Fit {
             if !laplace.value_gradient(&self.parameters, &mut gradient).is_finite() {
                 return None;
             }
-            *slot = Some(Arc::new(Posterior::new(laplace, self.parameter_covariance.clone())));
+            *slot = Some(Arc::new(Posterior::new(laplace, self.parameter_covariance().to_vec())));
         }
         slot.clone()
     }
@@ -380,11 +398,60 @@ impl Fit {
         &self.parameter_covariance
     }
 
+    /// The profiled likelihood at the optimum; `None` for Laplace's approximation.
+    pub(crate) fn profiled(&self) -> Option<&Profiled> {
+        self.profiled.as_ref()
+    }
+
+    /// sigma of a profiled likelihood: theta is that many times the search's parameters.
+    pub(crate) fn profiled_sigma(&self) -> f64 {
+        self.data.design.fixed[1].to_original(&self.beta[1])[0].exp()
+    }
+
+    /// The Laplace objective's outer parameters at the optimum.
+    pub(crate) fn parameters(&self) -> &[f64] {
+        &self.parameters
+    }
+
+    /// The Laplace objective's mode at the optimum: u, then beta~ inside.
+    pub(crate) fn mode(&self) -> &[f64] {
+        &self.mode
+    }
+
+    /// The size of Lambda that counts as one, for each term, in the coordinates of the search.
+    pub(crate) fn units(&self) -> Vec<f64> {
+        if self.is_profiled() {
+            vec![1.0; self.data.design.template.n_terms()]
+        } else {
+            units_of(&self.data, &self.layout.beta, &self.parameters)
+        }
+    }
+
+    /// The same model fitted to another response (with its numbers of trials). A profiled likelihood keeps all that
+    /// depends on the design. The search starts where the new data say, not at this fit's optimum: a response may be
+    /// far from this one, and a variance that is zero here is a stationary point there.
+    ///
+    /// # Errors
+    /// [`ModelError::Profiled`] where the new response does not determine the likelihood.
+    pub fn refit(&self, y: Vec<f64>, trials: Option<Vec<f64>>, control: &Control) -> Result<Self, ModelError> {
+        let old = &self.data;
+        let (weights, family, design) = (old.weights.clone(), old.family.clone(), old.design.clone());
+        let data = Arc::new(Data { y, trials, weights, family, design });
+        match (&self.likelihood, &self.profiled) {
+            (Likelihood::Profiled { reml, weights }, Some(profiled)) => {
+                let mut profiled = profiled.clone();
+                profiled.set_response(&data.y)?;
+                Ok(maximise_profiled(data, profiled, *reml, weights.clone(), control))
+            }
+            (likelihood, _) => fit(data, likelihood.clone(), control),
+        }
+    }
+
     /// The block of V that belongs to a predictor's coefficients; NaN for those at the edge of the family.
     fn covariance_block(&self, range: std::ops::Range<usize>) -> Vec<f64> {
         let (dim, held) = (self.layout.dim, self.held());
         let at = |i: usize, j: usize| {
-            if held.contains(&i) || held.contains(&j) { f64::NAN } else { self.parameter_covariance[j * dim + i] }
+            if held.contains(&i) || held.contains(&j) { f64::NAN } else { self.parameter_covariance()[j * dim + i] }
         };
         range.clone().flat_map(|j| range.clone().map(move |i| (i, j))).map(|(i, j)| at(i, j)).collect()
     }

@@ -33,9 +33,11 @@ mod metric;
 mod orthonormal;
 mod solution;
 mod start;
+mod statistics;
 
 pub use data::ProfiledError;
 pub use solution::{ModeJacobian, Solution};
+pub use statistics::Statistics;
 
 use crate::covariance::Template;
 use crate::design::Grouping;

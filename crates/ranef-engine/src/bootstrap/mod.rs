@@ -1,0 +1,200 @@
+//! The parametric bootstrap: responses drawn from a fit, and the model fitted to each.
+//!
+//! Replicate r uses stream r of a counter-based generator, and every replicate starts from the fit itself, so the answer
+//! depends on the seed alone: not on the number of threads, not on how many replicates are asked for or in which pieces.
+
+mod rows;
+mod sufficient;
+
+use crate::error::ModelError;
+use crate::family::Component;
+use crate::fitting::{Control, Estimate, Fit, HalfCriterion, estimate};
+use crate::likelihood::data::Data;
+use crate::likelihood::laplace::Laplace;
+use crate::likelihood::profiled::Profiled;
+use crate::optimizer::{Settings, Update};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use rows::Rows;
+use std::ops::Range;
+use std::sync::Arc;
+use sufficient::Sufficient;
+
+/// Rows above which a response of one grouping factor is drawn as its sufficient statistics: below, drawing rows costs
+/// little beside the search, and the responses are those of [`Fit::simulate`].
+const MANY_ROWS: usize = 2000;
+
+/// The estimates of one replicate.
+#[derive(Clone, Debug)]
+pub struct Replicate {
+    /// Whether the search ended at a maximum.
+    pub converged: bool,
+    /// Whether a covariance is singular there.
+    pub singular: bool,
+    /// The maximised log likelihood.
+    pub loglik: f64,
+    /// Residual standard deviation or the family's dispersion; NaN where it has a predictor that varies.
+    pub sigma: f64,
+    /// Natural parameters, as [`Fit::natural_parameters`].
+    pub parameters: Vec<f64>,
+}
+
+/// A workspace that is refitted again and again.
+enum Workspace {
+    Profiled(Box<Profiled>),
+    Laplace(Box<Laplace>),
+}
+
+impl Fit {
+    /// Replicates `which` of the parametric bootstrap: random effects and residuals drawn afresh.
+    pub fn bootstrap(&self, which: Range<usize>, seed: u64, control: &Control) -> Vec<Replicate> {
+        let rows = Rows::new(self);
+        let sufficient = (self.data.y.len() > MANY_ROWS).then(|| Sufficient::new(self)).flatten();
+        let units = self.units();
+        which
+            .into_par_iter()
+            .map_init(
+                || self.workspace(),
+                |workspace, replicate| {
+                    let mut rng = stream(seed, replicate);
+                    match workspace {
+                        Workspace::Profiled(profiled) => {
+                            let drawn = match &sufficient {
+                                Some(sufficient) => {
+                                    profiled.set_statistics(sufficient.draw(&mut rng));
+                                    Ok(())
+                                }
+                                None => profiled.set_response(&rows.draw(self, &mut rng)),
+                            };
+                            drawn.map_or_else(|_| self.nothing(), |()| self.refit_profiled(profiled, &units, control))
+                        }
+                        Workspace::Laplace(laplace) => {
+                            laplace.data = Arc::new(self.data_with(rows.draw(self, &mut rng)));
+                            self.refit_laplace(laplace, &units, control)
+                        }
+                    }
+                },
+            )
+            .collect()
+    }
+
+    /// The same replicates as whole fits, each with its verdict; rows are drawn whatever their number.
+    ///
+    /// # Errors
+    /// [`ModelError`] of the first replicate whose response does not determine the likelihood.
+    pub fn bootstrap_fits(&self, which: Range<usize>, seed: u64, control: &Control) -> Result<Vec<Self>, ModelError> {
+        let rows = Rows::new(self);
+        which
+            .into_par_iter()
+            .map(|replicate| {
+                let y = rows.draw(self, &mut stream(seed, replicate));
+                self.refit(y, self.data.trials.clone(), control)
+            })
+            .collect()
+    }
+
+    /// Fixed effects of every predictor in the user's units, then for every term its standard deviations and the
+    /// correlations of columns (0, 1), (0, 2), ..., (1, 2), ...; NaN where a standard deviation is zero.
+    pub fn natural_parameters(&self) -> Vec<f64> {
+        self.natural(&self.beta, &self.theta)
+    }
+
+    fn natural(&self, beta: &[Vec<f64>], theta: &[f64]) -> Vec<f64> {
+        let design = &self.data.design;
+        let mut out: Vec<f64> =
+            design.fixed.iter().zip(beta).flat_map(|(fixed, beta)| fixed.to_original(beta)).collect();
+        for (term, place) in design.places.iter().enumerate() {
+            let p = place.width;
+            let lambda = design.factor_in_original(term, &theta[design.template.theta_range(term)]);
+            let product = |i: usize, j: usize| lambda.chunks_exact(p).map(|column| column[i] * column[j]).sum::<f64>();
+            let sds: Vec<f64> = (0..p).map(|i| product(i, i).sqrt()).collect();
+            out.extend(&sds);
+            for i in 0..p {
+                for j in i + 1..p {
+                    let scale = sds[i] * sds[j];
+                    out.push(if scale > 0.0 { (product(i, j) / scale).clamp(-1.0, 1.0) } else { f64::NAN });
+                }
+            }
+        }
+        out
+    }
+
+    fn workspace(&self) -> Workspace {
+        match self.profiled() {
+            Some(profiled) => Workspace::Profiled(Box::new(profiled.clone())),
+            None => Workspace::Laplace(Box::new(Laplace::new(self.data.clone(), self.method()))),
+        }
+    }
+
+    fn data_with(&self, y: Vec<f64>) -> Data {
+        let old = &self.data;
+        let (trials, weights) = (old.trials.clone(), old.weights.clone());
+        Data { y, trials, weights, family: old.family.clone(), design: old.design.clone() }
+    }
+
+    fn refit_profiled(&self, profiled: &mut Profiled, units: &[f64], control: &Control) -> Replicate {
+        let design = &self.data.design;
+        let constant = if profiled.reml() { design.fixed[0].log_det() } else { 0.0 };
+        let mut objective = HalfCriterion { profiled, constant };
+        let theta = 0..design.template.n_theta();
+        let settings = settings(control, Update::RankOne);
+        let found = estimate(&mut objective, &self.optimum.x, &settings, &design.template, theta, units);
+        let Some(solution) = profiled.solution(&found.x) else { return self.nothing() };
+        let sigma = solution.sigma;
+        let theta: Vec<f64> = found.x.iter().map(|value| sigma * value).collect();
+        let dispersion = design.fixed[1].to_rotated(&[sigma.ln()]);
+        Replicate { parameters: self.natural(&[solution.beta, dispersion], &theta), ..found.replicate(sigma) }
+    }
+
+    fn refit_laplace(&self, laplace: &mut Laplace, units: &[f64], control: &Control) -> Replicate {
+        let (design, theta) = (&self.data.design, self.layout.theta.clone());
+        laplace.set_start_mode(self.mode().to_vec());
+        let settings = settings(control, Update::RankOne);
+        let found = estimate(laplace, self.parameters(), &settings, &design.template, theta.clone(), units);
+        if !found.value.is_finite() {
+            return self.nothing();
+        }
+        let dispersion = self.data.family.components().iter().position(|c| *c == Component::Disp);
+        let varies = |k: usize| self.eta[k].windows(2).any(|pair| pair[0] != pair[1]);
+        let sigma = if self.data.y.is_empty() || dispersion.is_some_and(varies) {
+            f64::NAN
+        } else {
+            self.data.family.sigma(&laplace.eta().iter().map(|eta| eta[0]).collect::<Vec<_>>())
+        };
+        Replicate { parameters: self.natural(&laplace.beta(), &found.x[theta]), ..found.replicate(sigma) }
+    }
+
+    /// A replicate that could not be fitted.
+    fn nothing(&self) -> Replicate {
+        Replicate {
+            converged: false,
+            singular: false,
+            loglik: f64::NAN,
+            sigma: f64::NAN,
+            parameters: vec![f64::NAN; self.natural_parameters().len()],
+        }
+    }
+}
+
+impl Estimate {
+    fn replicate(&self, sigma: f64) -> Replicate {
+        Replicate {
+            converged: self.converged,
+            singular: self.singular,
+            loglik: -self.value,
+            sigma,
+            parameters: Vec::new(),
+        }
+    }
+}
+
+fn settings(control: &Control, update: Update) -> Settings {
+    Settings { max_iterations: control.max_iterations, gradient_tolerance: control.gradient_tolerance, update }
+}
+
+fn stream(seed: u64, replicate: usize) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(replicate as u64);
+    rng
+}
