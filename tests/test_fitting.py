@@ -50,7 +50,7 @@ def test_too_few_iterations_warn_and_still_return_a_fit():
 
 def test_a_verdict_names_parameters_by_the_users_model():
     fit = owls()
-    verdict = {"flat": ["beta[0][1]", "beta[2][0]", "theta[0][0]"], "boundary": ["something"]}
+    verdict = {"flat": ["beta[0][1]", "beta[2][0]", "theta[0][0]"], "separated": [], "boundary": ["something"]}
     named = named_verdict(verdict, fit.model, fit.kept)
     assert named["flat"] == ["cond: FoodTreatment[T.Satiated]", "zi: Intercept", "cond: covariance of (1 | Nest)"]
     assert named["boundary"] == ["something"]
