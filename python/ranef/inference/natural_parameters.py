@@ -1,0 +1,108 @@
+"""The parameters of a fit that intervals, bootstrap and profile speak of, each with its name and place in the engine.
+
+Fixed effects of every component, standard deviations and correlations of every random-effects term, and the residual
+standard deviation or dispersion where that is one number.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ranef.errors import ModelError, did_you_mean
+from ranef.fitting import FittedModel
+from ranef.inference.variance_components import INDEPENDENT
+
+
+@dataclass(frozen=True)
+class NaturalParameter:
+    """A parameter in the user's units.
+
+    Attributes
+    ----------
+    kind : {"fixed", "sd", "cor", "sigma"}
+    component : str
+    group : str or None
+        The grouping factor; "Residual" for a residual standard deviation, None for fixed effects.
+    term : str
+        As in `Fit.tidy`: ``Days``, ``sd__Intercept``, ``cor__Intercept.Days``, ``sd__Observation``.
+    name : str
+        The term; where several share it with the component before it (``zi__Intercept``) or the group behind it
+        (``sd__Intercept|plate``).
+    place : tuple
+        The engine's word for it: ("fixed", predictor, column, 0), ("sd", term, column, 0), ("cor", term, i, j).
+    position : int or None
+        Column among the parameters of the engine's bootstrap; None for sigma.
+    """
+
+    kind: str
+    component: str
+    group: str | None
+    term: str
+    name: str
+    place: tuple[str, int, int, int]
+    position: int | None
+
+
+def natural_parameters(record: FittedModel) -> list[NaturalParameter]:
+    """All of them: fixed effects by component, then term by term, sigma last."""
+    found: list[NaturalParameter] = []
+    sigma: NaturalParameter | None = None
+    model, position = record.model, 0
+    for predictor, component in enumerate(model.components):
+        names = record.names(component)
+        if component == "disp" and component not in model.written_components:
+            if len(names) == 1:
+                place = ("sigma", 0, 0, 0) if model.profiled else ("fixed", predictor, 0, 0)
+                if model.has_residual:
+                    sigma = NaturalParameter("sigma", "cond", "Residual", "sd__Observation", "sigma", place, None)
+                else:
+                    sigma = NaturalParameter("sigma", "disp", None, "sigma", "sigma", place, None)
+        else:
+            for column, name in enumerate(names):
+                place = ("fixed", predictor, column, 0)
+                found.append(NaturalParameter("fixed", component, None, name, name, place, position + column))
+        position += len(names)
+    for t, term in enumerate(record.terms()):
+        width = len(term.names)
+        for i, name in enumerate(term.names):
+            word = f"sd__{name}"
+            place = ("sd", t, i, 0)
+            found.append(NaturalParameter("sd", term.component, term.group, word, word, place, position + i))
+        position += width
+        for i in range(width):
+            for j in range(i + 1, width):
+                if term.structure not in INDEPENDENT:
+                    word = f"cor__{term.names[i]}.{term.names[j]}"
+                    place = ("cor", t, i, j)
+                    found.append(NaturalParameter("cor", term.component, term.group, word, word, place, position))
+                position += 1
+    return _named(found) + ([sigma] if sigma is not None else [])
+
+
+def chosen(parameters: list[NaturalParameter], parm: str | Sequence[str] | None) -> list[NaturalParameter]:
+    """Those that `parm` names, by name or term; all for None.
+
+    Raises
+    ------
+    ModelError
+        When a name is not that of a parameter.
+    """
+    if parm is None:
+        return parameters
+    wanted = [parm] if isinstance(parm, str) else list(parm)
+    known = [p.name for p in parameters]
+    for word in wanted:
+        if not any(word in (p.name, p.term) for p in parameters):
+            raise ModelError(f"parm={word!r} is no parameter of this fit; {did_you_mean(str(word), known)}")
+    return [p for p in parameters if p.name in wanted or p.term in wanted]
+
+
+def _named(parameters: list[NaturalParameter]) -> list[NaturalParameter]:
+    """Names made unique: the component, then the group, where the term alone does not tell."""
+    by_component = [
+        replace(p, name=p.term if p.component == "cond" else f"{p.component}__{p.term}") for p in parameters
+    ]
+    count = Counter(p.name for p in by_component)
+    return [replace(p, name=f"{p.name}|{p.group}") if count[p.name] > 1 and p.group else p for p in by_component]
