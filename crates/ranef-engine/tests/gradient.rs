@@ -165,3 +165,50 @@ fn every_structure_has_the_exact_gradient_also_where_it_is_singular() {
         }
     }
 }
+
+/// Enough rows for sums over them to be shared between threads.
+#[test]
+fn many_rows_give_the_same_bits_at_any_number_of_threads() {
+    let n = 12_000;
+    let wave = |a: f64| -> Vec<f64> { (0..n).map(|i| (i as f64 * a).sin()).collect() };
+    let (slope, ones) = (wave(0.7), vec![1.0; n]);
+    let x: Vec<f64> = ones.iter().chain(&slope).copied().collect();
+    let term = |grouping: usize, columns: Vec<Column>| TermSpec {
+        predictor: 0,
+        grouping,
+        covariance: covariance::build("us", columns.len()).expect("in the catalogue"),
+        columns,
+    };
+    let codes = |levels: u32| -> (Vec<u32>, usize) {
+        ((0..n as u32).map(|i| i.wrapping_mul(2_654_435_761) % levels).collect(), levels as usize)
+    };
+    let design = Design::new(
+        n,
+        vec![Fixed::new(n, &x, None), Fixed::new(n, &ones, None), Fixed::new(n, &ones, None)],
+        vec![codes(150), codes(37)],
+        vec![term(0, vec![Column::One, Column::new(&slope)]), term(1, vec![Column::One])],
+    );
+    let data = Arc::new(Data {
+        y: wave(1.3).iter().map(|v| (3.0 * v + 1.0).max(0.0).floor()).collect(),
+        trials: None,
+        weights: None,
+        family: family::build("nbinom2", None, true).expect("in the catalogue").into(),
+        design: Arc::new(design),
+    });
+    let at = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        pool.install(|| {
+            let mut laplace = Laplace::new(data.clone(), Method::Ml);
+            let x: Vec<f64> = (0..laplace.layout().dim).map(|m| 0.3 + 0.05 * m as f64).collect();
+            let mut gradient = vec![0.0; x.len()];
+            let first = laplace.value_gradient(&x, &mut gradient);
+            laplace.accept();
+            let metric = laplace.metric(&x);
+            let moved: Vec<f64> = x.iter().map(|x| x + 1e-3).collect();
+            let second = laplace.value_gradient(&moved, &mut gradient);
+            assert!(first.is_finite() && second.is_finite());
+            [vec![first, second], gradient, metric, laplace.mode().to_vec()]
+        })
+    };
+    assert_eq!(at(1), at(2));
+}

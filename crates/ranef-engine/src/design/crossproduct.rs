@@ -1,7 +1,9 @@
 //! Z' W Z in blocks, with a border for fixed effects: the one accumulation that every likelihood needs.
-use super::{Column, Design};
+use super::{Column, Design, add_up};
 use crate::family::packed2;
-use crate::linalg::{BlockMatrix, Pattern};
+use crate::linalg::{BlockMatrix, PARALLEL_ROWS, Pair, Pattern};
+use rayon::prelude::*;
+use std::ops::Range;
 
 /// W of all rows: for predictors k <= l at `packed2(k, l)` a value for each row; empty where it is known to be zero or
 /// is not needed.
@@ -17,46 +19,111 @@ impl Design {
         out: &mut BlockMatrix,
     ) {
         out.clear();
-        for (f, grouping) in self.groupings.iter().enumerate() {
-            let width = grouping.width();
-            let block = width * width;
-            for j in 0..width {
-                for i in 0..=j {
-                    let w = &weights[packed2(grouping.predictors[i], grouping.predictors[j])];
-                    if w.is_empty() {
-                        continue;
-                    }
-                    let (zi, zj) = (&grouping.columns[i], &grouping.columns[j]);
-                    let target = &mut out.diag[f][j * width + i..];
-                    add_by_index(w, zi, zj, &grouping.codes, block, target);
-                }
-            }
-            for level in 0..grouping.levels {
-                let target = &mut out.diag[f][level * block..(level + 1) * block];
-                for j in 0..width {
-                    for i in 0..j {
-                        target[i * width + j] = target[j * width + i];
-                    }
-                }
-            }
-        }
-        for (index, pair) in pattern.pairs().iter().enumerate() {
-            let (first, second) = (&self.groupings[pair.first], &self.groupings[pair.second]);
-            let (rows, columns) = (first.width(), second.width());
-            for j in 0..columns {
-                for i in 0..rows {
-                    let w = &weights[packed2(first.predictors[i], second.predictors[j])];
-                    if w.is_empty() {
-                        continue;
-                    }
-                    let target = &mut out.off[index][j * rows + i..];
-                    add_by_index(w, &first.columns[i], &second.columns[j], &pair.slot_of_row, rows * columns, target);
-                }
-            }
+        let diagonal = |(f, target): (usize, &mut Vec<f64>)| self.diagonal_into(weights, f, target);
+        let pairs = |(pair, target): (&Pair, &mut Vec<f64>)| self.pair_into(weights, pair, target);
+        if self.n < PARALLEL_ROWS {
+            out.diag.iter_mut().enumerate().for_each(diagonal);
+            pattern.pairs().iter().zip(&mut out.off).for_each(pairs);
+        } else {
+            let BlockMatrix { diag, off, .. } = out;
+            rayon::join(
+                || diag.par_iter_mut().enumerate().for_each(diagonal),
+                || pattern.pairs().par_iter().zip(off).for_each(pairs),
+            );
         }
         if let Some(inside) = inside {
             self.border_into(weights, inside, out);
         }
+    }
+
+    /// The blocks of one grouping factor with itself.
+    fn diagonal_into(&self, weights: &RowWeights, f: usize, out: &mut [f64]) {
+        let grouping = &self.groupings[f];
+        let (width, block) = (grouping.width(), grouping.width() * grouping.width());
+        add_up(self.n, out, |rows, sums| {
+            for j in 0..width {
+                for i in 0..=j {
+                    let w = &weights[packed2(grouping.predictors[i], grouping.predictors[j])];
+                    let (zi, zj) = (&grouping.columns[i], &grouping.columns[j]);
+                    if !w.is_empty() {
+                        add_by_index(rows.clone(), w, zi, zj, &grouping.codes, block, &mut sums[j * width + i..]);
+                    }
+                }
+            }
+        });
+        for target in out.chunks_exact_mut(block.max(1)) {
+            for j in 0..width {
+                for i in 0..j {
+                    target[i * width + j] = target[j * width + i];
+                }
+            }
+        }
+    }
+
+    /// The blocks of two grouping factors.
+    fn pair_into(&self, weights: &RowWeights, pair: &Pair, out: &mut [f64]) {
+        let (first, second) = (&self.groupings[pair.first], &self.groupings[pair.second]);
+        let (p, q) = (first.width(), second.width());
+        add_up(self.n, out, |rows, sums| {
+            for j in 0..q {
+                for i in 0..p {
+                    let w = &weights[packed2(first.predictors[i], second.predictors[j])];
+                    let (zi, zj) = (&first.columns[i], &second.columns[j]);
+                    if !w.is_empty() {
+                        add_by_index(rows.clone(), w, zi, zj, &pair.slot_of_row, p * q, &mut sums[j * p + i..]);
+                    }
+                }
+            }
+        });
+    }
+
+    /// [Z X_in]' W x for column j of predictor l's fixed effects.
+    pub(crate) fn weighted_column(&self, weights: &RowWeights, inside: Option<usize>, l: usize, j: usize) -> Vec<f64> {
+        let mut out = vec![0.0; self.q + inside.map_or(0, |k| self.fixed[k].p())];
+        add_up(self.n, &mut out, |rows, sums| {
+            let x = &self.fixed[l].column(j)[rows.clone()];
+            let weighted: Vec<Vec<f64>> = (0..self.n_predictors())
+                .map(|k| match weights[packed2(k, l)].get(rows.clone()) {
+                    Some(w) => w.iter().zip(x).map(|(w, x)| w * x).collect(),
+                    None => Vec::new(),
+                })
+                .collect();
+            let (random, fixed) = sums.split_at_mut(self.q);
+            self.gather_random_rows(rows.clone(), &weighted, random);
+            if let Some(k) = inside {
+                self.fixed[k].gather_rows(rows, &weighted[k], fixed);
+            }
+        });
+        out
+    }
+
+    /// X'WX over the fixed effects of all predictors, one after the other.
+    pub(crate) fn fixed_crossproduct(&self, weights: &RowWeights) -> Vec<f64> {
+        let mut starts = vec![0];
+        for fixed in &self.fixed {
+            starts.push(starts[starts.len() - 1] + fixed.p());
+        }
+        let total = starts[self.fixed.len()];
+        let mut out = vec![0.0; total * total];
+        add_up(self.n, &mut out, |rows, sums| {
+            for (l, right) in self.fixed.iter().enumerate() {
+                for (k, left) in self.fixed.iter().enumerate().take(l + 1) {
+                    let Some(w) = weights[packed2(k, l)].get(rows.clone()) else { continue };
+                    for j in 0..right.p() {
+                        let x = &right.column(j)[rows.clone()];
+                        let weighted: Vec<f64> = w.iter().zip(x).map(|(w, x)| w * x).collect();
+                        let at = (starts[l] + j) * total + starts[k];
+                        left.gather_rows(rows.clone(), &weighted, &mut sums[at..at + left.p()]);
+                    }
+                }
+            }
+        });
+        for j in 0..total {
+            for i in 0..j {
+                out[i * total + j] = out[j * total + i];
+            }
+        }
+        out
     }
 
     fn border_into(&self, weights: &RowWeights, inside: usize, out: &mut BlockMatrix) {
@@ -89,8 +156,17 @@ impl Design {
     }
 }
 
-/// target[stride * index(row)] += w z_i z_j over the rows.
-fn add_by_index(w: &[f64], zi: &Column, zj: &Column, index: &[u32], stride: usize, target: &mut [f64]) {
+/// target[stride * index(row)] += w z_i z_j over some rows.
+fn add_by_index(
+    rows: Range<usize>,
+    w: &[f64],
+    zi: &Column,
+    zj: &Column,
+    index: &[u32],
+    stride: usize,
+    target: &mut [f64],
+) {
+    let (w, index) = (&w[rows.clone()], &index[rows.clone()]);
     match (zi, zj) {
         (Column::One, Column::One) => {
             for (w, &slot) in w.iter().zip(index) {
@@ -98,12 +174,12 @@ fn add_by_index(w: &[f64], zi: &Column, zj: &Column, index: &[u32], stride: usiz
             }
         }
         (Column::One, Column::Values(z)) | (Column::Values(z), Column::One) => {
-            for ((w, z), &slot) in w.iter().zip(z).zip(index) {
+            for ((w, z), &slot) in w.iter().zip(&z[rows]).zip(index) {
                 target[slot as usize * stride] += w * z;
             }
         }
         (Column::Values(a), Column::Values(b)) => {
-            for (((w, a), b), &slot) in w.iter().zip(a).zip(b).zip(index) {
+            for (((w, a), b), &slot) in w.iter().zip(&a[rows.clone()]).zip(&b[rows]).zip(index) {
                 target[slot as usize * stride] += w * a * b;
             }
         }

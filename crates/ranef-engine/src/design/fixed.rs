@@ -2,6 +2,8 @@
 //!
 //! X = Q R with Q'Q = n I, so that beta~ = R beta has coefficients of one size whatever the units of X, and so that no
 //! result depends on scaling or centring. Columns that the earlier ones span are aliased and left out, as R does.
+use super::{add_up, by_chunk};
+use std::ops::Range;
 
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -115,16 +117,31 @@ impl Fixed {
 
     /// eta += Q beta~.
     pub fn add_to(&self, beta: &[f64], eta: &mut [f64]) {
+        by_chunk(self.n, vec![eta], |rows, eta| self.add_rows_to(rows, beta, eta[0]));
+    }
+
+    /// eta += Q beta~ in some rows; `eta` has these rows only.
+    pub(crate) fn add_rows_to(&self, rows: Range<usize>, beta: &[f64], eta: &mut [f64]) {
         for (j, &coefficient) in beta.iter().enumerate() {
             if coefficient != 0.0 {
-                eta.iter_mut().zip(self.column(j)).for_each(|(value, x)| *value += coefficient * x);
+                let column = &self.column(j)[rows.clone()];
+                eta.iter_mut().zip(column).for_each(|(value, x)| *value += coefficient * x);
             }
         }
     }
 
     /// Q' r.
     pub fn gather(&self, r: &[f64]) -> Vec<f64> {
-        (0..self.p()).map(|j| dot(self.column(j), r)).collect()
+        let mut out = vec![0.0; self.p()];
+        add_up(self.n, &mut out, |rows, sums| self.gather_rows(rows.clone(), &r[rows], sums));
+        out
+    }
+
+    /// sums += Q' r over some rows; `r` has these rows only.
+    pub(crate) fn gather_rows(&self, rows: Range<usize>, r: &[f64], sums: &mut [f64]) {
+        for (j, sum) in sums.iter_mut().enumerate().take(self.p()) {
+            *sum += dot(&self.column(j)[rows.clone()], r);
+        }
     }
 
     /// beta = R^-1 beta~.

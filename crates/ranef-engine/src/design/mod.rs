@@ -12,12 +12,15 @@ mod crossproduct;
 mod fixed;
 mod random;
 mod row_covariance;
+mod sweep;
 
 pub use crossproduct::RowWeights;
 pub use fixed::Fixed;
 pub use random::{Column, Grouping};
+pub(crate) use sweep::{add_up, by_chunk};
 
 use crate::covariance::{Covariance, Template};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A random-effects term as the user states it.
@@ -124,19 +127,25 @@ impl Design {
 
     /// eta += Z b.
     pub fn add_random(&self, b: &[f64], eta: &mut [Vec<f64>]) {
+        let columns = eta.iter_mut().map(Vec::as_mut_slice).collect();
+        by_chunk(self.n, columns, |rows, eta| self.add_random_rows(rows, b, eta));
+    }
+
+    /// eta += Z b in some rows; `eta` has these rows only.
+    pub(crate) fn add_random_rows(&self, rows: Range<usize>, b: &[f64], eta: &mut [&mut [f64]]) {
         for (grouping, &offset) in self.groupings.iter().zip(&self.offsets) {
-            let width = grouping.width();
+            let (width, codes) = (grouping.width(), &grouping.codes[rows.clone()]);
             for (j, (column, &k)) in grouping.columns.iter().zip(&grouping.predictors).enumerate() {
                 let effects = &b[offset + j..];
                 let target = &mut eta[k];
                 match column {
                     Column::One => {
-                        for (value, &code) in target.iter_mut().zip(&grouping.codes) {
+                        for (value, &code) in target.iter_mut().zip(codes) {
                             *value += effects[code as usize * width];
                         }
                     }
                     Column::Values(z) => {
-                        for ((value, &code), z) in target.iter_mut().zip(&grouping.codes).zip(z) {
+                        for ((value, &code), z) in target.iter_mut().zip(codes).zip(&z[rows.clone()]) {
                             *value += z * effects[code as usize * width];
                         }
                     }
@@ -148,25 +157,34 @@ impl Design {
     /// Z' r for r given by predictor.
     pub fn gather_random(&self, r: &[Vec<f64>]) -> Vec<f64> {
         let mut out = vec![0.0; self.q];
+        add_up(self.n, &mut out, |rows, sums| {
+            let r: Vec<&[f64]> = r.iter().map(|r| &r[rows.clone()]).collect();
+            self.gather_random_rows(rows, &r, sums);
+        });
+        out
+    }
+
+    /// sums += Z' r over some rows; `r` has these rows only.
+    pub(crate) fn gather_random_rows<T: AsRef<[f64]>>(&self, rows: Range<usize>, r: &[T], sums: &mut [f64]) {
         for (grouping, &offset) in self.groupings.iter().zip(&self.offsets) {
-            let width = grouping.width();
+            let (width, codes) = (grouping.width(), &grouping.codes[rows.clone()]);
             for (j, (column, &k)) in grouping.columns.iter().zip(&grouping.predictors).enumerate() {
-                let sums = &mut out[offset + j..];
+                let sums = &mut sums[offset + j..];
+                let r = r[k].as_ref();
                 match column {
                     Column::One => {
-                        for (value, &code) in r[k].iter().zip(&grouping.codes) {
+                        for (value, &code) in r.iter().zip(codes) {
                             sums[code as usize * width] += value;
                         }
                     }
                     Column::Values(z) => {
-                        for ((value, &code), z) in r[k].iter().zip(&grouping.codes).zip(z) {
+                        for ((value, &code), z) in r.iter().zip(codes).zip(&z[rows.clone()]) {
                             sums[code as usize * width] += z * value;
                         }
                     }
                 }
             }
         }
-        out
     }
 
     /// Whether a predictor has random effects.

@@ -10,6 +10,8 @@
 //!
 //! Reference: Hilbe (2011), Negative Binomial Regression, 2nd ed., §8.2 and §10.3.
 
+use std::cell::RefCell;
+
 use rand::Rng;
 
 use super::derivatives::{by_jets, spread};
@@ -205,10 +207,12 @@ impl Density for Nbinom2 {
             return by_jets(self, rows, order, out);
         }
         // log Γ(φ+y)/Γ(φ) is by far the dearest part; with one φ it is needed once per count.
-        if let Some((s, table)) = rows.constant(1).and_then(|s| Some((s, Rising::table(s, rows.y, order)?))) {
-            spread(rows, order, out, |_, y, _, [eta, _]| log_link(y, eta, s, table[y as usize]));
-        } else {
-            spread(rows, order, out, |_, y, _, [eta, s]| log_link(y, eta, s, Rising::at(s, y, order)));
+        match rows.constant(1) {
+            Some(s) => TABLE.with_borrow_mut(|table| {
+                table.prepare(s, order, rows.y);
+                spread(rows, order, out, |_, y, _, [eta, _]| log_link(y, eta, s, table.at(y)));
+            }),
+            None => spread(rows, order, out, |_, y, _, [eta, s]| log_link(y, eta, s, Rising::at(s, y, order))),
         }
     }
 }
@@ -225,11 +229,42 @@ impl Rising {
     fn at(s: f64, y: f64, order: usize) -> Self {
         if s.exp() < y { Rising::Whole(ln_rising(s, y, order)) } else { Rising::Excess(ln_rising_excess(s, y, order)) }
     }
+}
 
-    /// The values for y = 0, 1, … up to the largest, if there are not many more than rows.
-    fn table(s: f64, y: &[f64], order: usize) -> Option<Vec<Self>> {
-        let largest = y.iter().copied().fold(0.0, f64::max);
-        (largest <= y.len() as f64).then(|| (0..=largest as usize).map(|y| Self::at(s, y as f64, order)).collect())
+/// The counts that [`Table`] has room for.
+const TABULATED: usize = 1 << 14;
+
+thread_local! {
+    /// Data come in chunks of rows, most of them with the same few counts.
+    static TABLE: RefCell<Table> = RefCell::default();
+}
+
+/// [`Rising`] at one φ for the counts met so far.
+#[derive(Default)]
+struct Table {
+    s: f64,
+    order: usize,
+    values: Vec<Option<Rising>>,
+}
+
+impl Table {
+    /// Makes sure of the entries for `y`; those for another φ or order are forgotten.
+    fn prepare(&mut self, s: f64, order: usize, y: &[f64]) {
+        if self.s.to_bits() != s.to_bits() || self.order != order {
+            (self.s, self.order) = (s, order);
+            self.values.clear();
+        }
+        for &y in y.iter().filter(|y| **y < TABULATED as f64) {
+            if y as usize >= self.values.len() {
+                self.values.resize(y as usize + 1, None);
+            }
+            self.values[y as usize].get_or_insert_with(|| Rising::at(s, y, order));
+        }
+    }
+
+    #[inline(always)]
+    fn at(&self, y: f64) -> Rising {
+        self.values.get(y as usize).copied().flatten().unwrap_or_else(|| Rising::at(self.s, y, self.order))
     }
 }
 

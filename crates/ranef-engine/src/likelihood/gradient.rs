@@ -7,6 +7,7 @@
 //! The cost does not depend on the number of parameters. Reference: engine notes, 2.1, 2.3, 2.5.
 use super::data::Method;
 use super::laplace::Laplace;
+use crate::design::by_chunk;
 use crate::family::{packed2, packed3};
 use crate::linalg::{BlockMatrix, Congruence, product_diagonal};
 
@@ -19,34 +20,42 @@ impl Laplace {
         let inverse = self.inverse_blocks();
         self.state.largest_variance = largest_diagonal(&inverse);
         let posterior = self.effect_covariance(&inverse);
-        let v = design.row_covariance(&self.pattern, &posterior, self.integrated_inside());
+        let rows = &self.state.rows;
+        let integrated = self.integrated_inside();
         let mut c = vec![vec![0.0; design.n]; k_all];
-        for (m, column) in c.iter_mut().enumerate() {
-            for l in 0..k_all {
-                for k in 0..=l {
-                    let v_kl = &v[packed2(k, l)];
-                    if v_kl.is_empty() {
-                        continue;
-                    }
-                    let half = if k == l { 0.5 } else { 1.0 };
-                    for ((c, t), v) in column.iter_mut().zip(&self.state.rows.third[packed3(k, l, m)]).zip(v_kl) {
-                        *c += half * t * v;
+        by_chunk(design.n, c.iter_mut().map(Vec::as_mut_slice).collect(), |chunk, c| {
+            let mut v = design.uncertain_columns(chunk.len(), integrated);
+            let mut targets: Vec<&mut [f64]> = v.iter_mut().map(Vec::as_mut_slice).collect();
+            design.add_row_covariance(chunk.clone(), &self.pattern, &posterior, integrated, &mut targets);
+            for (m, column) in c.iter_mut().enumerate() {
+                for l in 0..k_all {
+                    for k in 0..=l {
+                        let t = &rows.third[packed3(k, l, m)][chunk.clone()];
+                        let half = if k == l { 0.5 } else { 1.0 };
+                        for ((c, t), v) in column.iter_mut().zip(t).zip(&v[packed2(k, l)]) {
+                            *c += half * t * v;
+                        }
                     }
                 }
             }
-        }
+        });
         let mut s = self.gather(&c);
         self.factorization.solve_in_place(&mut s, 1);
-        let spread = self.spread(&s);
-        let (first, second) = (&self.state.rows.first, &self.state.rows.second);
+        let (s_u, s_beta) = s.split_at(self.q);
+        let s_b = self.effects(s_u);
         let mut r = c;
-        for (k, column) in r.iter_mut().enumerate() {
-            column.iter_mut().zip(&first[k]).for_each(|(r, g)| *r += g);
-            for (l, direction) in spread.iter().enumerate() {
-                let w = &second[packed2(k, l)];
-                column.iter_mut().zip(w).zip(direction).for_each(|((r, w), d)| *r -= w * d);
+        by_chunk(design.n, r.iter_mut().map(Vec::as_mut_slice).collect(), |chunk, r| {
+            let mut spread = vec![vec![0.0; chunk.len()]; k_all];
+            let mut targets: Vec<&mut [f64]> = spread.iter_mut().map(Vec::as_mut_slice).collect();
+            self.add_spread(chunk.clone(), &s_b, s_beta, &mut targets);
+            for (k, column) in r.iter_mut().enumerate() {
+                column.iter_mut().zip(&rows.first[k][chunk.clone()]).for_each(|(r, g)| *r += g);
+                for (l, direction) in spread.iter().enumerate() {
+                    let w = &rows.second[packed2(k, l)][chunk.clone()];
+                    column.iter_mut().zip(w).zip(direction).for_each(|((r, w), d)| *r -= w * d);
+                }
             }
-        }
+        });
         for (k, range) in self.layout.beta.iter().enumerate() {
             if let Some(range) = range {
                 gradient[range.clone()].copy_from_slice(&design.fixed[k].gather(&r[k]));

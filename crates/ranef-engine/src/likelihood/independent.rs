@@ -1,9 +1,10 @@
 //! The likelihood without random effects: a start for the models that have them.
 //!
 //! - sum_i w_i l_i(eta_i),  eta_k = X_k beta_k + offset_k, with its exact gradient and curvature.
-use super::curvature::make_semidefinite;
+use super::curvature::{is_semidefinite, make_semidefinite};
 use super::data::Data;
-use crate::family::{Derivatives, Rows, packed2};
+use super::row_pass;
+use crate::family::Derivatives;
 use crate::objective::Objective;
 use std::sync::Arc;
 
@@ -65,7 +66,7 @@ impl Independent {
             .collect()
     }
 
-    /// Row derivatives at the point evaluated last (of the log density, not negated, not weighted).
+    /// Row derivatives at the point evaluated last (of the log density, negated and weighted).
     pub fn rows(&self) -> &Derivatives {
         &self.rows
     }
@@ -81,49 +82,21 @@ impl Objective for Independent {
             return f64::INFINITY;
         }
         let eta = self.eta(x);
-        let slices: Vec<&[f64]> = eta.iter().map(Vec::as_slice).collect();
         let data = &self.data;
-        let rows = Rows { y: &data.y, trials: data.trials.as_deref(), eta: &slices };
-        data.family.derivatives(rows, 2, &mut self.rows);
-        let value: f64 = self
-            .rows
-            .value
-            .iter()
-            .enumerate()
-            .map(|(i, l)| (i, data.weight_at(i), l))
-            .filter(|(_, w, _)| *w != 0.0)
-            .map(|(_, w, l)| -w * l)
-            .sum();
-        for (k, fixed) in data.design.fixed.iter().enumerate() {
-            let g: Vec<f64> = self.rows.first[k].iter().enumerate().map(|(i, g)| -data.weight_at(i) * g).collect();
-            gradient[self.starts[k]..self.starts[k] + fixed.p()].copy_from_slice(&fixed.gather(&g));
+        let value = -row_pass::evaluate(data, &eta, 2, &mut self.rows);
+        for ((fixed, g), &first) in data.design.fixed.iter().zip(&self.rows.first).zip(&self.starts) {
+            gradient[first..first + fixed.p()].copy_from_slice(&fixed.gather(g));
         }
         if value.is_nan() { f64::INFINITY } else { value }
     }
 
     fn metric(&mut self, _x: &[f64]) -> Vec<f64> {
-        let (data, design) = (&self.data, &self.data.design);
-        let mut w: Vec<Vec<f64>> = self
-            .rows
-            .second
-            .iter()
-            .map(|column| column.iter().enumerate().map(|(i, value)| -data.weight_at(i) * value).collect())
-            .collect();
-        make_semidefinite(&mut w, design.n_predictors());
-        let mut out = vec![0.0; self.dim * self.dim];
-        for (l, right) in design.fixed.iter().enumerate() {
-            for (k, left) in design.fixed.iter().enumerate().take(l + 1) {
-                let weights = &w[packed2(k, l)];
-                for j in 0..right.p() {
-                    let weighted: Vec<f64> = weights.iter().zip(right.column(j)).map(|(w, x)| w * x).collect();
-                    for (i, value) in left.gather(&weighted).into_iter().enumerate() {
-                        let (a, b) = (self.starts[k] + i, self.starts[l] + j);
-                        out[b * self.dim + a] = value;
-                        out[a * self.dim + b] = value;
-                    }
-                }
-            }
+        let design = &self.data.design;
+        if is_semidefinite(&self.rows.second, design.n_predictors()) {
+            return design.fixed_crossproduct(&self.rows.second);
         }
-        out
+        let mut w = self.rows.second.clone();
+        make_semidefinite(&mut w, design.n_predictors());
+        design.fixed_crossproduct(&w)
     }
 }

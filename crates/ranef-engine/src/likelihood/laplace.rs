@@ -10,7 +10,9 @@
 //! Reference: engine notes, sections 1 and 2; Skaug & Fournier (2006), Comput. Stat. Data Anal. 51, 699-709;
 //! Kristensen et al. (2016), J. Stat. Softw. 70(5).
 use super::data::{Data, Method};
-use crate::family::{Derivatives, Rows, packed2};
+use super::row_pass;
+use crate::design::by_chunk;
+use crate::family::{Derivatives, packed2};
 use crate::linalg::{BlockMatrix, Congruence, Factorization, Pattern};
 use crate::link::Link;
 use crate::objective::Objective;
@@ -50,7 +52,7 @@ pub(crate) struct State {
 
 /// The mode around a point to first order: v_hat(x + d) = mode + J d.
 #[derive(Clone, Debug)]
-pub(crate) struct Expansion {
+pub(super) struct Expansion {
     pub x: Vec<f64>,
     pub mode: Vec<f64>,
     /// J = d v_hat / d x, column-major.
@@ -87,7 +89,7 @@ pub struct Laplace {
     pub(crate) state: State,
     start_mode: Vec<f64>,
     /// Known from the last metric until another point becomes the best.
-    pub(crate) expansion: Option<Expansion>,
+    expansion: Option<Expansion>,
     /// Whether the factorization belongs to a mode found before.
     factored: bool,
     inner_iterations: usize,
@@ -274,34 +276,41 @@ impl Laplace {
         out
     }
 
-    /// A v by predictor.
-    pub(crate) fn spread(&self, v: &[f64]) -> Vec<Vec<f64>> {
+    /// Adds A v to some rows of eta: b and beta~ inside are those of v.
+    pub(super) fn add_spread(&self, rows: Range<usize>, b: &[f64], beta: &[f64], eta: &mut [&mut [f64]]) {
         let design = &self.data.design;
-        let mut eta = vec![vec![0.0; design.n]; design.n_predictors()];
-        design.add_random(&self.effects(&v[..self.q]), &mut eta);
+        design.add_random_rows(rows.clone(), b, eta);
         if let Some(k) = self.inside() {
-            design.fixed[k].add_to(&v[self.q..], &mut eta[k]);
+            design.fixed[k].add_rows_to(rows, beta, eta[k]);
         }
-        eta
     }
 
     /// Sets eta = outer + A v for the current mode; returns the largest change of a predictor on a non-linear scale.
     fn refresh_eta(&mut self, outer: &[Vec<f64>]) -> f64 {
-        let design = &self.data.design;
+        let n = self.data.design.n;
+        let mut eta = std::mem::take(&mut self.state.eta);
+        if eta.len() != outer.len() {
+            eta = outer.to_vec();
+        }
         let links = self.data.family.links();
-        let mut eta = outer.to_vec();
-        design.add_random(&self.effects(&self.state.mode[..self.q]), &mut eta);
-        if let Some(k) = self.inside() {
-            design.fixed[k].add_to(&self.state.mode[self.q..], &mut eta[k]);
-        }
-        let previous = std::mem::replace(&mut self.state.eta, eta);
-        let mut largest = 0.0_f64;
-        for ((new, old), _) in
-            self.state.eta.iter().zip(&previous).zip(links).filter(|(_, link)| **link != Link::Identity)
-        {
-            largest = new.iter().zip(old).fold(largest, |m, (new, old)| m.max((new - old).abs()));
-        }
-        largest
+        let (u, beta) = self.state.mode.split_at(self.q);
+        let b = self.effects(u);
+        let columns = eta.iter_mut().map(Vec::as_mut_slice).collect();
+        let changes = by_chunk(n, columns, |rows, eta| {
+            let mut new: Vec<Vec<f64>> = outer.iter().map(|outer| outer[rows.clone()].to_vec()).collect();
+            let mut targets: Vec<&mut [f64]> = new.iter_mut().map(Vec::as_mut_slice).collect();
+            self.add_spread(rows, &b, beta, &mut targets);
+            let mut largest = 0.0_f64;
+            for ((old, new), link) in eta.iter_mut().zip(&new).zip(links) {
+                if *link != Link::Identity {
+                    largest = old.iter().zip(new).fold(largest, |m, (old, new)| m.max((new - old).abs()));
+                }
+                old.copy_from_slice(new);
+            }
+            largest
+        });
+        self.state.eta = eta;
+        changes.into_iter().fold(0.0, f64::max)
     }
 
     /// Offsets plus outer fixed effects.
@@ -323,24 +332,8 @@ impl Laplace {
 
     /// Row derivatives up to `order` at the current eta; returns f at the current mode.
     fn evaluate_rows(&mut self, order: usize) -> f64 {
-        let (data, state) = (&self.data, &mut self.state);
-        let eta: Vec<&[f64]> = state.eta.iter().map(Vec::as_slice).collect();
-        let rows = Rows { y: &data.y, trials: data.trials.as_deref(), eta: &eta };
-        data.family.derivatives(rows, order, &mut state.rows);
-        let derivatives = &mut state.rows;
-        let total: f64 = match &data.weights {
-            None => derivatives.value.iter().sum(),
-            Some(w) => derivatives.value.iter().zip(w).filter(|(_, w)| **w != 0.0).map(|(l, w)| l * w).sum(),
-        };
-        let columns = [(1, &mut derivatives.first), (2, &mut derivatives.second), (3, &mut derivatives.third)];
-        for (_, columns) in columns.into_iter().filter(|(level, _)| *level <= order) {
-            for column in columns.iter_mut() {
-                match &data.weights {
-                    None => column.iter_mut().for_each(|value| *value = -*value),
-                    Some(w) => column.iter_mut().zip(w).for_each(|(value, w)| *value *= -w),
-                }
-            }
-        }
+        let state = &mut self.state;
+        let total = row_pass::evaluate(&self.data, &state.eta, order, &mut state.rows);
         -total + 0.5 * state.mode[..self.q].iter().map(|u| u * u).sum::<f64>()
     }
 
@@ -554,7 +547,9 @@ impl Objective for Laplace {
     }
 
     fn metric(&mut self, _x: &[f64]) -> Vec<f64> {
-        self.average_information()
+        let (information, expansion) = self.average_information();
+        self.expansion = Some(expansion);
+        information
     }
 
     fn accept(&mut self) {

@@ -10,82 +10,113 @@
 //! Reference: engine notes, 2.7; Gilmour, Thompson & Cullis (1995), Biometrics 51, 1440-1450.
 use super::curvature::{is_semidefinite, make_semidefinite};
 use super::laplace::{Expansion, Laplace, product};
-use crate::family::packed2;
+use crate::design::RowWeights;
 use crate::linalg::BlockMatrix;
 
 /// The smallest pivot of Lambda that N = G Lambda^-1 divides by.
 const PIVOT_FLOOR: f64 = 1e-4;
 
+/// A'W times the direction in which each outer parameter moves eta, with the solutions by H.
+struct Directions {
+    gathered: Vec<f64>,
+    solved: Vec<f64>,
+    /// t_m, Z'WZ t_m and dLambda_m' Z'g of each theta.
+    theta: Vec<[Vec<f64>; 3]>,
+}
+
 impl Laplace {
-    /// AI + N at the point evaluated last, dim x dim, column-major.
-    ///
-    /// Nothing but X'WX and A'WX needs the rows: q_m is in the span of Z, so that A'W q_m = Lambda' (Z'WZ) t_m. The
-    /// solutions give the mode's derivative too, which is kept: J = -H^-1 A'WX for beta, and for theta
-    /// J_m = -H^-1 (A'W Z dLambda_m u + dLambda_m' Z'g) = -H^-1 A'W q_m - dLambda_m' Z'g, as A'WA = H - I.
-    pub(super) fn average_information(&mut self) -> Vec<f64> {
-        let data = self.data.clone();
-        let (design, dim, k_all) = (&data.design, self.layout.dim, data.design.n_predictors());
+    /// AI + N at the point evaluated last, dim x dim, column-major; and the mode around it, which the same solutions give.
+    pub(super) fn average_information(&self) -> (Vec<f64>, Expansion) {
+        let k = self.data.design.n_predictors();
+        let second = &self.state.rows.second;
         // Rows that are not log-concave enter with the absolute value of their curvature.
-        let clipped = (!is_semidefinite(&self.state.rows.second, k_all)).then(|| {
-            let mut w = self.state.rows.second.clone();
-            make_semidefinite(&mut w, k_all);
-            let mut zwz = BlockMatrix::zeros(&self.pattern, design.template.widths());
-            design.crossproduct_into(&self.pattern, &w, self.inside(), &mut zwz);
+        let clipped = (!is_semidefinite(second, k)).then(|| {
+            let mut w = second.clone();
+            make_semidefinite(&mut w, k);
+            let mut zwz = BlockMatrix::zeros(&self.pattern, self.data.design.template.widths());
+            self.data.design.crossproduct_into(&self.pattern, &w, self.inside(), &mut zwz);
             (w, zwz)
         });
-        let (w, zwz) = clipped.as_ref().map_or((&self.state.rows.second, &self.crossproduct), |(w, zwz)| (w, zwz));
-        let mut out = vec![0.0; dim * dim];
-        let size = self.state.mode.len();
-        let mut gathered = vec![0.0; size * dim];
-        for (l, range) in self.layout.beta.iter().enumerate() {
-            for (j, m) in range.clone().into_iter().flatten().enumerate() {
-                let column = design.fixed[l].column(j);
-                let weighted: Vec<Vec<f64>> =
-                    (0..k_all).map(|k| w[packed2(k, l)].iter().zip(column).map(|(w, x)| w * x).collect()).collect();
-                gathered[m * size..(m + 1) * size].copy_from_slice(&self.gather(&weighted));
-                for (k, rows) in self.layout.beta.iter().enumerate().take(l + 1) {
-                    for (value, a) in
-                        design.fixed[k].gather(&weighted[k]).iter().zip(rows.clone().into_iter().flatten())
-                    {
-                        out[a * dim + m] = *value;
-                        out[m * dim + a] = *value;
-                    }
-                }
-            }
-        }
-        let n_theta = design.template.n_theta();
-        let (mut along, mut images) = (Vec::with_capacity(n_theta), Vec::with_capacity(n_theta));
-        for m in 0..n_theta {
-            let (t, pulled) = self.working_vector(m);
-            let mut image = vec![0.0; t.len()];
-            zwz.multiply(&self.pattern, &t, &mut image);
-            let column = &mut gathered[(self.layout.theta.start + m) * size..][..size];
-            column[..self.q].copy_from_slice(&self.standardised(&image[..design.q]));
-            column[self.q..].copy_from_slice(&image[design.q..]);
-            along.push((t, pulled));
-            images.push(image);
-        }
-        let mut solved = gathered.clone();
-        self.factorization.solve_in_place(&mut solved, dim);
-        let first = self.layout.theta.start;
+        let (w, zwz) = clipped.as_ref().map_or((second, &self.crossproduct), |(w, zwz)| (w, zwz));
+        let directions = self.directions(w, zwz);
+        let (dim, size, first) = (self.layout.dim, self.state.mode.len(), self.layout.theta.start);
+        let mut out = self.outer_crossproduct(w);
         for b in 0..dim {
             for a in 0..=b {
-                let explained = product(&gathered[a * size..][..size], &solved[b * size..][..size]);
+                let explained =
+                    product(&directions.gathered[a * size..][..size], &directions.solved[b * size..][..size]);
                 out[b * dim + a] = match (a < first, b < first) {
                     (true, true) => out[b * dim + a] - explained,
-                    (false, false) => 0.5 * (product(&along[a - first].0, &images[b - first]) - explained),
+                    (false, false) => {
+                        let ([t, ..], [_, image, _]) = (&directions.theta[a - first], &directions.theta[b - first]);
+                        0.5 * (product(t, image) - explained)
+                    }
                     _ => 0.0,
                 };
                 out[a * dim + b] = out[b * dim + a];
             }
         }
         self.add_boundary_term(&mut out);
-        solved.iter_mut().for_each(|value| *value = -*value);
-        for (m, (_, pulled)) in along.iter().enumerate() {
-            let column = &mut solved[(first + m) * size..][..size];
+        (out, self.expand(directions))
+    }
+
+    /// The mode to first order around the point evaluated last: J = -H^-1 A'WX for beta, and for theta
+    /// J_m = -H^-1 (A'W Z dLambda_m u + dLambda_m' Z'g) = -H^-1 A'W q_m - dLambda_m' Z'g, as A'WA = H - I.
+    fn expand(&self, directions: Directions) -> Expansion {
+        let (size, first) = (self.state.mode.len(), self.layout.theta.start);
+        let mut jacobian = directions.solved;
+        jacobian.iter_mut().for_each(|value| *value = -*value);
+        for (m, [_, _, pulled]) in directions.theta.iter().enumerate() {
+            let column = &mut jacobian[(first + m) * size..][..size];
             column.iter_mut().zip(pulled).for_each(|(value, pulled)| *value -= pulled);
         }
-        self.expansion = Some(Expansion { x: self.state.x.clone(), mode: self.state.mode.clone(), jacobian: solved });
+        Expansion { x: self.state.x.clone(), mode: self.state.mode.clone(), jacobian }
+    }
+
+    /// A'WX for beta and A'W q_m for theta. Only the first needs the rows: q_m = Z t_m, so that A'W q_m is Lambda' (Z'WZ)
+    /// t_m.
+    fn directions(&self, w: &RowWeights, zwz: &BlockMatrix) -> Directions {
+        let (design, dim, size) = (&self.data.design, self.layout.dim, self.state.mode.len());
+        let mut gathered = vec![0.0; size * dim];
+        let in_u = |b: &[f64], column: &mut [f64]| {
+            column[..self.q].copy_from_slice(&self.standardised(&b[..design.q]));
+            column[self.q..].copy_from_slice(&b[design.q..]);
+        };
+        for (l, range) in self.layout.beta.iter().enumerate() {
+            for (j, m) in range.clone().into_iter().flatten().enumerate() {
+                let column = design.weighted_column(w, self.inside(), l, j);
+                in_u(&column, &mut gathered[m * size..][..size]);
+            }
+        }
+        let mut theta = Vec::with_capacity(design.template.n_theta());
+        for m in 0..design.template.n_theta() {
+            let (t, pulled) = self.working_vector(m);
+            let mut image = vec![0.0; t.len()];
+            zwz.multiply(&self.pattern, &t, &mut image);
+            in_u(&image, &mut gathered[(self.layout.theta.start + m) * size..][..size]);
+            theta.push([t, image, pulled]);
+        }
+        let mut solved = gathered.clone();
+        self.factorization.solve_in_place(&mut solved, dim);
+        Directions { gathered, solved, theta }
+    }
+
+    /// X'WX at the outer coefficients, in a matrix of all outer parameters.
+    fn outer_crossproduct(&self, w: &RowWeights) -> Vec<f64> {
+        let (design, dim) = (&self.data.design, self.layout.dim);
+        let all = design.fixed_crossproduct(w);
+        let ranges = self.layout.beta.iter().zip(&design.fixed);
+        let place: Vec<Option<usize>> = ranges
+            .flat_map(|(range, fixed)| (0..fixed.p()).map(move |j| range.as_ref().map(|range| range.start + j)))
+            .collect();
+        let mut out = vec![0.0; dim * dim];
+        for (j, column) in place.iter().enumerate() {
+            for (i, row) in place.iter().enumerate() {
+                if let (Some(row), Some(column)) = (row, column) {
+                    out[column * dim + row] = all[j * place.len() + i];
+                }
+            }
+        }
         out
     }
 

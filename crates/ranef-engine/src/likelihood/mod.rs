@@ -7,4 +7,5 @@ pub mod independent;
 pub mod laplace;
 mod metric;
 pub mod profiled;
+mod row_pass;
 pub mod start;

@@ -56,9 +56,9 @@ fn start_theta(data: &Data, independent: &Independent) -> Vec<f64> {
                 .map(|j| {
                     let (mut s, mut information) = (vec![0.0; grouping.levels], vec![0.0; grouping.levels]);
                     for (i, &code) in grouping.codes.iter().enumerate() {
-                        let (z, w) = (grouping.columns[j].at(i), data.weight_at(i));
-                        s[code as usize] += w * z * score[i];
-                        information[code as usize] += w * z * z * (-curvature[i]).max(0.0);
+                        let z = grouping.columns[j].at(i);
+                        s[code as usize] += z * score[i];
+                        information[code as usize] += z * z * curvature[i].max(0.0);
                     }
                     let total: f64 = information.iter().sum();
                     let squares: f64 = information.iter().map(|v| v * v).sum();
