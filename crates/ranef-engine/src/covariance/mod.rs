@@ -2,7 +2,7 @@
 //!
 //! A structure owns its theta: how many there are, how they make Lambda (p x r, column-major), how a derivative with
 //! respect to Lambda becomes one with respect to theta, where to start, and what the parameters are called. The
-//! likelihood sees only Lambda. The coordinates are *linear* in Lambda wherever that can be (engine notes, section 4):
+//! likelihood sees only Lambda. The coordinates are *linear* in Lambda wherever that can be:
 //! a zero variance or a correlation of one is then an ordinary point at a finite theta, and because the objective is
 //! even under a change of a column's sign no bounds are needed.
 

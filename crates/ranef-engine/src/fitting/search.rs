@@ -1,7 +1,7 @@
 //! From a start to a judged optimum, for any objective whose theta has a template.
 //!
 //! Trust region; zero variances made exact and tested; Hessian, exact or by differences of the exact gradient; Newton
-//! polish; restarts from saddles and from zero variances at which the likelihood still increases (engine notes, 6.5).
+//! polish; restarts from saddles and from zero variances at which the likelihood still increases.
 use super::boundary::Frame;
 use super::verdict::{Status, Verdict};
 use crate::inference::{Curvature, gradient_differences};

@@ -1,7 +1,7 @@
 //! The Hessian of the outer objective from its exact gradient, and what its spectrum says.
 //!
 //! Central differences of the gradient with a step of a thousandth of a standard error have an error of about 3e-8 in
-//! units of standard errors (engine notes, 2.8).
+//! units of standard errors.
 use crate::objective::Objective;
 use faer::{Mat, Side};
 

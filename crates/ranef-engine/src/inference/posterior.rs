@@ -6,7 +6,7 @@
 //! Var(v_hat - v) = H^-1 + J V J',   Cov(v_hat - v, psi_hat) = J V
 //!
 //! and a quantity rho(v, psi) has variance rho_v' H^-1 rho_v + (rho_psi + J'rho_v)' V (rho_psi + J'rho_v). Everything is
-//! kept for b = Lambda u, so that a linear predictor is z'b + x'beta. Reference: engine notes, 2.8; Kass & Steffey
+//! kept for b = Lambda u, so that a linear predictor is z'b + x'beta. Reference: Kass & Steffey
 //! (1989), JASA 84, 717-726; Kristensen et al. (2016), J. Stat. Softw. 70(5), section 2.
 use crate::family::packed2;
 use crate::likelihood::laplace::Laplace;

@@ -55,7 +55,7 @@ fn eliminates(a: &mut [[f64; 8]; 8], size: usize) -> bool {
 
 /// Replaces each row's K x K matrix W (packed columns; an empty one is zero) by U |diag| U', where U diag U' is W.
 ///
-/// The random part of the inner Hessian then always has a Cholesky factor (engine notes, 6.1). Jacobi rotations: K is
+/// The random part of the inner Hessian then always has a Cholesky factor. Jacobi rotations: K is
 /// at most four.
 pub fn make_semidefinite(w: &mut [Vec<f64>], k: usize) {
     let present: Vec<usize> = (0..k).filter(|&j| !w[packed2(j, j)].is_empty()).collect();

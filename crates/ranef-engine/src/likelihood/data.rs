@@ -3,7 +3,7 @@ use crate::design::Design;
 use crate::family::Family;
 use std::sync::Arc;
 
-/// Which parameters are integrated out, and which are optimised (engine notes, 1.2).
+/// Which parameters are integrated out, and which are optimised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// Random effects integrated out; beta and theta are outer parameters.

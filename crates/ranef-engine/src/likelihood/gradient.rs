@@ -4,7 +4,8 @@
 //! d Lap / d beta = X' r
 //! d Lap / d Lambda_f = sum over levels { (Z'r) u' - (Z'g) s' + D },   D = Z'WA H^-1 on the diagonal blocks
 //!
-//! The cost does not depend on the number of parameters. Reference: engine notes, 2.1, 2.3, 2.5.
+//! The cost does not depend on the number of parameters. Reference: Skaug & Fournier (2006),
+//! Comput. Stat. Data Anal. 51, 699-709; Erisman & Tinney (1975), Commun. ACM 18, 177-179 (selected inverse).
 use super::data::Method;
 use super::laplace::Laplace;
 use crate::design::by_chunk;

@@ -7,7 +7,7 @@
 //! v holds u and, for REML and for the profile method, the mean's fixed effects beta_in ("inside"). The outer
 //! parameters are the other predictors' beta (in orthonormal coordinates) and theta (in scaled columns).
 //!
-//! Reference: engine notes, sections 1 and 2; Skaug & Fournier (2006), Comput. Stat. Data Anal. 51, 699-709;
+//! Reference: Skaug & Fournier (2006), Comput. Stat. Data Anal. 51, 699-709;
 //! Kristensen et al. (2016), J. Stat. Softw. 70(5).
 use super::data::{Data, Method};
 use super::row_pass;
@@ -60,7 +60,7 @@ pub(super) struct Expansion {
 }
 
 impl Expansion {
-    fn at(&self, x: &[f64]) -> Vec<f64> {
+    pub(super) fn at(&self, x: &[f64]) -> Vec<f64> {
         let mut mode = self.mode.clone();
         if mode.is_empty() {
             return mode;
@@ -87,12 +87,12 @@ pub struct Laplace {
     pub(crate) u_offsets: Vec<usize>,
     pub(crate) q: usize,
     pub(crate) state: State,
-    start_mode: Vec<f64>,
+    pub(super) start_mode: Vec<f64>,
     /// Known from the last metric until another point becomes the best.
-    expansion: Option<Expansion>,
+    pub(super) expansion: Option<Expansion>,
     /// Whether the factorization belongs to a mode found before.
-    factored: bool,
-    inner_iterations: usize,
+    pub(super) factored: bool,
+    pub(super) inner_iterations: usize,
 }
 
 impl Laplace {
@@ -286,7 +286,7 @@ impl Laplace {
     }
 
     /// Sets eta = outer + A v for the current mode; returns the largest change of a predictor on a non-linear scale.
-    fn refresh_eta(&mut self, outer: &[Vec<f64>]) -> f64 {
+    pub(super) fn refresh_eta(&mut self, outer: &[Vec<f64>]) -> f64 {
         let n = self.data.design.n;
         let mut eta = std::mem::take(&mut self.state.eta);
         if eta.len() != outer.len() {
@@ -314,7 +314,7 @@ impl Laplace {
     }
 
     /// Offsets plus outer fixed effects.
-    fn outer_eta(&self, x: &[f64]) -> Vec<Vec<f64>> {
+    pub(super) fn outer_eta(&self, x: &[f64]) -> Vec<Vec<f64>> {
         let design = &self.data.design;
         design
             .fixed
@@ -331,14 +331,14 @@ impl Laplace {
     }
 
     /// Row derivatives up to `order` at the current eta; returns f at the current mode.
-    fn evaluate_rows(&mut self, order: usize) -> f64 {
+    pub(super) fn evaluate_rows(&mut self, order: usize) -> f64 {
         let state = &mut self.state;
         let total = row_pass::evaluate(&self.data, &state.eta, order, &mut state.rows);
         -total + 0.5 * state.mode[..self.q].iter().map(|u| u * u).sum::<f64>()
     }
 
     /// H at the current rows, factored; `false` where it is not positive definite.
-    fn factor(&mut self) -> bool {
+    pub(super) fn factor(&mut self) -> bool {
         let inside = self.inside();
         let (design, pattern) = (&self.data.design, &self.pattern);
         design.crossproduct_into(pattern, &self.state.rows.second, inside, &mut self.crossproduct);
@@ -347,7 +347,7 @@ impl Laplace {
     }
 
     /// grad_v f at the current rows; keeps Z'g.
-    fn inner_gradient(&mut self) -> Vec<f64> {
+    pub(super) fn inner_gradient(&mut self) -> Vec<f64> {
         self.state.scores = self.data.design.gather_random(&self.state.rows.first);
         let mut gradient = self.standardised(&self.state.scores);
         if let Some(k) = self.inside() {
@@ -371,132 +371,6 @@ impl Laplace {
         }
     }
 
-    /// Finds the mode for the outer parameters x; leaves the state there with H factored. Returns f, or `None` where no
-    /// mode with a positive definite H is found.
-    ///
-    /// Newton's method with a line search (engine notes, 6.1). Where H is indefinite the rows' curvature is replaced by
-    /// its absolute value for that step. It ends on the Newton decrement, which bounds the distance to the mode; the
-    /// relative decrease of f does not.
-    fn find_mode(&mut self, x: &[f64], order: usize) -> Option<f64> {
-        let outer = self.outer_eta(x);
-        self.state.x = x.to_vec();
-        self.state.factors = self.data.design.template.factors(self.theta(x));
-        let mut f = self.enter(x, &outer)?;
-        let factored = std::mem::replace(&mut self.factored, false);
-        let tolerance = DECREMENT_TOLERANCE * (1.0_f64).max(self.q as f64 / 100.0);
-        let (mut evaluated, mut previous) = (2, f64::INFINITY);
-        for iteration in 0..MAX_INNER_ITERATIONS {
-            self.inner_iterations += 1;
-            let gradient = self.inner_gradient();
-            let mut step = gradient.clone();
-            // Next to a point whose mode is known to first order, the last H serves as well as a new one.
-            if iteration == 0 && factored && self.expansion.is_some() {
-                self.factorization.solve_in_place(&mut step, 1);
-                if product(&step, &gradient) < CHORD_DECREMENT {
-                    self.state.mode.iter_mut().zip(&step).for_each(|(v, s)| *v -= s);
-                    self.refresh_eta(&outer);
-                    f = self.evaluate_rows(order);
-                    evaluated = order;
-                    continue;
-                }
-                step.clone_from(&gradient);
-            }
-            let mut definite = self.factor();
-            if !definite {
-                super::curvature::make_semidefinite(&mut self.state.rows.second, self.data.design.n_predictors());
-                if !self.factor() {
-                    return None;
-                }
-            }
-            self.factorization.solve_in_place(&mut step, 1);
-            let decrement = product(&step, &gradient);
-            self.state.decrement = decrement;
-            self.state.definite = definite;
-            if !decrement.is_finite() {
-                return None;
-            }
-            // Newton's method is quadratic here: a small decrement that no longer falls is rounding.
-            let rounding = decrement < ROUNDING_DECREMENT && decrement > 0.25 * previous;
-            previous = decrement;
-            if (decrement < tolerance || rounding) && definite {
-                if evaluated < order {
-                    f = self.evaluate_rows(order);
-                }
-                self.factored = true;
-                return Some(f);
-            }
-            // Third derivatives are wanted at the mode only; the step after a small decrement is the last one.
-            let next_order = if decrement < 1e-2 { order } else { 2 };
-            let from = self.state.mode.clone();
-            let mut length = 1.0;
-            let largest = self.move_along(&from, &step, length, &outer);
-            if largest > LARGEST_CHANGE {
-                length = LARGEST_CHANGE / largest;
-                self.move_along(&from, &step, length, &outer);
-            }
-            let noise = 1e-12 * f.abs();
-            let mut accepted = false;
-            for _ in 0..60 {
-                let trial = self.evaluate_rows(next_order);
-                evaluated = next_order;
-                if trial.is_finite() && trial <= f - ARMIJO * length * decrement + noise {
-                    f = trial;
-                    accepted = true;
-                    break;
-                }
-                length *= 0.5;
-                self.move_along(&from, &step, length, &outer);
-            }
-            if !accepted {
-                // Nothing is left to gain but rounding, or the function is broken here.
-                self.move_along(&from, &step, 0.0, &outer);
-                f = self.evaluate_rows(order.max(2));
-                self.inner_gradient();
-                definite = self.factor();
-                self.state.definite = definite;
-                self.factored = definite;
-                return (definite && decrement < 1e-6).then_some(f);
-            }
-        }
-        None
-    }
-
-    /// Goes to the most promising start with a finite f, to second order; returns f there.
-    fn enter(&mut self, x: &[f64], outer: &[Vec<f64>]) -> Option<f64> {
-        let expected = self.expansion.as_ref().map(|expansion| expansion.at(x));
-        let known = [self.start_mode.clone(), vec![0.0; self.start_mode.len()]];
-        for start in expected.into_iter().chain(known) {
-            self.state.mode = start;
-            self.refresh_eta(outer);
-            let f = self.evaluate_rows(2);
-            if f.is_finite() {
-                return Some(f);
-            }
-        }
-        None
-    }
-
-    /// Sets v = from - length step, with its eta; returns the largest change of a predictor on a non-linear scale.
-    fn move_along(&mut self, from: &[f64], step: &[f64], length: f64, outer: &[Vec<f64>]) -> f64 {
-        for ((v, from), step) in self.state.mode.iter_mut().zip(from).zip(step) {
-            *v = from - length * step;
-        }
-        self.refresh_eta(outer)
-    }
-
-    /// Puts the state at a given mode, without a search: rows to second order, H factored. `false` where H is not positive
-    /// definite there.
-    pub fn place(&mut self, x: &[f64], mode: Vec<f64>) -> bool {
-        let outer = self.outer_eta(x);
-        self.state.x = x.to_vec();
-        self.state.factors = self.data.design.template.factors(self.theta(x));
-        self.state.mode = mode;
-        self.refresh_eta(&outer);
-        self.evaluate_rows(2);
-        self.inner_gradient();
-        self.factor()
-    }
-
     /// W_kk V_kk of a predictor's rows: the generalised leverage, with fixed effects inside counted.
     pub fn leverage(&self, predictor: usize) -> Vec<f64> {
         let inverse = self.inverse_blocks();
@@ -514,20 +388,9 @@ pub(super) fn product(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// The Newton decrement that ends the search for the mode, for up to 100 effects (more effects: in proportion). The
-/// gradient's error is of the order of its root, in standard errors.
-const DECREMENT_TOLERANCE: f64 = 1e-16;
-/// The decrement below which a step by the last factored H, instead of the one at this point, ends at the mode: the two
-/// differ by a thousandth where the differences for the Hessian are taken.
-const CHORD_DECREMENT: f64 = 1e-9;
-/// A decrement below which a failure to fall is put down to rounding.
-const ROUNDING_DECREMENT: f64 = 1e-9;
 /// The prior variance of a standardised effect is 1. Where data make it a hundred times as uncertain, H is about to
 /// turn singular and log|H| to run to minus infinity: not a likelihood but the end of the approximation.
 const LARGEST_VARIANCE: f64 = 100.0;
-const MAX_INNER_ITERATIONS: usize = 200;
-const ARMIJO: f64 = 1e-4;
-const LARGEST_CHANGE: f64 = 5.0;
 
 impl Objective for Laplace {
     fn dim(&self) -> usize {

@@ -7,7 +7,7 @@
 //!
 //! Near a zero variance the average information vanishes and N is all the curvature there is.
 //!
-//! Reference: engine notes, 2.7; Gilmour, Thompson & Cullis (1995), Biometrics 51, 1440-1450.
+//! Reference: Gilmour, Thompson & Cullis (1995), Biometrics 51, 1440-1450.
 use super::curvature::{is_semidefinite, make_semidefinite};
 use super::laplace::{Expansion, Laplace, product};
 use crate::design::RowWeights;

@@ -6,6 +6,7 @@ mod gradient;
 pub mod independent;
 pub mod laplace;
 mod metric;
+mod modes;
 pub mod profiled;
 mod row_pass;
 pub mod start;

@@ -2,7 +2,7 @@
 //!
 //! beta: the fit without random effects. theta: one-way moments of that fit's scores. For a column z on a factor with
 //! levels l, the score S_l = sum z (dl/deta) has E S_l^2 = I_l + v I_l^2 with information I_l = sum z^2 W, so that
-//! v = sum(S_l^2 - I_l) / sum I_l^2 estimates the variance (engine notes, 6.3).
+//! v = sum(S_l^2 - I_l) / sum I_l^2 estimates the variance.
 use super::data::{Data, Method};
 use super::independent::Independent;
 use super::laplace::Laplace;
