@@ -100,6 +100,26 @@ impl Fitted {
         self.fit.eta.iter().map(|eta| eta[i]).collect()
     }
 
+    /// A table (levels x columns) for each term, from a value in scaled columns for each (grouping factor, level, merged
+    /// column).
+    fn by_effect<'py>(
+        &self,
+        py: Python<'py>,
+        value: impl Fn(usize, usize, usize) -> f64,
+    ) -> Vec<Bound<'py, PyArray2<f64>>> {
+        let design = &self.fit.data.design;
+        let mut tables = Vec::with_capacity(design.places.len());
+        for place in &design.places {
+            let levels = design.groupings[place.grouping].levels;
+            let mut values = Vec::with_capacity(levels * place.width);
+            for (j, scale) in place.scales.iter().enumerate() {
+                values.extend((0..levels).map(|level| value(place.grouping, level, place.first + j) / scale));
+            }
+            tables.push(table(py, levels, place.width, values));
+        }
+        tables
+    }
+
     fn by_row(&self, f: impl Fn(&Data, usize, &[f64]) -> f64) -> Vec<f64> {
         (0..self.fit.data.y.len()).map(|i| f(&self.fit.data, i, &self.row(i))).collect()
     }
@@ -243,41 +263,14 @@ impl Fitted {
     #[getter]
     fn modes<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyArray2<f64>>> {
         let design = &self.fit.data.design;
-        design
-            .places
-            .iter()
-            .map(|place| {
-                let levels = design.groupings[place.grouping].levels;
-                let values = (0..place.width)
-                    .flat_map(|j| (0..levels).map(move |level| (level, j)))
-                    .map(|(level, j)| {
-                        self.fit.modes[design.b_index(place.grouping, level, place.first + j)] / place.scales[j]
-                    })
-                    .collect();
-                table(py, levels, place.width, values)
-            })
-            .collect()
+        self.by_effect(py, |grouping, level, column| self.fit.modes[design.b_index(grouping, level, column)])
     }
 
     fn modes_se<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyArray2<f64>>> {
-        let design = &self.fit.data.design;
         let posterior = py.detach(|| self.fit.posterior());
-        design
-            .places
-            .iter()
-            .map(|place| {
-                let levels = design.groupings[place.grouping].levels;
-                let values = (0..place.width)
-                    .flat_map(|j| (0..levels).map(move |level| (level, j)))
-                    .map(|(level, j)| {
-                        posterior.as_ref().map_or(f64::NAN, |posterior| {
-                            posterior.effect_sd(place.grouping, level, place.first + j) / place.scales[j]
-                        })
-                    })
-                    .collect();
-                table(py, levels, place.width, values)
-            })
-            .collect()
+        self.by_effect(py, |grouping, level, column| {
+            posterior.as_ref().map_or(f64::NAN, |posterior| posterior.effect_sd(grouping, level, column))
+        })
     }
 
     fn modes_cov<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, numpy::PyArray3<f64>>> {

@@ -37,7 +37,7 @@ impl Posterior {
     /// Around the point that `laplace` evaluated last, with the covariance of its outer parameters.
     pub fn new(laplace: Laplace, psi: Vec<f64>) -> Self {
         let inverse = laplace.selected_inverse();
-        let covariance = laplace.covariance_of_effects(&inverse);
+        let covariance = laplace.effect_covariance(&inverse);
         let jacobian = laplace.mode_jacobian();
         let dim = laplace.layout().dim;
         let size = jacobian.len().checked_div(dim).unwrap_or(0);
@@ -196,10 +196,6 @@ impl Laplace {
         let mut inverse = BlockMatrix::zeros(&self.pattern, self.data.design.template.ranks());
         self.factorization.selected_inverse_random_into(&mut inverse);
         self.effect_covariance(&inverse)
-    }
-
-    fn covariance_of_effects(&self, inverse: &BlockMatrix) -> BlockMatrix {
-        self.effect_covariance(inverse)
     }
 
     /// (b, x)' S (b, x).
