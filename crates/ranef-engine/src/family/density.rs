@@ -109,6 +109,12 @@ pub trait Density: Send + Sync + Debug + 'static {
         None
     }
 
+    /// P(Y < y) and P(Y > y) at feasible predictors: both tails, so that neither loses its digits. What is missing to one
+    /// is the probability of `y` itself.
+    fn tails(&self, _y: f64, _trials: f64, _eta: &[f64]) -> [f64; 2] {
+        [f64::NAN; 2]
+    }
+
     /// One draw of Y.
     fn sample(&self, eta: &[f64], trials: f64, rng: &mut dyn Rng) -> f64;
 
@@ -240,6 +246,10 @@ impl<F: Density> Family for F {
 
     fn unit_deviance(&self, y: f64, trials: f64, eta: &[f64]) -> Option<f64> {
         if Density::feasible(self, eta) { Density::unit_deviance(self, y, trials, eta) } else { None }
+    }
+
+    fn tails(&self, y: f64, trials: f64, eta: &[f64]) -> [f64; 2] {
+        if Density::feasible(self, eta) { Density::tails(self, y, trials, eta) } else { [f64::NAN; 2] }
     }
 
     fn sample(&self, eta: &[f64], trials: f64, rng: &mut dyn Rng) -> f64 {

@@ -180,6 +180,9 @@ pub trait Family: Send + Sync + Debug {
     /// infeasible predictors.
     fn unit_deviance(&self, y: f64, trials: f64, eta: &[f64]) -> Option<f64>;
 
+    /// P(Y < y) and P(Y > y), from which quantile residuals follow; NaN at infeasible predictors.
+    fn tails(&self, y: f64, trials: f64, eta: &[f64]) -> [f64; 2];
+
     /// One draw of Y; NaN at infeasible predictors.
     fn sample(&self, eta: &[f64], trials: f64, rng: &mut dyn Rng) -> f64;
 

@@ -334,6 +334,13 @@ impl Family for ZeroInflated {
         None
     }
 
+    fn tails(&self, y: f64, trials: f64, eta: &[f64]) -> [f64; 2] {
+        let (inner, zeta) = self.split(eta);
+        let [below, above] = self.inner.tails(y, trials, inner);
+        let (pi, rest) = (expit(zeta), expit(-zeta));
+        [rest * below + if y > 0.0 { pi } else { 0.0 }, rest * above + if y < 0.0 { pi } else { 0.0 }]
+    }
+
     fn sample(&self, eta: &[f64], trials: f64, rng: &mut dyn Rng) -> f64 {
         let (inner, zeta) = self.split(eta);
         // Both draws are always made, so that a change of π leaves the other rows' draws in place.
