@@ -179,6 +179,10 @@ class Fitted:
         """The same model fitted to another response."""
 
     @property
+    def converged(self) -> bool:
+        """Whether the optimum can be trusted."""
+
+    @property
     def verdict(self) -> dict[str, Any]:
         """status, converged, singular, message, advice, and the numbers behind them."""
 

@@ -7,7 +7,7 @@ import re
 import sys
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,6 @@ import numpy as np
 from ranef import _engine
 from ranef.errors import ConvergenceWarning, DataError, ModelError
 from ranef.formula.design import Design, RandomTerm
-from ranef.formula.response import Response
 from ranef.model import Model, raised_by_engine
 
 
@@ -259,7 +258,7 @@ class FittedModel:
     @property
     def converged(self) -> bool:
         """Whether the optimum can be trusted."""
-        return bool(self.verdict["converged"])
+        return self.engine.converged
 
     @property
     def singular(self) -> bool:
@@ -338,8 +337,24 @@ def start_for_engine(model: Model, start: FittedModel | Mapping[str, Any]) -> di
     return {"factor": factors, "beta": [beta[c] for c in model.components]}
 
 
-def refit_response(record: FittedModel, response: Any) -> tuple[_engine.Fitted, Response]:
-    """Let the engine fit the same model to another response; returns its result and the response it was fitted to.
+def model_with_response(model: Model, y: np.ndarray) -> Model:
+    """The same model with another response.
+
+    What `dataclasses.replace` would give, at a tenth of the time: a refit in the engine takes less than three of those.
+    """
+
+    def changed(record: Any, **changes: Any) -> Any:
+        copy = object.__new__(type(record))
+        held = record.__dict__
+        copy.__dict__.update({name: held[name] for name in record.__dataclass_fields__}, **changes)
+        return copy
+
+    response = changed(model.design.response, y=y)
+    return changed(model, design=changed(model.design, response=response))
+
+
+def refit_response(record: FittedModel, response: Any) -> tuple[_engine.Fitted, np.ndarray]:
+    """Let the engine fit the same model to another response; returns its result and the values it was fitted to.
 
     Parameters
     ----------
@@ -367,7 +382,7 @@ def refit_response(record: FittedModel, response: Any) -> tuple[_engine.Fitted, 
     except _engine.EngineError as error:
         raise raised_by_engine(error, design) from None
     finish(fitted, record.model, record.kept, record.control, depth=2)
-    return fitted, replace(design.response, y=values)
+    return fitted, values
 
 
 def finish(fitted: _engine.Fitted, model: Model, kept: Mapping[str, np.ndarray], control: Control, depth: int) -> None:
@@ -375,13 +390,11 @@ def finish(fitted: _engine.Fitted, model: Model, kept: Mapping[str, np.ndarray],
 
     `depth` is the number of calls between this one and the user's, whose line the warning shows.
     """
-    verdict = fitted.verdict
-    announce(
-        control,
-        f"{verdict['status']} after {fitted.optimum['iterations']} iterations, {fitted.optimum['seconds']:.3g} s",
-    )
-    if not verdict["converged"]:
-        text = said(named_verdict(verdict, model, kept))
+    if control.progress:
+        optimum, status = fitted.optimum, fitted.verdict["status"]
+        announce(control, f"{status} after {optimum['iterations']} iterations, {optimum['seconds']:.3g} s")
+    if not fitted.converged:
+        text = said(named_verdict(fitted.verdict, model, kept))
         warnings.warn(f"the optimum cannot be trusted: {text}", ConvergenceWarning, stacklevel=depth + 2)
 
 

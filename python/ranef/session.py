@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from ranef.conditioning import Conditioning
 from ranef.errors import ModelError
 from ranef.families import Family, as_family
-from ranef.fitting import Control, FittedModel, fit_model, refit_response
+from ranef.fitting import Control, FittedModel, fit_model, model_with_response, refit_response
 from ranef.formula.update import update_formula
 from ranef.frames import IntoFrame, backend_of, frame_from
 from ranef.inference import coefficients, fit_statistics, intervals, random_effects, tidying, variance_components
@@ -500,8 +499,8 @@ class Fit(FittedModel):
         return frame
 
     def _with_response(self, engine: Any, y: np.ndarray) -> Fit:
-        design = replace(self.design, response=replace(self.design.response, y=y))
-        return Fit(model=replace(self.model, design=design), control=self.control, engine=engine, kept=self.kept)
+        model = model_with_response(self.model, y)
+        return Fit(model=model, control=self.control, engine=engine, kept=self.kept)
 
     # -- the fit as a whole ------------------------------------------------------------------------------------------
 
@@ -651,8 +650,7 @@ class Fit(FittedModel):
         Fit
             Its `design` keeps the matrices of this fit and holds the new response.
         """
-        engine, response = refit_response(self, response)
-        return self._with_response(engine, response.y)
+        return self._with_response(*refit_response(self, response))
 
     def update(self, formula: str | None = None, data: IntoFrame | None = None, **changes: Any) -> Fit:
         """Fit again with something changed.

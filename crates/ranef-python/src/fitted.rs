@@ -398,6 +398,11 @@ impl Fitted {
     }
 
     #[getter]
+    fn converged(&self) -> bool {
+        self.fit.optimum.verdict.status.is_converged()
+    }
+
+    #[getter]
     fn verdict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (verdict, out) = (&self.fit.optimum.verdict, PyDict::new(py));
         let name = |m: usize| self.parameter_name(m);

@@ -25,7 +25,7 @@ _BINOMIAL = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Response:
     """The response, in the units the family expects.
 

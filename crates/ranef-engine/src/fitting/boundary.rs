@@ -5,6 +5,7 @@
 //! objective with respect to variance added where there is none must not be negative (Karush-Kuhn-Tucker).
 use super::verdict::TermVerdict;
 use crate::covariance::Template;
+use crate::linalg::singular_values;
 use crate::objective::Objective;
 use std::ops::Range;
 
@@ -105,8 +106,7 @@ impl Frame<'_> {
                 let covariance = self.template.covariance(term);
                 let (p, r) = (covariance.size(), covariance.rank());
                 let lambda = self.template.term_factor(term, &x[self.theta.clone()]);
-                let matrix = faer::Mat::from_fn(p, r, |i, j| lambda[j * p + i]);
-                let singular_values: Vec<f64> = matrix.singular_values().unwrap_or_default();
+                let singular_values = singular_values(&lambda, p, r).values;
                 let rank = singular_values.iter().filter(|&&s| s > SINGULAR * self.units[term]).count();
                 let kkt = curvature.iter().filter(|(t, _, _)| *t == term).map(|(_, _, c)| *c).reduce(f64::min);
                 TermVerdict { rank, size: r, singular_values, kkt }

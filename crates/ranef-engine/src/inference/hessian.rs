@@ -3,7 +3,7 @@
 //! Central differences of the gradient with a step of a thousandth of a standard error have an error of about 3e-8 in
 //! units of standard errors.
 use crate::objective::Objective;
-use faer::{Mat, Side};
+use crate::linalg::{SymmetricEigen, symmetric_eigen};
 
 /// The step of the differences, in standard errors.
 const STEP: f64 = 1e-3;
@@ -48,7 +48,8 @@ pub struct Curvature {
     dim: usize,
     scale: Vec<f64>,
     values: Vec<f64>,
-    vectors: Mat<f64>,
+    /// Column after column.
+    vectors: Vec<f64>,
 }
 
 /// An eigenvalue of the scaled Hessian below this is a flat direction.
@@ -61,10 +62,14 @@ impl Curvature {
     pub fn new(hessian: &[f64], dim: usize, free: Vec<usize>) -> Self {
         let size = free.len();
         let scale: Vec<f64> = free.iter().map(|&i| hessian[i * dim + i].abs().max(f64::MIN_POSITIVE).sqrt()).collect();
-        let scaled = Mat::from_fn(size, size, |i, j| hessian[free[j] * dim + free[i]] / (scale[i] * scale[j]));
-        let decomposition = scaled.self_adjoint_eigen(Side::Lower).expect("a finite symmetric matrix has eigenvalues");
-        let values = (0..size).map(|i| decomposition.S()[i]).collect();
-        Self { free, dim, scale, values, vectors: decomposition.U().to_owned() }
+        let mut scaled = vec![0.0; size * size];
+        for j in 0..size {
+            for i in 0..size {
+                scaled[j * size + i] = hessian[free[j] * dim + free[i]] / (scale[i] * scale[j]);
+            }
+        }
+        let SymmetricEigen { values, vectors } = symmetric_eigen(&scaled, size);
+        Self { free, dim, scale, values, vectors }
     }
 
     /// Eigenvalues, ascending.
@@ -84,7 +89,7 @@ impl Curvature {
         for (k, &value) in self.values.iter().enumerate() {
             if value <= FLAT {
                 for (i, &parameter) in self.free.iter().enumerate() {
-                    if self.vectors[(i, k)].abs() > 0.1 && !found.contains(&parameter) {
+                    if self.vectors[k * self.free.len() + i].abs() > 0.1 && !found.contains(&parameter) {
                         found.push(parameter);
                     }
                 }
@@ -110,7 +115,7 @@ impl Curvature {
         for (i, &parameter) in self.free.iter().enumerate() {
             step[parameter] = -(0..self.free.len())
                 .filter(|&k| self.values[k] > FLAT)
-                .map(|k| self.vectors[(i, k)] * parts[k] / self.values[k])
+                .map(|k| self.vectors[k * self.free.len() + i] * parts[k] / self.values[k])
                 .sum::<f64>()
                 / self.scale[i];
         }
@@ -125,7 +130,7 @@ impl Curvature {
         }
         let mut direction = vec![0.0; self.dim];
         for (i, &parameter) in self.free.iter().enumerate() {
-            direction[parameter] = 0.5 * self.vectors[(i, k)] / self.scale[i];
+            direction[parameter] = 0.5 * self.vectors[k * self.free.len() + i] / self.scale[i];
         }
         Some(direction)
     }
@@ -137,7 +142,7 @@ impl Curvature {
         for (a, &i) in self.free.iter().enumerate() {
             for (b, &j) in self.free.iter().enumerate() {
                 out[j * self.dim + i] = (0..self.free.len())
-                    .map(|k| self.vectors[(a, k)] * self.vectors[(b, k)] / self.values[k].max(LEAST_INFORMATION))
+                    .map(|k| self.vectors[k * self.free.len() + a] * self.vectors[k * self.free.len() + b] / self.values[k].max(LEAST_INFORMATION))
                     .sum::<f64>()
                     / (self.scale[a] * self.scale[b]);
             }
@@ -151,7 +156,7 @@ impl Curvature {
                 self.free
                     .iter()
                     .enumerate()
-                    .map(|(i, &parameter)| self.vectors[(i, k)] * gradient[parameter] / self.scale[i])
+                    .map(|(i, &parameter)| self.vectors[k * self.free.len() + i] * gradient[parameter] / self.scale[i])
                     .sum()
             })
             .collect()

@@ -44,7 +44,7 @@ use crate::design::Grouping;
 use crate::linalg::{BlockMatrix, Congruence, Factorization, Pattern};
 use data::{Columns, Design, Response};
 use std::f64::consts::PI;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The modes (u, beta on the basis Q) and r2 for one set of factors.
 #[derive(Clone, Debug)]
@@ -54,6 +54,9 @@ struct State {
     modes: Vec<f64>,
     r2: f64,
     determinant_gradient: Option<Vec<Vec<f64>>>,
+    /// Z'W e, kept when first asked for.
+    residual: OnceLock<Vec<f64>>,
+    penalty_gradient: OnceLock<Vec<Vec<f64>>>,
 }
 
 /// The profiled criterion of a linear mixed model.
@@ -263,7 +266,15 @@ impl Profiled {
         let explained: f64 = rhs.iter().zip(&modes).map(|(a, b)| a * b).sum();
         // A fit without any residual has no finite criterion; r2 is then rounding error, and kept positive.
         let r2 = (self.response.yy - explained).max(f64::EPSILON * self.response.yy);
-        self.state = Some(State { theta: None, factors, modes, r2, determinant_gradient: None });
+        self.state = Some(State {
+            theta: None,
+            factors,
+            modes,
+            r2,
+            determinant_gradient: None,
+            residual: OnceLock::new(),
+            penalty_gradient: OnceLock::new(),
+        });
         r2.is_finite()
     }
 }

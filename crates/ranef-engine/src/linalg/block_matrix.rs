@@ -55,13 +55,16 @@ impl BlockMatrix {
         let p = pattern.border();
         let (x_border, corner_at) = (&x[offsets[pattern.n_factors()]..], offsets[pattern.n_factors()]);
         for f in 0..pattern.n_factors() {
-            let w = self.widths[f];
-            for level in 0..pattern.levels(f) {
-                let at = offsets[f] + level * w;
-                add_product(&self.diag[f][level * w * w..][..w * w], w, w, &x[at..], &mut y[at..]);
-                let block = &self.border[f][level * w * p..][..w * p];
-                add_product(block, w, p, x_border, &mut y[at..]);
-                add_transposed_product(block, w, p, &x[at..], &mut y[corner_at..]);
+            let (diag, border) = (&self.diag[f], &self.border[f]);
+            let range = offsets[f]..offsets[f + 1];
+            let (head, y_border) = y.split_at_mut(corner_at);
+            let (x, y) = (&x[range.clone()], &mut head[range]);
+            match self.widths[f] {
+                1 => add_levels(diag, border, 1, p, x, x_border, y, y_border),
+                2 => add_levels(diag, border, 2, p, x, x_border, y, y_border),
+                3 => add_levels(diag, border, 3, p, x, x_border, y, y_border),
+                4 => add_levels(diag, border, 4, p, x, x_border, y, y_border),
+                w => add_levels(diag, border, w, p, x, x_border, y, y_border),
             }
         }
         for (pair, values) in pattern.pairs().iter().zip(&self.off) {
@@ -77,6 +80,28 @@ impl BlockMatrix {
             }
         }
         add_product(&self.corner, p, p, x_border, &mut y[corner_at..]);
+    }
+}
+
+/// y += the diagonal blocks and the border of one factor times x. Inlined so that constant sizes unroll.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "two matrices and the two halves of two vectors")]
+fn add_levels(
+    diag: &[f64],
+    border: &[f64],
+    w: usize,
+    p: usize,
+    x: &[f64],
+    x_border: &[f64],
+    y: &mut [f64],
+    y_border: &mut [f64],
+) {
+    let blocks = diag.chunks_exact(w * w).zip(x.chunks_exact(w));
+    for (level, ((block, x), y)) in blocks.zip(y.chunks_exact_mut(w)).enumerate() {
+        add_product(block, w, w, x, y);
+        let block = &border[level * w * p..(level + 1) * w * p];
+        add_product(block, w, p, x_border, y);
+        add_transposed_product(block, w, p, x, y_border);
     }
 }
 

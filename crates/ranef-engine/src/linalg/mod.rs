@@ -19,6 +19,7 @@ mod congruence;
 pub(crate) mod dense_cholesky;
 mod factorization;
 mod inverse_moments;
+mod jacobi;
 mod leading;
 mod pattern;
 mod product_diagonal;
@@ -32,6 +33,7 @@ pub use congruence::Congruence;
 pub(crate) use factorization::dot;
 pub use factorization::{Factorization, NotPositiveDefinite, Place};
 pub use inverse_moments::Moments;
+pub(crate) use jacobi::{SingularValues, SymmetricEigen, singular_values, symmetric_eigen};
 pub use pattern::{Pair, Pattern};
 pub use product_diagonal::product_diagonal;
 

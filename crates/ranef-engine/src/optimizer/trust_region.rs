@@ -8,7 +8,7 @@
 //! Nocedal & Wright (2006), Numerical Optimization, sections 6.2 (rank-one update), 6.1 (BFGS).
 use super::{Outcome, Settings, Step, StopReason, Update};
 use crate::objective::Objective;
-use faer::{Mat, Side};
+use crate::linalg::{SymmetricEigen, symmetric_eigen};
 
 /// A step must give this share of the predicted decrease to be taken.
 const ACCEPT: f64 = 1e-4;
@@ -119,7 +119,8 @@ struct Model {
 struct Spectrum {
     scale: Vec<f64>,
     values: Vec<f64>,
-    vectors: Mat<f64>,
+    /// Column after column.
+    vectors: Vec<f64>,
 }
 
 impl Model {
@@ -186,11 +187,14 @@ impl Model {
         let dim = self.dim;
         let largest = (0..dim).map(|i| self.b[i * dim + i].abs()).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
         let scale: Vec<f64> = (0..dim).map(|i| self.b[i * dim + i].abs().max(1e-10 * largest).sqrt()).collect();
-        let scaled =
-            Mat::from_fn(dim, dim, |i, j| 0.5 * (self.b[j * dim + i] + self.b[i * dim + j]) / (scale[i] * scale[j]));
-        let decomposition = scaled.self_adjoint_eigen(Side::Lower).expect("a finite symmetric matrix has eigenvalues");
-        let values = (0..dim).map(|i| decomposition.S()[i]).collect();
-        Spectrum { scale, values, vectors: decomposition.U().to_owned() }
+        let mut scaled = vec![0.0; dim * dim];
+        for j in 0..dim {
+            for i in 0..dim {
+                scaled[j * dim + i] = 0.5 * (self.b[j * dim + i] + self.b[i * dim + j]) / (scale[i] * scale[j]);
+            }
+        }
+        let SymmetricEigen { values, vectors } = symmetric_eigen(&scaled, dim);
+        Spectrum { scale, values, vectors }
     }
 }
 
@@ -198,7 +202,7 @@ impl Spectrum {
     /// Components of D^-1 g along the eigenvectors.
     fn components(&self, gradient: &[f64]) -> Vec<f64> {
         (0..gradient.len())
-            .map(|k| (0..gradient.len()).map(|i| self.vectors[(i, k)] * gradient[i] / self.scale[i]).sum())
+            .map(|k| (0..gradient.len()).map(|i| self.vectors[k * gradient.len() + i] * gradient[i] / self.scale[i]).sum())
             .collect()
     }
 
@@ -251,7 +255,7 @@ impl Spectrum {
         let size = dot(&solution, &solution).sqrt();
         let predicted = -(0..dim).map(|k| solution[k] * (parts[k] + 0.5 * self.values[k] * solution[k])).sum::<f64>();
         let step = (0..dim)
-            .map(|i| (0..dim).map(|k| self.vectors[(i, k)] * solution[k]).sum::<f64>() / self.scale[i])
+            .map(|i| (0..dim).map(|k| self.vectors[k * dim + i] * solution[k]).sum::<f64>() / self.scale[i])
             .collect();
         (step, predicted, size)
     }

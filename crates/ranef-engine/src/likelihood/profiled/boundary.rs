@@ -13,7 +13,7 @@
 //! Whether a singular fit is a minimum is decided by N_t on the null space: moving into it must not pay.
 use super::Profiled;
 use super::metric::inner;
-use faer::{Mat, MatRef, Side};
+use crate::linalg::{SingularValues, singular_values, symmetric_eigen};
 
 /// Singular values of Lambda_t, in units of sigma and of the columns' root mean squares, below which a direction counts
 /// as one of the null space.
@@ -24,7 +24,7 @@ pub(super) struct VarianceSlope {
     /// N_t, p_t x p_t, on the caller's scale.
     pub slope: Vec<f64>,
     /// N_t in units of the columns' root mean squares.
-    scaled: Mat<f64>,
+    scaled: Vec<f64>,
     /// Left singular vectors of the scaled Lambda_t whose singular values are negligible.
     null: Vec<Vec<f64>>,
     /// The coordinate axes among which the scaled Lambda_t has negligible rows.
@@ -53,25 +53,24 @@ impl Profiled {
         if k == 0 {
             return None;
         }
-        let template = self.template();
+        let (template, p) = (self.template(), slope.null[0].len());
         let entries: Vec<_> = template.theta_range(term).map(|m| template.entry(m)).collect();
         if entries.iter().all(|entry| entry.is_some_and(|(_, a, b)| a == b)) {
-            let diagonal = slope.axes.iter().map(|&a| slope.scaled[(a, a)]);
+            let diagonal = slope.axes.iter().map(|&a| slope.scaled[a * p + a]);
             return Some(diagonal.fold(f64::INFINITY, f64::min));
         }
-        let mut restricted = Mat::<f64>::zeros(k, k);
+        let mut restricted = vec![0.0; k * k];
         for (j, right) in slope.null.iter().enumerate() {
             for (i, left) in slope.null.iter().enumerate() {
-                restricted[(i, j)] = (0..right.len())
-                    .map(|b| right[b] * (0..left.len()).map(|a| left[a] * slope.scaled[(a, b)]).sum::<f64>())
+                restricted[j * k + i] = (0..right.len())
+                    .map(|b| right[b] * (0..left.len()).map(|a| left[a] * slope.scaled[b * p + a]).sum::<f64>())
                     .sum();
             }
         }
         if entries.contains(&None) {
-            return Some((0..k).map(|i| restricted[(i, i)]).sum::<f64>() / k as f64);
+            return Some((0..k).map(|i| restricted[i * k + i]).sum::<f64>() / k as f64);
         }
-        let values = restricted.self_adjoint_eigenvalues(Side::Lower).ok()?;
-        values.into_iter().reduce(f64::min)
+        symmetric_eigen(&restricted, k).values.first().copied()
     }
 
     /// The factors at theta with negligible singular values lifted, whether there were any, and the terms'
@@ -81,7 +80,7 @@ impl Profiled {
         let mut raised = false;
         let decompositions = (0..self.template().n_terms())
             .map(|term| {
-                let mut decomposition = Decomposition::new(&self.scaled_factor(term, theta));
+                let mut decomposition = Decomposition::new(&self.scaled_factor(term, theta), self.term_scales(term).len());
                 if decomposition.raise() {
                     raised = true;
                     self.replace_factor(term, &decomposition.product(), &mut factors);
@@ -114,7 +113,7 @@ impl Profiled {
             .map(|term| {
                 let decomposition = &decompositions[term];
                 let scaled = gradient.as_ref().map_or_else(
-                    || Mat::from_fn(decomposition.u.nrows(), decomposition.u.nrows(), |_, _| f64::NAN),
+                    || vec![f64::NAN; decomposition.p * decomposition.p],
                     |gradient| decomposition.slope(&self.scaled_gradient(term, gradient)),
                 );
                 self.variance_slope(term, scaled, decomposition)
@@ -126,12 +125,12 @@ impl Profiled {
         slopes
     }
 
-    fn variance_slope(&self, term: usize, scaled: Mat<f64>, decomposition: &Decomposition) -> VarianceSlope {
-        let (p, scale) = (scaled.nrows(), self.term_scales(term));
+    fn variance_slope(&self, term: usize, scaled: Vec<f64>, decomposition: &Decomposition) -> VarianceSlope {
+        let (p, scale) = (decomposition.p, self.term_scales(term));
         let mut slope = vec![0.0; p * p];
         for b in 0..p {
             for a in 0..p {
-                slope[b * p + a] = scaled[(a, b)] * scale[a] * scale[b];
+                slope[b * p + a] = scaled[b * p + a] * scale[a] * scale[b];
             }
         }
         VarianceSlope { slope, scaled, null: decomposition.null.clone(), axes: decomposition.axes.clone() }
@@ -144,75 +143,110 @@ impl Profiled {
     }
 
     /// Lambda_t with its rows in units of the columns' root mean squares.
-    fn scaled_factor(&self, term: usize, theta: &[f64]) -> Mat<f64> {
+    fn scaled_factor(&self, term: usize, theta: &[f64]) -> Vec<f64> {
         let (scale, values) = (self.term_scales(term), self.template().term_factor(term, theta));
-        Mat::from_fn(scale.len(), values.len() / scale.len(), |a, c| scale[a] * values[c * scale.len() + a])
+        values.chunks_exact(scale.len()).flat_map(|column| column.iter().zip(scale).map(|(x, scale)| x * scale)).collect()
     }
 
-    fn scaled_gradient(&self, term: usize, gradient: &[Vec<f64>]) -> Mat<f64> {
+    fn scaled_gradient(&self, term: usize, gradient: &[Vec<f64>]) -> Vec<f64> {
         let (template, scale) = (self.template(), self.term_scales(term));
         let (f, (row, column)) = (template.factor_of(term), template.position(term));
         let width = template.widths()[f];
-        Mat::from_fn(scale.len(), template.covariance(term).rank(), |a, c| {
-            gradient[f][(column + c) * width + row + a] / scale[a]
-        })
+        let columns = column..column + template.covariance(term).rank();
+        columns.flat_map(|c| scale.iter().enumerate().map(move |(a, s)| gradient[f][c * width + row + a] / s)).collect()
     }
 
-    fn replace_factor(&self, term: usize, scaled: &Mat<f64>, factors: &mut [Vec<f64>]) {
+    fn replace_factor(&self, term: usize, scaled: &[f64], factors: &mut [Vec<f64>]) {
         let (template, scale) = (self.template(), self.term_scales(term));
         let (f, (row, column)) = (template.factor_of(term), template.position(term));
         let width = template.widths()[f];
-        for c in 0..scaled.ncols() {
-            for a in 0..scaled.nrows() {
-                factors[f][(column + c) * width + row + a] = scaled[(a, c)] / scale[a];
+        for (c, scaled) in scaled.chunks_exact(scale.len()).enumerate() {
+            for (a, scaled) in scaled.iter().enumerate() {
+                factors[f][(column + c) * width + row + a] = scaled / scale[a];
             }
         }
     }
 }
 
-/// Lambda_t = U diag(s) V' in scaled units.
+/// Lambda_t = U diag(s) V' in scaled units, p x r with s of length r.
 struct Decomposition {
-    u: Mat<f64>,
-    s: Vec<f64>,
-    v: Mat<f64>,
+    p: usize,
+    svd: SingularValues,
     null: Vec<Vec<f64>>,
     axes: Vec<usize>,
 }
 
 impl Decomposition {
-    fn new(lambda: &Mat<f64>) -> Self {
-        let svd = lambda.thin_svd().expect("theta is finite, or the criterion would not have been");
-        let s: Vec<f64> = svd.S().column_vector().iter().copied().collect();
-        let axes =
-            (0..lambda.nrows()).filter(|&a| (0..lambda.ncols()).all(|c| lambda[(a, c)].abs() < NEGLIGIBLE)).collect();
-        let null = (0..s.len()).filter(|&j| s[j] < NEGLIGIBLE).map(|j| column(svd.U(), j)).collect();
-        Self { u: svd.U().to_owned(), v: svd.V().to_owned(), s, null, axes }
+    fn new(lambda: &[f64], p: usize) -> Self {
+        let r = lambda.len() / p;
+        let svd = singular_values(lambda, p, r);
+        let axes = (0..p).filter(|&a| (0..r).all(|c| lambda[c * p + a].abs() < NEGLIGIBLE)).collect();
+        let null = (0..r).filter(|&j| svd.values[j] < NEGLIGIBLE).collect::<Vec<usize>>();
+        let left = if null.is_empty() { Vec::new() } else { completed(&svd, p) };
+        Self { p, null: null.iter().map(|&j| left[j * p..(j + 1) * p].to_vec()).collect(), svd, axes }
     }
 
     /// Lifts negligible singular values; whether there were any.
     fn raise(&mut self) -> bool {
-        self.s.iter_mut().for_each(|s| *s = s.max(NEGLIGIBLE));
-        !self.null.is_empty()
+        if self.null.is_empty() {
+            return false;
+        }
+        self.svd.left = completed(&self.svd, self.p);
+        self.svd.values.iter_mut().for_each(|s| *s = s.max(NEGLIGIBLE));
+        true
     }
 
-    fn product(&self) -> Mat<f64> {
-        let scaled = Mat::from_fn(self.u.nrows(), self.s.len(), |a, j| self.u[(a, j)] * self.s[j]);
-        scaled * self.v.transpose()
+    /// U diag(s) V'.
+    fn product(&self) -> Vec<f64> {
+        let (p, r) = (self.p, self.svd.values.len());
+        let SingularValues { values, left, right } = &self.svd;
+        (0..p * r).map(|at| (0..r).map(|k| left[k * p + at % p] * values[k] * right[k * r + at / p]).sum()).collect()
     }
 
     /// N from G = N Lambda. On the complement of the column space (a reduced rank) N stays unknown: zero there.
-    fn slope(&self, gradient: &Mat<f64>) -> Mat<f64> {
-        let along = gradient * &self.v;
-        let along = Mat::from_fn(along.nrows(), along.ncols(), |a, j| along[(a, j)] / self.s[j]);
-        let half = along * self.u.transpose();
-        let inside = &self.u * (self.u.transpose() * &half);
-        let full = &half + half.transpose() - inside;
-        Mat::from_fn(full.nrows(), full.ncols(), |a, b| 0.5 * (full[(a, b)] + full[(b, a)]))
+    fn slope(&self, gradient: &[f64]) -> Vec<f64> {
+        let (p, r) = (self.p, self.svd.values.len());
+        let SingularValues { values, left, right } = &self.svd;
+        // N U = G V / s, and from it half = N U U' and inside = U U' N U U'.
+        let along: Vec<f64> = (0..p * r)
+            .map(|at| {
+                let (a, k) = (at % p, at / p);
+                (0..r).map(|c| gradient[c * p + a] * right[k * r + c]).sum::<f64>() / values[k]
+            })
+            .collect();
+        let times_left = |x: &[f64], a: usize, b: usize| -> f64 { (0..r).map(|k| x[k * p + a] * left[k * p + b]).sum() };
+        let half: Vec<f64> = (0..p * p).map(|at| times_left(&along, at % p, at / p)).collect();
+        let projected: Vec<f64> = (0..r * r)
+            .map(|at| (0..p).map(|a| left[(at % r) * p + a] * along[(at / r) * p + a]).sum())
+            .collect();
+        let spread: Vec<f64> = (0..p * r)
+            .map(|at| (0..r).map(|k| left[k * p + at % p] * projected[(at / p) * r + k]).sum())
+            .collect();
+        let full = |a: usize, b: usize| half[b * p + a] + half[a * p + b] - times_left(&spread, a, b);
+        (0..p * p).map(|at| 0.5 * (full(at % p, at / p) + full(at / p, at % p))).collect()
     }
 }
 
-fn column(u: MatRef<'_, f64>, j: usize) -> Vec<f64> {
-    let column: Vec<f64> = (0..u.nrows()).map(|a| u[(a, j)]).collect();
-    debug_assert!((inner(&column, &column) - 1.0).abs() < 1e-8);
-    column
+/// The left singular vectors with unit vectors, orthogonal to the others, in the place of those of zero values.
+fn completed(svd: &SingularValues, p: usize) -> Vec<f64> {
+    let mut left = svd.left.clone();
+    for (j, &value) in svd.values.iter().enumerate() {
+        if value > 0.0 {
+            continue;
+        }
+        // The axis that the columns found so far cover least, made orthogonal to them twice.
+        let covered = |a: usize| (0..j).map(|k| left[k * p + a].powi(2)).sum::<f64>();
+        let axis = (0..p).min_by(|&a, &b| covered(a).total_cmp(&covered(b))).unwrap_or(0);
+        let mut column: Vec<f64> = (0..p).map(|a| f64::from(u8::from(a == axis))).collect();
+        for _ in 0..2 {
+            for k in 0..j {
+                let other = &left[k * p..(k + 1) * p];
+                let along = inner(&column, other);
+                column.iter_mut().zip(other).for_each(|(x, other)| *x -= along * other);
+            }
+        }
+        let length = inner(&column, &column).sqrt();
+        left[j * p..(j + 1) * p].iter_mut().zip(column).for_each(|(to, x)| *to = x / length);
+    }
+    left
 }

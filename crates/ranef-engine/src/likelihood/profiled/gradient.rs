@@ -33,36 +33,38 @@ impl Profiled {
     }
 
     /// d r2 / d Lambda_f = -2 sum over levels of (Z'We)_l u_l'.
-    pub(super) fn penalty_gradient(&self) -> Vec<Vec<f64>> {
-        let Design { pattern, b, .. } = &*self.design;
-        let (state, residual, ranks) = (self.state(), self.residual_products(), self.factorization.ranks());
-        let (from, to) = (pattern.offsets(ranks), pattern.offsets(&b.widths));
-        (0..ranks.len())
-            .map(|f| {
-                let (p, r) = (b.widths[f], ranks[f]);
-                let mut product = vec![0.0; p * r];
-                let u = state.modes[from[f]..from[f + 1]].chunks_exact(r.max(1));
-                for (u, residual) in u.zip(residual[to[f]..to[f + 1]].chunks_exact(p.max(1))) {
-                    for (c, u) in u.iter().enumerate() {
-                        for (a, residual) in residual.iter().enumerate() {
-                            product[c * p + a] -= 2.0 * residual * u;
+    pub(super) fn penalty_gradient(&self) -> &[Vec<f64>] {
+        self.state().penalty_gradient.get_or_init(|| {
+            let Design { pattern, b, .. } = &*self.design;
+            let (state, residual, ranks) = (self.state(), self.residual_products(), self.factorization.ranks());
+            let (from, to) = (pattern.offsets(ranks), pattern.offsets(&b.widths));
+            (0..ranks.len())
+                .map(|f| {
+                    let (p, r) = (b.widths[f], ranks[f]);
+                    let mut product = vec![0.0; p * r];
+                    let u = state.modes[from[f]..from[f + 1]].chunks_exact(r.max(1));
+                    for (u, residual) in u.zip(residual[to[f]..to[f + 1]].chunks_exact(p.max(1))) {
+                        for (product, u) in product.chunks_exact_mut(p.max(1)).zip(u) {
+                            product.iter_mut().zip(residual).for_each(|(to, residual)| *to -= 2.0 * residual * u);
                         }
                     }
-                }
-                product
-            })
-            .collect()
+                    product
+                })
+                .collect()
+        })
     }
 
     /// Z'W e at the modes, from cached products; its fixed part X'W e is zero and left out.
-    pub(super) fn residual_products(&self) -> Vec<f64> {
-        let (design, state) = (&*self.design, self.state());
-        let q = self.response.zy.len();
-        let mut effects = self.times_factors(&state.factors, &state.modes);
-        effects.extend_from_slice(&state.modes[self.factorization.n_random()..]);
-        let mut fitted = vec![0.0; q + design.pattern.border()];
-        design.b.multiply(&design.pattern, &effects, &mut fitted);
-        self.response.zy.iter().zip(fitted).map(|(zy, fitted)| zy - fitted).collect()
+    pub(super) fn residual_products(&self) -> &[f64] {
+        self.state().residual.get_or_init(|| {
+            let (design, state) = (&*self.design, self.state());
+            let q = self.response.zy.len();
+            let mut effects = self.times_factors(&state.factors, &state.modes);
+            effects.extend_from_slice(&state.modes[self.factorization.n_random()..]);
+            let mut fitted = vec![0.0; q + design.pattern.border()];
+            design.b.multiply(&design.pattern, &effects, &mut fitted);
+            self.response.zy.iter().zip(fitted).map(|(zy, fitted)| zy - fitted).collect()
+        })
     }
 
     /// Lambda u.

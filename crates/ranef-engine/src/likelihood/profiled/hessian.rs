@@ -83,7 +83,7 @@ impl Profiled {
 
     fn r2_slope(&self, theta: &[f64]) -> Vec<f64> {
         let mut slope = vec![0.0; theta.len()];
-        self.design.template.chain(theta, &self.penalty_gradient(), &mut slope);
+        self.design.template.chain(theta, self.penalty_gradient(), &mut slope);
         slope
     }
 

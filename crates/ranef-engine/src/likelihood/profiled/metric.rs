@@ -75,30 +75,31 @@ impl Profiled {
         let (n_theta, q, p) = (theta.len(), self.factorization.n_random(), self.p());
         let (b, pattern, factors) = (&self.design.b, &self.design.pattern, &self.state().factors);
         let residual = self.residual_products();
-        let mut rhs = vec![0.0; (q + p) * n_theta];
-        let direction = |(m, rhs): (usize, &mut [f64])| {
-            let mut t = self.working_vector(theta, m, &residual);
-            t.resize(t.len() + p, 0.0);
-            let mut product = vec![0.0; t.len()];
-            b.multiply(pattern, &t, &mut product);
-            self.times_transposed_into(factors, &product, rhs);
+        let (size, columns) = (residual.len() + p, (q + p).max(1));
+        let (mut rhs, mut working) = (vec![0.0; columns * n_theta], vec![0.0; size.max(1) * n_theta]);
+        let mut products = working.clone();
+        let direction = |(m, ((rhs, t), product)): (usize, ((&mut [f64], &mut [f64]), &mut [f64]))| {
+            self.working_vector_into(theta, m, residual, t);
+            b.multiply(pattern, t, product);
+            self.times_transposed_into(factors, product, rhs);
             rhs[q..].copy_from_slice(&product[product.len() - p..]);
-            (t, product)
         };
-        let columns = (q + p).max(1);
-        let (working, products): (Vec<Vec<f64>>, Vec<Vec<f64>>) = if n_theta * b.n_values() < PARALLEL_WORK {
-            rhs.chunks_exact_mut(columns).enumerate().map(direction).unzip()
+        if n_theta * b.n_values() < PARALLEL_WORK {
+            let t = working.chunks_exact_mut(size.max(1));
+            let parts = rhs.chunks_exact_mut(columns).zip(t).zip(products.chunks_exact_mut(size.max(1)));
+            parts.enumerate().for_each(direction);
         } else {
-            rhs.par_chunks_exact_mut(columns).enumerate().map(direction).unzip()
-        };
+            let t = working.par_chunks_exact_mut(size);
+            rhs.par_chunks_exact_mut(columns).zip(t).zip(products.par_chunks_exact_mut(size)).enumerate().for_each(direction);
+        }
         let mut solved = rhs.clone();
         self.factorization.solve_in_place(&mut solved, n_theta);
-        let along: Vec<f64> = working.iter().map(|t| inner(t, &residual)).collect();
+        let along: Vec<f64> = working.chunks_exact(size.max(1)).map(|t| inner(t, residual)).collect();
         let mut information = vec![0.0; n_theta * n_theta];
-        let column = |m: usize| m * (q + p)..(m + 1) * (q + p);
+        let (long, short) = (|m: usize| m * size..(m + 1) * size, |m: usize| m * (q + p)..(m + 1) * (q + p));
         for k in 0..n_theta {
             for j in 0..=k {
-                let gram = inner(&working[j], &products[k]) - inner(&rhs[column(j)], &solved[column(k)]);
+                let gram = inner(&working[long(j)], &products[long(k)]) - inner(&rhs[short(j)], &solved[short(k)]);
                 let value = gram / variance;
                 information[k * n_theta + j] = value;
                 information[j * n_theta + k] = value;
@@ -107,16 +108,24 @@ impl Profiled {
         Information { gram: information, along }
     }
 
-    /// t_m = dLambda_m u + Lambda dLambda_m' Z'We, laid out as the random effects b.
-    fn working_vector(&self, theta: &[f64], m: usize, residual: &[f64]) -> Vec<f64> {
-        let state = self.state();
-        let derivative = self.derivative_factors(theta, m);
-        let mut t = self.times_factors(&derivative, &state.modes);
-        let mut u = vec![0.0; self.factorization.n_random()];
-        self.times_transposed_into(&derivative, residual, &mut u);
-        let other = self.times_factors(&state.factors, &u);
-        t.iter_mut().zip(other).for_each(|(t, other)| *t += other);
-        t
+    /// Writes t_m = dLambda_m u + Lambda dLambda_m' Z'We, laid out as the random effects b, to `t`, which is zero: only
+    /// the effects of the grouping factor that theta_m belongs to move.
+    fn working_vector_into(&self, theta: &[f64], m: usize, residual: &[f64], t: &mut [f64]) {
+        let (state, pattern, ranks) = (self.state(), &self.design.pattern, self.factorization.ranks());
+        let (f, derivative) = self.design.template.derivative(theta, m);
+        let (p, r) = (self.design.b.widths[f], ranks[f]);
+        let (from, to) = (pattern.offsets(ranks)[f], pattern.offsets(&self.design.b.widths)[f]);
+        let levels = to..to + pattern.levels(f) * p;
+        let u = state.modes[from..].chunks_exact(r);
+        for ((t, residual), u) in t[levels.clone()].chunks_exact_mut(p).zip(residual[levels].chunks_exact(p)).zip(u) {
+            for c in 0..r {
+                let (moved, factor) = (&derivative[c * p..(c + 1) * p], &state.factors[f][c * p..(c + 1) * p]);
+                let back = dot(moved, residual);
+                for a in 0..p {
+                    t[a] += moved[a] * u[c] + factor[a] * back;
+                }
+            }
+        }
     }
 
     /// dLambda_f / dtheta_m for every grouping factor: zero for all but one.

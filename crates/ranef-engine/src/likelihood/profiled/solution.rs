@@ -83,7 +83,7 @@ impl Profiled {
             let mut moved = self.times_factors(&derivative, &state.modes);
             moved.resize(moved.len() + p, 0.0);
             let product = self.times_cross_products(&moved);
-            self.times_transposed_into(&derivative, &residual, column);
+            self.times_transposed_into(&derivative, residual, column);
             let mut back = vec![0.0; q];
             self.times_transposed_into(&state.factors, &product, &mut back);
             column.iter_mut().zip(back).for_each(|(column, back)| *column -= back);
