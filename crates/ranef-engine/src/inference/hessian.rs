@@ -2,8 +2,8 @@
 //!
 //! Central differences of the gradient with a step of a thousandth of a standard error have an error of about 3e-8 in
 //! units of standard errors.
-use crate::objective::Objective;
 use crate::linalg::{SymmetricEigen, symmetric_eigen};
+use crate::objective::Objective;
 
 /// The step of the differences, in standard errors.
 const STEP: f64 = 1e-3;
@@ -142,7 +142,10 @@ impl Curvature {
         for (a, &i) in self.free.iter().enumerate() {
             for (b, &j) in self.free.iter().enumerate() {
                 out[j * self.dim + i] = (0..self.free.len())
-                    .map(|k| self.vectors[k * self.free.len() + a] * self.vectors[k * self.free.len() + b] / self.values[k].max(LEAST_INFORMATION))
+                    .map(|k| {
+                        self.vectors[k * self.free.len() + a] * self.vectors[k * self.free.len() + b]
+                            / self.values[k].max(LEAST_INFORMATION)
+                    })
                     .sum::<f64>()
                     / (self.scale[a] * self.scale[b]);
             }

@@ -28,6 +28,9 @@ const PRODUCT_ADVANTAGE: f64 = 15.0;
 /// Columns of one task in triangular solutions: fixed, so that results do not depend on the number of threads.
 const COLUMNS: usize = 64;
 
+/// Orders of the Schur complement below this are not worth threads.
+const PARALLEL_ORDER: usize = 64;
+
 /// The rows of F are formed for all effects at once only up to this many values.
 const MOST_VALUES: usize = 1 << 27;
 
@@ -286,8 +289,18 @@ impl Root<'_> {
         self.each_pair(r, |a, c| {
             let mut out = vec![0.0; width * width];
             let x = |a: usize| MatRef::from_column_major_slice(&components[a], width, levels);
-            let target = MatMut::from_column_major_slice_mut(&mut out, width, width);
-            matmul(target, Accum::Replace, x(a), x(c).transpose(), 1.0, Par::Seq);
+            let panel = |(k, panel): (usize, &mut [f64])| {
+                // With itself a component has a symmetric product: the rows above the panel are found by mirroring.
+                let (first, columns) = (k * COLUMNS, panel.len() / width);
+                let rows = if a == c { first } else { 0 };
+                let target = MatMut::from_column_major_slice_mut(panel, width, columns).subrows_mut(rows, width - rows);
+                let (left, right) = (x(a).subrows(rows, width - rows), x(c).subrows(first, columns));
+                matmul(target, Accum::Replace, left, right.transpose(), 1.0, Par::Seq);
+            };
+            self.each_chunk(&mut out, COLUMNS * width, panel);
+            if a == c {
+                mirror_lower(&mut out, width);
+            }
             out
         })
     }
@@ -303,13 +316,18 @@ impl Root<'_> {
         };
         self.each_pair(r, |a, c| {
             let mut inside = vec![0.0; m * m];
-            for (j, column) in inside.chunks_exact_mut(m.max(1)).enumerate() {
+            let outer = |(j, column): (usize, &mut [f64])| {
                 for &(level, e) in self.leading.entries_of(j) {
                     let scale = solved[e * r + c];
-                    for k in self.leading.ptr[level as usize]..self.leading.ptr[level as usize + 1] {
+                    let first = if a == c { e } else { self.leading.ptr[level as usize] };
+                    for k in first..self.leading.ptr[level as usize + 1] {
                         column[self.leading.columns[k] as usize] += scale * solved[k * r + a];
                     }
                 }
+            };
+            self.each_chunk(&mut inside, m, outer);
+            if a == c {
+                mirror_lower(&mut inside, m);
             }
             let forward = |x: &mut [f64], columns: usize| {
                 if columns <= COLUMNS {
@@ -360,9 +378,18 @@ impl Root<'_> {
         })
     }
 
+    /// Runs over the chunks of x, in parallel where that pays; each writes its own.
+    fn each_chunk(&self, x: &mut [f64], size: usize, run: impl Fn((usize, &mut [f64])) + Send + Sync) {
+        if self.m < PARALLEL_ORDER {
+            x.chunks_mut(size.max(1)).enumerate().for_each(run);
+        } else {
+            x.par_chunks_mut(size).enumerate().for_each(run);
+        }
+    }
+
     fn each_pair(&self, r: usize, run: impl Fn(usize, usize) -> Vec<f64> + Sync) -> Vec<Vec<f64>> {
         let pairs: Vec<(usize, usize)> = (0..r).flat_map(|c| (0..=c).map(move |a| (a, c))).collect();
-        if self.m < 64 {
+        if self.m < PARALLEL_ORDER {
             pairs.into_iter().map(|(a, c)| run(a, c)).collect()
         } else {
             pairs.into_par_iter().map(|(a, c)| run(a, c)).collect()
@@ -374,6 +401,20 @@ impl Root<'_> {
 fn pair(a: usize, c: usize) -> usize {
     let (low, high) = (a.min(c), a.max(c));
     high * (high + 1) / 2 + low
+}
+
+/// Copies what is below the diagonal to above it.
+fn mirror_lower(x: &mut [f64], m: usize) {
+    const TILE: usize = 32;
+    for column in (0..m).step_by(TILE) {
+        for row in (column..m).step_by(TILE) {
+            for j in column..(column + TILE).min(m) {
+                for i in row.max(j + 1)..(row + TILE).min(m) {
+                    x[i * m + j] = x[j * m + i];
+                }
+            }
+        }
+    }
 }
 
 fn transpose_in_place(x: &mut [f64], m: usize) {

@@ -7,8 +7,8 @@
 //! Reference: Conn, Gould & Toint (2000), Trust-Region Methods, sections 6.1 (basic algorithm) and 7.3 (subproblem);
 //! Nocedal & Wright (2006), Numerical Optimization, sections 6.2 (rank-one update), 6.1 (BFGS).
 use super::{Outcome, Settings, Step, StopReason, Update};
-use crate::objective::Objective;
 use crate::linalg::{SymmetricEigen, symmetric_eigen};
+use crate::objective::Objective;
 
 /// A step must give this share of the predicted decrease to be taken.
 const ACCEPT: f64 = 1e-4;
@@ -202,7 +202,9 @@ impl Spectrum {
     /// Components of D^-1 g along the eigenvectors.
     fn components(&self, gradient: &[f64]) -> Vec<f64> {
         (0..gradient.len())
-            .map(|k| (0..gradient.len()).map(|i| self.vectors[k * gradient.len() + i] * gradient[i] / self.scale[i]).sum())
+            .map(|k| {
+                (0..gradient.len()).map(|i| self.vectors[k * gradient.len() + i] * gradient[i] / self.scale[i]).sum()
+            })
             .collect()
     }
 

@@ -80,7 +80,8 @@ impl Profiled {
         let mut raised = false;
         let decompositions = (0..self.template().n_terms())
             .map(|term| {
-                let mut decomposition = Decomposition::new(&self.scaled_factor(term, theta), self.term_scales(term).len());
+                let mut decomposition =
+                    Decomposition::new(&self.scaled_factor(term, theta), self.term_scales(term).len());
                 if decomposition.raise() {
                     raised = true;
                     self.replace_factor(term, &decomposition.product(), &mut factors);
@@ -145,7 +146,10 @@ impl Profiled {
     /// Lambda_t with its rows in units of the columns' root mean squares.
     fn scaled_factor(&self, term: usize, theta: &[f64]) -> Vec<f64> {
         let (scale, values) = (self.term_scales(term), self.template().term_factor(term, theta));
-        values.chunks_exact(scale.len()).flat_map(|column| column.iter().zip(scale).map(|(x, scale)| x * scale)).collect()
+        values
+            .chunks_exact(scale.len())
+            .flat_map(|column| column.iter().zip(scale).map(|(x, scale)| x * scale))
+            .collect()
     }
 
     fn scaled_gradient(&self, term: usize, gradient: &[Vec<f64>]) -> Vec<f64> {
@@ -214,14 +218,13 @@ impl Decomposition {
                 (0..r).map(|c| gradient[c * p + a] * right[k * r + c]).sum::<f64>() / values[k]
             })
             .collect();
-        let times_left = |x: &[f64], a: usize, b: usize| -> f64 { (0..r).map(|k| x[k * p + a] * left[k * p + b]).sum() };
+        let times_left =
+            |x: &[f64], a: usize, b: usize| -> f64 { (0..r).map(|k| x[k * p + a] * left[k * p + b]).sum() };
         let half: Vec<f64> = (0..p * p).map(|at| times_left(&along, at % p, at / p)).collect();
-        let projected: Vec<f64> = (0..r * r)
-            .map(|at| (0..p).map(|a| left[(at % r) * p + a] * along[(at / r) * p + a]).sum())
-            .collect();
-        let spread: Vec<f64> = (0..p * r)
-            .map(|at| (0..r).map(|k| left[k * p + at % p] * projected[(at / p) * r + k]).sum())
-            .collect();
+        let projected: Vec<f64> =
+            (0..r * r).map(|at| (0..p).map(|a| left[(at % r) * p + a] * along[(at / r) * p + a]).sum()).collect();
+        let spread: Vec<f64> =
+            (0..p * r).map(|at| (0..r).map(|k| left[k * p + at % p] * projected[(at / p) * r + k]).sum()).collect();
         let full = |a: usize, b: usize| half[b * p + a] + half[a * p + b] - times_left(&spread, a, b);
         (0..p * p).map(|at| 0.5 * (full(at % p, at / p) + full(at / p, at % p))).collect()
     }

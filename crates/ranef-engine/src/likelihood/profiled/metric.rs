@@ -90,7 +90,11 @@ impl Profiled {
             parts.enumerate().for_each(direction);
         } else {
             let t = working.par_chunks_exact_mut(size);
-            rhs.par_chunks_exact_mut(columns).zip(t).zip(products.par_chunks_exact_mut(size)).enumerate().for_each(direction);
+            rhs.par_chunks_exact_mut(columns)
+                .zip(t)
+                .zip(products.par_chunks_exact_mut(size))
+                .enumerate()
+                .for_each(direction);
         }
         let mut solved = rhs.clone();
         self.factorization.solve_in_place(&mut solved, n_theta);
