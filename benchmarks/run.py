@@ -24,7 +24,7 @@ from storage import store
 
 HERE = Path(__file__).parent
 AGREE = 1e-3
-RIVALS = ("lme4", "glmmTMB", "glmm", "mixedlm", "statsmodels")
+RIVALS = ("lme4", "glmmTMB", "glmm", "mixedlm", "gpboost", "statsmodels")
 
 
 def command(rival: str, python: str) -> list[str] | None:

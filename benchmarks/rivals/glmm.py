@@ -5,6 +5,7 @@ from importlib.metadata import version
 import glmm
 
 import clock
+from plain import numeric_response, one_column_groups
 
 FAMILIES = {"gaussian": "gaussian", "binomial": "binomial", "poisson": "poisson", "nbinom2": "negativebinomial"}
 
@@ -16,13 +17,7 @@ def prepare(problem, frame):
     if problem["trials"]:
         frame = frame.assign(failures=frame[problem["trials"]] - frame[problem["response"]])
         formula = formula.replace(f"{problem['trials']} - {problem['response']}", "failures")
-    elif problem["family"] == "binomial" and hasattr(frame[problem["response"]], "cat"):
-        frame = frame.assign(**{problem["response"]: frame[problem["response"]].cat.codes.astype(float)})
-    for _, group in problem["random"]:
-        if ":" in group:
-            joined = frame[group.split(":")].astype(str).agg(":".join, axis=1).astype("category")
-            frame = frame.assign(**{group.replace(":", "_"): joined})
-            formula = formula.replace(group, group.replace(":", "_"))
+    formula, frame = one_column_groups(problem, formula, numeric_response(problem, frame))
     options = {"reml": False} if problem["family"] == "gaussian" else {}
     return lambda: glmm.fit(frame, formula, family=FAMILIES[problem["family"]], **options)
 

@@ -5,6 +5,7 @@ from importlib.metadata import version
 import mixedlm
 
 import clock
+from plain import numeric_response, one_column_groups
 
 
 def prepare(problem, frame):
@@ -18,13 +19,7 @@ def prepare(problem, frame):
         frame = frame.assign(proportion=frame[problem["response"]] / frame[problem["trials"]])
         formula = "proportion ~" + formula.split("~", 1)[1]
         options["weights"] = frame[problem["trials"]].to_numpy(float)
-    elif problem["family"] == "binomial" and hasattr(frame[problem["response"]], "cat"):
-        frame = frame.assign(**{problem["response"]: frame[problem["response"]].cat.codes.astype(float)})
-    for _, group in problem["random"]:
-        if ":" in group:
-            joined = frame[group.split(":")].astype(str).agg(":".join, axis=1).astype("category")
-            frame = frame.assign(**{group.replace(":", "_"): joined})
-            formula = formula.replace(group, group.replace(":", "_"))
+    formula, frame = one_column_groups(problem, formula, numeric_response(problem, frame))
     if problem["family"] == "gaussian":
         return lambda: mixedlm.lmer(formula, frame, REML=False, **options)
     if problem["family"] == "nbinom2":
