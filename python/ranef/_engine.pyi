@@ -51,6 +51,9 @@ def profile(
 def sigma_at(fitted: Fitted, dispersion: Sequence[float]) -> Array:
     """The family's sigma at values of a constant dispersion predictor."""
 
+def draw(name: str, link: str | None, zero_inflated: bool, eta: Array, trials: Array | None, seed: int) -> Array:
+    """A response for each row of the linear predictors eta (n, K); NaN where they are infeasible."""
+
 class Model:
     """A model in plain values, checked.
 

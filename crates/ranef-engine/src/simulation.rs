@@ -1,7 +1,8 @@
-//! New responses from a fit.
+//! New responses: from a fit, or from a family at given predictors.
 //!
 //! Replicate r uses stream r of a counter-based generator, so the answer depends on the seed and on nothing else: not
 //! on the number of threads, not on how many replicates are asked for.
+use crate::family::Family;
 use crate::fitting::Fit;
 use crate::prediction::{NEW_LEVEL, NewDesign};
 use rand::SeedableRng;
@@ -17,6 +18,18 @@ pub enum Effects {
     New,
     /// Zero.
     Zero,
+}
+
+/// A response of a family for each row of its linear predictors; NaN where they are infeasible.
+pub fn draw(family: &dyn Family, eta: &[Vec<f64>], trials: Option<&[f64]>, seed: u64) -> Vec<f64> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut row = vec![0.0; eta.len()];
+    (0..eta.first().map_or(0, Vec::len))
+        .map(|i| {
+            row.iter_mut().zip(eta).for_each(|(value, eta)| *value = eta[i]);
+            family.sample(&row, trials.map_or(1.0, |trials| trials[i]), &mut rng)
+        })
+        .collect()
 }
 
 impl Fit {

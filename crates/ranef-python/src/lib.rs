@@ -1,11 +1,12 @@
 //! The Python module `ranef._engine`: arrays and plain values in, numbers out.
 //!
 //! Registration only. `spec.rs` reads a model, `model.rs` and `fitted.rs` are the two classes, `resampling.rs` what
-//! comes from many fits, `cards.rs` the catalogues,
+//! comes from many fits, `draws.rs` what a family gives without one, `cards.rs` the catalogues,
 //! `arrays.rs` the conversions, `errors.rs` the engine's refusals as a Python exception.
 
 mod arrays;
 mod cards;
+mod draws;
 mod errors;
 mod fitted;
 mod model;
@@ -24,6 +25,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(resampling::bootstrap_fits, module)?)?;
     module.add_function(wrap_pyfunction!(resampling::profile, module)?)?;
     module.add_function(wrap_pyfunction!(resampling::sigma_at, module)?)?;
+    module.add_function(wrap_pyfunction!(draws::draw, module)?)?;
     module.add_function(wrap_pyfunction!(cards::families, module)?)?;
     module.add_function(wrap_pyfunction!(cards::covariances, module)?)?;
     Ok(())
