@@ -18,6 +18,9 @@ use super::Profiled;
 use crate::linalg::{BlockMatrix, PARALLEL_WORK, dot};
 use rayon::prelude::*;
 
+/// Of one theta: its right-hand side and its working vector, and the product of that with Z'Z.
+type Columns<'a> = ((&'a mut [f64], &'a mut [f64]), &'a mut [f64]);
+
 /// The quadratic forms of the working vectors.
 pub(super) struct Information {
     /// t_j' Z'PZ t_k / sigma^2.
@@ -78,7 +81,7 @@ impl Profiled {
         let (size, columns) = (residual.len() + p, (q + p).max(1));
         let (mut rhs, mut working) = (vec![0.0; columns * n_theta], vec![0.0; size.max(1) * n_theta]);
         let mut products = working.clone();
-        let direction = |(m, ((rhs, t), product)): (usize, ((&mut [f64], &mut [f64]), &mut [f64]))| {
+        let direction = |(m, ((rhs, t), product)): (usize, Columns<'_>)| {
             self.working_vector_into(theta, m, residual, t);
             b.multiply(pattern, t, product);
             self.times_transposed_into(factors, product, rhs);
