@@ -7,7 +7,7 @@ use pyo3::types::{PyDict, PyList};
 use ranef_engine::covariance;
 use ranef_engine::design::{Column, Design, Fixed, TermSpec};
 use ranef_engine::error::ModelError;
-use ranef_engine::family::{self, Family};
+use ranef_engine::family::{self, Family, Ordinal, Thresholds};
 use ranef_engine::fitting::{Control, Likelihood, precision_offset};
 use ranef_engine::likelihood::data::{Data, Method};
 use ranef_engine::prediction::NewDesign;
@@ -27,8 +27,17 @@ pub fn read(spec: &Bound<'_, PyDict>) -> PyResult<(Data, Likelihood)> {
     let name: String = required(&card, "name")?;
     let link: Option<String> = required(&card, "link")?;
     let zero_inflated: bool = required(&card, "zero_inflated")?;
-    let family: Arc<dyn Family> =
-        family::build(&name, link.as_deref(), zero_inflated).map_err(|error| raised(error.into()))?.into();
+    let mut ordinal = Ordinal::default();
+    if let Some(categories) = required::<Option<usize>>(&card, "categories")? {
+        ordinal.categories = categories;
+    }
+    if let Some(structure) = required::<Option<String>>(&card, "thresholds")? {
+        ordinal.thresholds = Thresholds::from_name(&structure)
+            .ok_or_else(|| refuse("spec", format!("there are no thresholds {structure:?}")))?;
+    }
+    let family: Arc<dyn Family> = family::build_ordinal(&name, link.as_deref(), zero_inflated, ordinal)
+        .map_err(|error| raised(error.into()))?
+        .into();
     let y: PyReadonlyArray1<'_, f64> = required(spec, "y")?;
     let y = y.as_array().to_vec();
     let n = y.len();
