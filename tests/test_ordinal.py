@@ -195,3 +195,53 @@ def test_what_cannot_be_is_refused():
         fit().refit(np.resize(["1", "2", "3", "4"], 72))
     with pytest.raises(rf.ModelError, match="ordinal families"):
         rf.glmm("response ~ temp", data, family="gaussian").predict(kind="probability")
+
+
+@cache
+def shares(n=600):
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"x": rng.normal(size=n), "g": np.arange(n) % 20})
+    eta = 0.3 + 0.5 * data["x"] + rng.normal(scale=0.4, size=20)[data["g"]]
+    latent = eta + rng.logistic(size=n)
+    between = rng.beta(6 / (1 + np.exp(-eta)), 6 / (1 + np.exp(eta)))
+    return data.assign(y=np.where(latent < -1.2, 0.0, np.where(latent > 1.6, 1.0, between)))
+
+
+def test_ordered_beta_recovers_its_thresholds_and_predicts_the_overall_mean():
+    fit = rf.glmm("y ~ x + (1 | g)", shares(), family="ordbeta")
+    assert fit.converged
+    for component, truth in (("threshold", [-1.2, 1.6]), ("cond", [0.3, 0.5])):
+        errors = np.sqrt(np.diag(fit.vcov(component)))
+        # A draw beyond four standard errors comes once in 16000.
+        assert np.all(abs(np.array(list(fit.fixef(component).values())) - truth) < 4 * errors)
+    eta = fit.predict(kind="link")
+    low, high = fit.fixef("threshold").values()
+    above, one = 1 / (1 + np.exp(low - eta)), 1 / (1 + np.exp(high - eta))
+    mu = fit.predict(kind="conditional")
+    np.testing.assert_allclose(mu, 1 / (1 + np.exp(-eta)), rtol=1e-12)
+    np.testing.assert_allclose(fit.fitted(), one + (above - one) * mu, rtol=1e-12)
+    # No identity, but the model is true: within three standard errors of the mean response.
+    assert abs(fit.fitted().mean() - shares()["y"].mean()) < 3 * shares()["y"].std() / np.sqrt(600)
+    draws = fit.simulate(200, seed=1, ranef=True)
+    # 200 draws of 600 rows, five standard errors of a share.
+    assert abs((draws == 0).mean() - (1 - above).mean()) < 5 * np.sqrt(0.25 / draws.size)
+    assert abs((draws == 1).mean() - one.mean()) < 5 * np.sqrt(0.25 / draws.size)
+    np.testing.assert_allclose(draws.mean(axis=1).mean(), fit.fitted().mean(), atol=5 * 0.5 / np.sqrt(draws.size))
+    interval = fit.predict(interval="confidence")
+    assert interval["conf_low"].min() > 0
+    assert interval["conf_high"].max() < 1
+    assert list(fit.confint()["term"]) == ["Intercept", "x", "0|between", "between|1", "sd__Intercept", "sigma"]
+
+
+def test_ordered_beta_takes_a_fixed_precision_and_a_dispersion_formula():
+    held = rf.glmm("y ~ x", shares(), family=rf.families.ordbeta(phi=6))
+    assert held.sigma == pytest.approx(6, rel=1e-14)
+    assert held.npar == 4
+    assert list(rf.glmm("y ~ x", shares(), family="ordbeta", dispersion="~ x").fixef("disp")) == ["Intercept", "x"]
+
+
+def test_ordered_beta_refuses_what_is_outside():
+    with pytest.raises(rf.DataError, match=r"is 1.5 in row 3 .*a number from 0 to 1"):
+        rf.glmm("y ~ x", shares().assign(y=np.r_[0.0, 0.5, 1.0, 1.5, shares()["y"][4:]]), family="ordbeta")
+    with pytest.raises(rf.ModelError, match="no parameter 'psi0' that can be given a value"):
+        rf.families.ordbeta(psi0=1.0)

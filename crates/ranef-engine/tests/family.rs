@@ -68,6 +68,7 @@ fn responses(family: &dyn Family) -> Vec<(f64, f64)> {
         Support::Counts => [0.0, 1.0, 2.0, 9.0, 30.0].map(|y| (y, 1.0)).to_vec(),
         Support::Trials => vec![(0.0, 1.0), (1.0, 1.0), (0.0, 7.0), (3.0, 7.0), (7.0, 7.0)],
         Support::Ordered => [1.0, 2.0, 3.0, 4.0].map(|y| (y, 1.0)).to_vec(),
+        Support::ClosedUnit => [0.0, 0.02, 0.4, 0.97, 1.0].map(|y| (y, 1.0)).to_vec(),
         other => panic!("responses of support {other:?} are not chosen yet"),
     };
     if inflated(family) && !all.iter().any(|&(y, _)| y == 0.0) {
@@ -328,6 +329,17 @@ fn moments(family: &dyn Family, trials: f64, eta: &[f64]) -> [f64; 3] {
         Support::Counts => (0..200_000).map(f64::from).for_each(|y| add(y, density(y))),
         Support::Trials => (0..=trials as usize).for_each(|y| add(y as f64, density(y as f64))),
         Support::Ordered => (1..=4).map(f64::from).for_each(|y| add(y, density(y))),
+        Support::ClosedUnit => {
+            // Much of a beta may lie closer to 1 than a double can: E Y = ∫ P(Y > y) dy and E Y² = ∫ 2y P(Y > y) dy,
+            // by the trapezoidal rule in logit y, need no density there.
+            add(0.0, density(0.0) + family.tails(0.0, trials, eta)[1]);
+            let h = 0.05;
+            for t in (-800..=800).map(|i| h * f64::from(i)) {
+                let (y, rest) = (1.0 / (1.0 + f64::exp(-t)), 1.0 / (1.0 + f64::exp(t)));
+                let above = h * y * rest * if y < 1.0 { family.tails(y, trials, eta)[1] } else { density(1.0) };
+                (sums[1], sums[2]) = (sums[1] + above, sums[2] + 2.0 * y * above);
+            }
+        }
         Support::Real => {
             // The trapezoidal rule converges geometrically for a smooth density on the line.
             let centre = family.predict(Kind::Response, eta, &mut vec![0.0; eta.len()]);
@@ -371,7 +383,8 @@ fn densities_sum_to_one_with_the_stated_moments() {
 /// Whether `y` has a probability of its own: a count, or a zero (a bound) that a continuous family is mixed with.
 fn point_mass(family: &dyn Family, y: f64) -> bool {
     let support = family.card().support;
-    support.discrete() || (y == 0.0 && (inflated(family) || support == Support::NonNegative))
+    let bound = support == Support::ClosedUnit && (y == 0.0 || y == 1.0);
+    support.discrete() || bound || (y == 0.0 && (inflated(family) || support == Support::NonNegative))
 }
 
 #[test]
@@ -811,7 +824,7 @@ fn refusals_name_what_there_is() {
     assert_eq!(
         message("nbinom3", None, false),
         "there is no family 'nbinom3'; did you mean 'nbinom1'? Families: gaussian, binomial, \
-         poisson, nbinom2, nbinom1, gamma, cumulative"
+         poisson, nbinom2, nbinom1, gamma, cumulative, ordbeta"
     );
     assert_eq!(
         message("poisson", Some("logit"), false),

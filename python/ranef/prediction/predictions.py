@@ -142,6 +142,8 @@ def confidence_interval(
         span = len(record.design.response.levels or ()) - 1.0
         low, high = logit_interval((estimate - 1.0) / span, std_error / span, z)
         return 1.0 + span * low, 1.0 + span * high
+    if record.model.family.support == "closed_unit" and kind == "response":
+        return logit_interval(estimate, std_error, z)
     through = {
         "conditional": ("link", record.link),
         "response": ("link", record.link),

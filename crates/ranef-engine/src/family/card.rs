@@ -58,6 +58,8 @@ pub enum Support {
     Trials,
     /// Numbers strictly between 0 and 1.
     Unit,
+    /// Numbers from 0 to 1, both included.
+    ClosedUnit,
     /// Ordered categories, coded 1, 2, …
     Ordered,
 }
@@ -72,6 +74,7 @@ impl Support {
             Support::Counts => "counts",
             Support::Trials => "trials",
             Support::Unit => "unit",
+            Support::ClosedUnit => "closed_unit",
             Support::Ordered => "ordered",
         }
     }
@@ -86,7 +89,7 @@ impl Support {
         match self {
             Support::Real | Support::Ordered => Domain::Real,
             Support::Positive | Support::NonNegative | Support::Counts => Domain::Positive,
-            Support::Trials | Support::Unit => Domain::Unit,
+            Support::Trials | Support::Unit | Support::ClosedUnit => Domain::Unit,
         }
     }
 }

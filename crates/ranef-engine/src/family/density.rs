@@ -80,6 +80,11 @@ pub trait Density: Send + Sync + Debug + 'static {
         self.links()[0].mean(eta[0])
     }
 
+    /// The mean of the part that the mean's predictor describes: E(Y) unless the family mixes it with point masses.
+    fn conditional_mean<D: Number>(&self, eta: &[D]) -> D {
+        self.mean(eta)
+    }
+
     /// Var(Y); for binomial-type families, of the proportion y/trials.
     fn variance<D: Number>(&self, eta: &[D], trials: f64) -> D;
 
@@ -134,12 +139,19 @@ pub trait Density: Send + Sync + Debug + 'static {
 }
 
 struct Mean;
+struct ConditionalMean;
 struct Sigma;
 struct Variance(f64);
 
 impl<F: Density> Quantity<F> for Mean {
     fn of<D: Number>(&self, family: &F, eta: &[D]) -> D {
         family.mean(eta)
+    }
+}
+
+impl<F: Density> Quantity<F> for ConditionalMean {
+    fn of<D: Number>(&self, family: &F, eta: &[D]) -> D {
+        family.conditional_mean(eta)
     }
 }
 
@@ -224,7 +236,8 @@ impl<F: Density> Family for F {
     fn predict(&self, kind: Kind, eta: &[f64], gradient: &mut [f64]) -> f64 {
         gradient.fill(0.0);
         match kind {
-            Kind::Response | Kind::Conditional => derivatives::with_gradient(self, eta, gradient, &Mean),
+            Kind::Response => derivatives::with_gradient(self, eta, gradient, &Mean),
+            Kind::Conditional => derivatives::with_gradient(self, eta, gradient, &ConditionalMean),
             Kind::Dispersion => derivatives::with_gradient(self, eta, gradient, &Sigma),
             Kind::Variance => derivatives::with_gradient(self, eta, gradient, &Variance(1.0)),
             Kind::Link => {

@@ -18,6 +18,7 @@ mod cumulative;
 mod gamma;
 mod gaussian;
 mod negative_binomial;
+mod ordbeta;
 mod poisson;
 mod zero_inflated;
 
@@ -79,6 +80,7 @@ pub static CATALOGUE: &[Entry] = &[
     Entry { card: &negative_binomial::NBINOM1, build: negative_binomial::build_nbinom1 },
     Entry { card: &gamma::CARD, build: gamma::build },
     Entry { card: &cumulative::CARD, build: cumulative::build },
+    Entry { card: &ordbeta::CARD, build: ordbeta::build },
 ];
 
 /// The family of that name, with the named link of the mean (the default one if `None`).
@@ -139,7 +141,7 @@ pub fn build_ordinal(
 pub enum Kind {
     /// E(Y), zero inflation included; for binomial-type families, of the proportion.
     Response,
-    /// The mean of the part that is not structurally zero.
+    /// The mean of the part that is not structurally zero (of an ordered beta: strictly between 0 and 1).
     Conditional,
     /// The probability of a structural zero; 0 without zero inflation.
     ZeroProbability,
