@@ -260,7 +260,7 @@ struct Local {
 
 impl Local {
     /// Whether log F(a) + log(1 − F(b)/F(a)) is the better form, rather than the one from above.
-    fn from_below(&self, link: Link, upper: f64, lower: f64) -> bool {
+    fn is_nearer_below(&self, link: Link, upper: f64, lower: f64) -> bool {
         link.log_mean_value(upper - self.eta) <= link.log_complement_value(lower - self.eta)
     }
 
@@ -315,7 +315,7 @@ fn closed_form(link: Link, row: &Local) -> [f64; 20] {
         (None, None) => return [0.0; 20],
         (Some(upper), None) => (Side { derivatives: below(upper), threshold: 1 }, None),
         (None, Some(lower)) => (Side { derivatives: above(lower), threshold: 2 }, None),
-        (Some(upper), Some(lower)) if row.from_below(link, upper, lower) => {
+        (Some(upper), Some(lower)) if row.is_nearer_below(link, upper, lower) => {
             (Side { derivatives: below(upper), threshold: 1 }, Some(Side { derivatives: below(lower), threshold: 2 }))
         }
         (Some(upper), Some(lower)) => {
@@ -366,7 +366,7 @@ fn log_probability<D: Number>(link: Link, row: &Local, eta: D, upper: Option<D>,
         (Some(upper), None) => link.log_mean(upper - eta),
         (None, Some(lower)) => link.log_complement(lower - eta),
         (Some(upper), Some(lower)) => {
-            let below = row.from_below(link, upper.value(), lower.value());
+            let below = row.is_nearer_below(link, upper.value(), lower.value());
             let (lead, trail) = if below {
                 (link.log_mean(upper - eta), link.log_mean(lower - eta))
             } else {
