@@ -161,7 +161,7 @@ class Family:
     @property
     def counts_trials(self) -> bool:
         """Whether a row is a number of successes among trials."""
-        return "binomial" in self.name and not self.name.startswith(("nbinom", "truncated_nbinom"))
+        return self.support == "trials"
 
     def __repr__(self) -> str:
         given = "".join(f", {name}={value:g}" for name, value in self.fixed)

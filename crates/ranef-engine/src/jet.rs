@@ -164,6 +164,30 @@ pub trait Number:
         self.compose(special::ln_rising_excess(self.value(), y, Self::ORDER))
     }
 
+    /// log Γ(φ+y) − log Γ(φ+1) at φ = self for whole `y`, see [`special::ln_rising_rest`].
+    #[inline(always)]
+    fn ln_rising_rest(self, y: f64) -> Self {
+        self.compose(special::ln_rising_rest(self.value(), y, Self::ORDER))
+    }
+
+    /// log(1 + x) − x, see [`special::log1pmx`].
+    #[inline(always)]
+    fn log1pmx(self) -> Self {
+        self.compose(special::log1pmx_derivatives(self.value()))
+    }
+
+    /// (log(1 + x) − x)/x for x ≥ 0, see [`special::log1pmx_over_derivatives`].
+    #[inline(always)]
+    fn log1pmx_over(self) -> Self {
+        self.compose(special::log1pmx_over_derivatives(self.value()))
+    }
+
+    /// log(sinh(x/2)/(x/2)) for x ≥ 0, see [`special::log_sinhc_half_derivatives`].
+    #[inline(always)]
+    fn log_sinhc_half(self) -> Self {
+        self.compose(special::log_sinhc_half_derivatives(self.value()))
+    }
+
     /// log Φ(x), see [`special::log_ndtr`].
     #[inline(always)]
     fn log_ndtr(self) -> Self {

@@ -16,6 +16,9 @@ use crate::jet::Number;
 use crate::link::Link;
 use crate::special::{beta_tails, ln_binomial};
 
+/// The links of a probability of success.
+pub(super) const LINKS: &[Link] = &[Link::Logit, Link::Probit, Link::Cloglog, Link::Cauchit, Link::Log, Link::Loglog];
+
 /// Card of the binomial family.
 pub const CARD: Card = Card {
     name: "binomial",
@@ -26,7 +29,7 @@ pub const CARD: Card = Card {
         link: Link::Logit,
         meaning: "probability of success",
     }],
-    links: &[Link::Logit, Link::Probit, Link::Cloglog, Link::Cauchit, Link::Log, Link::Loglog],
+    links: LINKS,
     support: Support::Trials,
     zero_inflation: true,
     reference: "McCullagh & Nelder (1989), Generalized Linear Models, ch. 4",
@@ -70,17 +73,7 @@ impl Density for Binomial {
     }
 
     fn check_response(&self, y: f64, trials: f64) -> Result<(), &'static str> {
-        if trials == 1.0 {
-            return if y == 0.0 || y == 1.0 { Ok(()) } else { Err("0 or 1") };
-        }
-        if trials.fract() != 0.0 || !(trials >= 0.0 && trials.is_finite()) {
-            return Err("a whole number of trials, 0 or more");
-        }
-        if y >= 0.0 && y <= trials && y.fract() == 0.0 {
-            Ok(())
-        } else {
-            Err("a whole number of successes between 0 and the number of trials")
-        }
+        check_successes(y, trials)
     }
 
     fn start(&self, data: Responses<'_>) -> Vec<f64> {
@@ -119,6 +112,21 @@ impl Density for Binomial {
             return by_jets(self, rows, order, out);
         }
         spread(rows, order, out, |_, y, n, [eta]| logit(y, n, eta));
+    }
+}
+
+/// Whether `y` is a number of successes among `trials`.
+pub(super) fn check_successes(y: f64, trials: f64) -> Result<(), &'static str> {
+    if trials == 1.0 {
+        return if y == 0.0 || y == 1.0 { Ok(()) } else { Err("0 or 1") };
+    }
+    if trials.fract() != 0.0 || !(trials >= 0.0 && trials.is_finite()) {
+        return Err("a whole number of trials, 0 or more");
+    }
+    if y >= 0.0 && y <= trials && y.fract() == 0.0 {
+        Ok(())
+    } else {
+        Err("a whole number of successes between 0 and the number of trials")
     }
 }
 

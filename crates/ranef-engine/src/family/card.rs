@@ -54,6 +54,8 @@ pub enum Support {
     NonNegative,
     /// 0, 1, 2, …
     Counts,
+    /// 1, 2, …
+    PositiveCounts,
     /// 0, 1, …, N out of N trials.
     Trials,
     /// Numbers strictly between 0 and 1.
@@ -72,6 +74,7 @@ impl Support {
             Support::Positive => "positive",
             Support::NonNegative => "nonnegative",
             Support::Counts => "counts",
+            Support::PositiveCounts => "positive_counts",
             Support::Trials => "trials",
             Support::Unit => "unit",
             Support::ClosedUnit => "closed_unit",
@@ -81,14 +84,14 @@ impl Support {
 
     /// Whether the distribution is discrete (its density is a probability).
     pub fn discrete(self) -> bool {
-        matches!(self, Support::Counts | Support::Trials | Support::Ordered)
+        matches!(self, Support::Counts | Support::PositiveCounts | Support::Trials | Support::Ordered)
     }
 
     /// Where the mean of such a response lives; for trials, the mean of the proportion.
     pub fn domain(self) -> Domain {
         match self {
             Support::Real | Support::Ordered => Domain::Real,
-            Support::Positive | Support::NonNegative | Support::Counts => Domain::Positive,
+            Support::Positive | Support::NonNegative | Support::Counts | Support::PositiveCounts => Domain::Positive,
             Support::Trials | Support::Unit | Support::ClosedUnit => Domain::Unit,
         }
     }

@@ -8,18 +8,23 @@
 //! of their parameters), and last the zero inflation that [`ZeroInflated`] adds.
 
 mod card;
+mod counted_tails;
 mod density;
 mod derivatives;
 mod error;
 mod start;
 
+mod bell;
+mod betabinomial;
 mod binomial;
 mod cumulative;
 mod gamma;
 mod gaussian;
+mod genpois;
 mod negative_binomial;
 mod ordbeta;
 mod poisson;
+mod truncated;
 mod zero_inflated;
 
 use std::fmt::Debug;
@@ -78,6 +83,14 @@ pub static CATALOGUE: &[Entry] = &[
     Entry { card: &poisson::CARD, build: poisson::build },
     Entry { card: &negative_binomial::NBINOM2, build: negative_binomial::build_nbinom2 },
     Entry { card: &negative_binomial::NBINOM1, build: negative_binomial::build_nbinom1 },
+    Entry { card: &negative_binomial::NBINOM12, build: negative_binomial::build_nbinom12 },
+    Entry { card: &betabinomial::CARD, build: betabinomial::build },
+    Entry { card: &genpois::CARD, build: genpois::build },
+    Entry { card: &bell::CARD, build: bell::build },
+    Entry { card: &truncated::POISSON, build: truncated::build_poisson },
+    Entry { card: &truncated::GENPOIS, build: truncated::build_genpois },
+    Entry { card: &truncated::NBINOM1, build: truncated::build_nbinom1 },
+    Entry { card: &truncated::NBINOM2, build: truncated::build_nbinom2 },
     Entry { card: &gamma::CARD, build: gamma::build },
     Entry { card: &cumulative::CARD, build: cumulative::build },
     Entry { card: &ordbeta::CARD, build: ordbeta::build },

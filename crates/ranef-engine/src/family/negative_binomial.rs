@@ -1,7 +1,7 @@
 //! Negative binomial: counts with more variance than a Poisson.
 //!
-//! `nbinom2` has variance μ + μ²/φ (size φ), `nbinom1` has variance μ(1 + φ) (size μ/φ). With size κ
-//! and t = log(μ/κ),
+//! `nbinom2` has variance μ + μ²/φ (size φ), `nbinom1` has variance μ(1 + φ) (size μ/φ), and `nbinom12` both excesses,
+//! μ(1 + φ + μ/ψ) (size μ/(φ + μ/ψ)). With size κ and t = log(μ/κ),
 //!
 //! log f(y) = log Γ(κ+y)/Γ(κ) − y log(1 + e^{−t}) − κ log(1 + eᵗ) − log y!
 //!
@@ -17,6 +17,7 @@ use rand::Rng;
 use super::derivatives::{by_jets, spread};
 use super::poisson::{self, check_count, draw, half_deviance};
 use super::start::log_within;
+use super::truncated::{self, Truncatable};
 use super::{Card, Component, Density, Derivatives, FamilyError, Options, Parameter, Responses, Rows, Support, gamma};
 use crate::jet::Number;
 use crate::link::{Domain, Link};
@@ -67,14 +68,45 @@ pub const NBINOM1: Card = Card {
     variance: "mu (1 + phi)",
 };
 
+/// Card of the negative binomial with linear and quadratic variance.
+pub const NBINOM12: Card = Card {
+    name: "nbinom12",
+    title: "Negative binomial (linear and quadratic variance)",
+    parameters: &[
+        MEAN,
+        Parameter {
+            name: "phi",
+            component: Component::Disp,
+            link: Link::Log,
+            meaning: "relative excess of the variance over the Poisson's that does not grow with the mean",
+        },
+        Parameter {
+            name: "psi",
+            component: Component::Shape,
+            link: Link::Log,
+            meaning: "size of the excess that grows with the mean; none as it tends to infinity",
+        },
+    ],
+    links: LINKS,
+    support: Support::Counts,
+    zero_inflation: true,
+    reference: "Greene (2008), Economics Letters 99:585-590; Hilbe (2011), Negative Binomial Regression, 2nd ed., §10.3",
+    variance: "mu (1 + phi + mu / psi)",
+};
+
 /// Makes `nbinom2`.
 pub fn build_nbinom2(options: Options) -> Result<Box<dyn super::Family>, FamilyError> {
-    Ok(Box::new(Nbinom2 { links: [options.link, Link::Log] }))
+    Ok(Box::new(Nbinom2::new(options)))
 }
 
 /// Makes `nbinom1`.
 pub fn build_nbinom1(options: Options) -> Result<Box<dyn super::Family>, FamilyError> {
-    Ok(Box::new(Nbinom1 { links: [options.link, Link::Log] }))
+    Ok(Box::new(Nbinom1::new(options)))
+}
+
+/// Makes `nbinom12`.
+pub fn build_nbinom12(options: Options) -> Result<Box<dyn super::Family>, FamilyError> {
+    Ok(Box::new(Nbinom12 { links: [options.link, Link::Log, Link::Log] }))
 }
 
 /// Negative binomial with variance μ + μ²/φ.
@@ -89,6 +121,12 @@ pub struct Nbinom1 {
     links: [Link; 2],
 }
 
+/// Negative binomial with variance μ(1 + φ + μ/ψ).
+#[derive(Clone, Copy, Debug)]
+pub struct Nbinom12 {
+    links: [Link; 3],
+}
+
 /// The parameters as the density needs them. Each comes from the predictors by its own shortest way:
 /// a t reconstructed from log μ and log κ would cancel in one limit, and a μ from log μ would lose
 /// the curvature of −μ under the identity link.
@@ -100,24 +138,54 @@ struct Parameters<D> {
     log_size: D,
     /// log(μ/κ)
     t: D,
+    /// μ/κ
+    odds: D,
 }
 
 #[inline(always)]
 fn log_density<D: Number>(y: f64, parameters: Parameters<D>) -> D {
-    let Parameters { mu, log_mu, size, log_size, t } = parameters;
+    let Parameters { mu, log_mu, size, log_size, t, .. } = parameters;
     // κ log(1 + eᵗ) = μ g(t): the first form for t ≥ 0, the second where κ overflows and eᵗ is 0.
     let zero = if t.value() < 0.0 { mu * t.log1p_over() } else { size * t.softplus() };
     if y == 0.0 {
         return -zero;
     }
     let value = if log_size.value().exp() < y {
-        log_size.ln_rising(y) - (-t).softplus() * y
+        // κ e^{−…} of the first factor is μ/(1 + eᵗ): with t < 0 the size must cancel out of it.
+        let first = if t.value() < 0.0 { log_mu - t.softplus() } else { log_size - (-t).softplus() };
+        size.ln_rising_rest(y) + first - (-t).softplus() * (y - 1.0)
     } else if t.value() < 0.0 {
         log_size.ln_rising_excess(y) + (log_mu - t.softplus()) * y
     } else {
         log_size.ln_rising_excess(y) + (log_size - (-t).softplus()) * y
     };
     value - zero - ln_factorial(y)
+}
+
+/// x = −log f(0) = κ log(1 + eᵗ) and log[f(y) e^{x/2}/x] for y ≥ 1: what of f(y) is proportional to κ or μ as they vanish is
+/// divided out by hand.
+#[inline(always)]
+fn beside_zero<D: Number>(y: f64, parameters: Parameters<D>) -> [D; 2] {
+    let Parameters { mu, log_mu, size, log_size, t, odds } = parameters;
+    let small = t.value() < 0.0;
+    let x = if small { mu * t.log1p_over() } else { size * t.softplus() };
+    // log of κ e^{−log(1 + e^{−t})}/x, the first factor of the rising factorial with the first power.
+    let first = if small {
+        // In μ/κ itself: the derivatives in its logarithm leave the curvature under the identity link to rounding.
+        -odds.ln_1p() - odds.log1pmx_over().ln_1p()
+    } else {
+        -(-t).softplus() - t.softplus().ln()
+    };
+    let others = if y == 1.0 {
+        D::from(0.0)
+    } else if log_size.value().exp() < y {
+        size.ln_rising_rest(y) - (-t).softplus() * (y - 1.0)
+    } else if small {
+        log_size.ln_rising_excess(y) + (log_mu - t.softplus()) * (y - 1.0)
+    } else {
+        log_size.ln_rising_excess(y) + (log_size - (-t).softplus()) * (y - 1.0)
+    };
+    [x, first + others - x * 0.5 - ln_factorial(y)]
 }
 
 /// A draw: Poisson with a gamma mean of shape e^log_size and mean e^log_mu.
@@ -149,6 +217,29 @@ fn start_mean(link: Link, y: f64) -> f64 {
     link.eta(if y == 0.0 { 1.0 / 6.0 } else { y })
 }
 
+impl Nbinom2 {
+    pub(super) fn new(options: Options) -> Self {
+        Nbinom2 { links: [options.link, Link::Log] }
+    }
+
+    #[inline(always)]
+    fn parameters<D: Number>(&self, eta: &[D]) -> Parameters<D> {
+        let (mu, log_mu) = (self.links[0].mean(eta[0]), self.links[0].log_mean(eta[0]));
+        let t = log_mu - eta[1];
+        let odds = if self.links[0] == Link::Log { t.exp() } else { mu * (-eta[1]).exp() };
+        Parameters { mu, log_mu, size: eta[1].exp(), log_size: eta[1], t, odds }
+    }
+}
+
+impl Truncatable for Nbinom2 {
+    const TRUNCATED: &'static Card = &truncated::NBINOM2;
+
+    #[inline(always)]
+    fn beside_zero<D: Number>(&self, y: f64, eta: &[D]) -> [D; 2] {
+        beside_zero(y, self.parameters(eta))
+    }
+}
+
 impl Density for Nbinom2 {
     const CARD: &'static Card = &NBINOM2;
 
@@ -158,17 +249,7 @@ impl Density for Nbinom2 {
 
     #[inline(always)]
     fn log_density<D: Number>(&self, y: f64, _trials: f64, eta: &[D]) -> D {
-        let log_mu = self.links[0].log_mean(eta[0]);
-        log_density(
-            y,
-            Parameters {
-                mu: self.links[0].mean(eta[0]),
-                log_mu,
-                size: eta[1].exp(),
-                log_size: eta[1],
-                t: log_mu - eta[1],
-            },
-        )
+        log_density(y, self.parameters(eta))
     }
 
     fn variance<D: Number>(&self, eta: &[D], _trials: f64) -> D {
@@ -340,6 +421,27 @@ fn log_link(y: f64, eta: f64, s: f64, rising: Rising) -> [f64; 10] {
     ]
 }
 
+impl Nbinom1 {
+    pub(super) fn new(options: Options) -> Self {
+        Nbinom1 { links: [options.link, Link::Log] }
+    }
+
+    #[inline(always)]
+    fn parameters<D: Number>(&self, eta: &[D]) -> Parameters<D> {
+        let (mu, log_mu) = (self.links[0].mean(eta[0]), self.links[0].log_mean(eta[0]));
+        Parameters { mu, log_mu, size: mu * (-eta[1]).exp(), log_size: log_mu - eta[1], t: eta[1], odds: eta[1].exp() }
+    }
+}
+
+impl Truncatable for Nbinom1 {
+    const TRUNCATED: &'static Card = &truncated::NBINOM1;
+
+    #[inline(always)]
+    fn beside_zero<D: Number>(&self, y: f64, eta: &[D]) -> [D; 2] {
+        beside_zero(y, self.parameters(eta))
+    }
+}
+
 impl Density for Nbinom1 {
     const CARD: &'static Card = &NBINOM1;
 
@@ -349,8 +451,7 @@ impl Density for Nbinom1 {
 
     #[inline(always)]
     fn log_density<D: Number>(&self, y: f64, _trials: f64, eta: &[D]) -> D {
-        let (mu, log_mu) = (self.links[0].mean(eta[0]), self.links[0].log_mean(eta[0]));
-        log_density(y, Parameters { mu, log_mu, size: mu * (-eta[1]).exp(), log_size: log_mu - eta[1], t: eta[1] })
+        log_density(y, self.parameters(eta))
     }
 
     fn variance<D: Number>(&self, eta: &[D], _trials: f64) -> D {
@@ -391,5 +492,78 @@ impl Density for Nbinom1 {
     fn tails(&self, y: f64, _trials: f64, eta: &[f64]) -> [f64; 2] {
         let log_mu = self.links[0].log_mean(eta[0]);
         tails(y, log_mu, log_mu - eta[1], eta[1])
+    }
+}
+
+impl Nbinom12 {
+    /// log(φ + μ/ψ): the law is that of `nbinom1` with this for log φ.
+    #[inline(always)]
+    fn log_excess<D: Number>(&self, eta: &[D]) -> D {
+        eta[1].logaddexp(self.links[0].log_mean(eta[0]) - eta[2])
+    }
+
+    /// log κ = −log(φ/μ + 1/ψ), which log μ less the excess would leave to rounding where μ/ψ is most of it.
+    #[inline(always)]
+    fn log_size<D: Number>(&self, eta: &[D]) -> D {
+        -(eta[1] - self.links[0].log_mean(eta[0])).logaddexp(-eta[2])
+    }
+}
+
+impl Density for Nbinom12 {
+    const CARD: &'static Card = &NBINOM12;
+
+    fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    #[inline(always)]
+    fn log_density<D: Number>(&self, y: f64, _trials: f64, eta: &[D]) -> D {
+        let (mu, log_mu) = (self.links[0].mean(eta[0]), self.links[0].log_mean(eta[0]));
+        let excess = self.log_excess(eta);
+        let log_size = self.log_size(eta);
+        // κ is μ/φ nearly or ψ nearly: from whichever it is, its curvature in the other comes without cancellation.
+        let linear = eta[1].value() > log_mu.value() - eta[2].value() && excess.value().abs() < 600.0;
+        let size = if linear { mu * (-excess).exp() } else { log_size.exp() };
+        log_density(y, Parameters { mu, log_mu, size, log_size, t: excess, odds: excess.exp() })
+    }
+
+    fn variance<D: Number>(&self, eta: &[D], _trials: f64) -> D {
+        self.mean(eta) * (self.log_excess(eta).exp() + 1.0)
+    }
+
+    fn sigma<D: Number>(&self, eta: &[D]) -> D {
+        eta[1].exp()
+    }
+
+    #[inline(always)]
+    fn feasible(&self, eta: &[f64]) -> bool {
+        feasible(self.links[0], eta) && !eta[2].is_nan()
+    }
+
+    fn check_response(&self, y: f64, _trials: f64) -> Result<(), &'static str> {
+        check_count(y)
+    }
+
+    /// Two moments cannot tell the excesses apart: each starts with half of it.
+    fn start(&self, data: Responses<'_>) -> Vec<f64> {
+        let mean = data.mean_predictor(self.links[0], NBINOM12.support);
+        let excess = data.ratio(self.links[0], mean, |y, mu| (y - mu).powi(2) - mu, |_, mu| mu);
+        let mu = data.ratio(self.links[0], mean, |_, mu| mu * mu, |_, mu| mu);
+        let phi = log_within(0.5 * excess, 0.01, 1e3);
+        let psi = if excess > 0.0 { 2.0 * mu / excess } else { f64::INFINITY };
+        vec![mean, phi, log_within(psi, 0.05, 100.0)]
+    }
+
+    fn start_mean(&self, y: f64, _trials: f64) -> f64 {
+        start_mean(self.links[0], y)
+    }
+
+    fn sample(&self, eta: &[f64], _trials: f64, rng: &mut dyn Rng) -> f64 {
+        let log_mu = self.links[0].log_mean(eta[0]);
+        sample(log_mu, self.log_size(eta), rng)
+    }
+
+    fn tails(&self, y: f64, _trials: f64, eta: &[f64]) -> [f64; 2] {
+        tails(y, self.links[0].log_mean(eta[0]), self.log_size(eta), self.log_excess(eta))
     }
 }

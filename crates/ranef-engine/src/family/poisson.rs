@@ -8,6 +8,7 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::derivatives::{by_jets, spread};
+use super::truncated::{self, Truncatable};
 use super::{Card, Component, Density, Derivatives, FamilyError, Options, Parameter, Responses, Rows, Support};
 use crate::jet::Number;
 use crate::link::Link;
@@ -27,13 +28,30 @@ pub const CARD: Card = Card {
 
 /// Makes the family.
 pub fn build(options: Options) -> Result<Box<dyn super::Family>, FamilyError> {
-    Ok(Box::new(Poisson { links: [options.link] }))
+    Ok(Box::new(Poisson::new(options)))
 }
 
 /// The poisson family.
 #[derive(Clone, Copy, Debug)]
 pub struct Poisson {
     links: [Link; 1],
+}
+
+impl Poisson {
+    pub(super) fn new(options: Options) -> Self {
+        Poisson { links: [options.link] }
+    }
+}
+
+impl Truncatable for Poisson {
+    const TRUNCATED: &'static Card = &truncated::POISSON;
+
+    #[inline(always)]
+    fn beside_zero<D: Number>(&self, y: f64, eta: &[D]) -> [D; 2] {
+        let mu = self.mean(eta);
+        let powers = if y == 1.0 { D::from(0.0) } else { self.links[0].log_mean(eta[0]) * (y - 1.0) };
+        [mu, powers - mu * 0.5 - ln_factorial(y)]
+    }
 }
 
 impl Density for Poisson {

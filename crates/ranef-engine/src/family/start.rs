@@ -99,6 +99,21 @@ impl Responses<'_> {
     }
 }
 
+impl Responses<'_> {
+    /// [`Responses::ratio`] for binomial-type families: a and b are functions of (successes, trials, probability).
+    pub fn ratio_of_trials(
+        &self,
+        link: Link,
+        predictor: f64,
+        numerator: impl Fn(f64, f64, f64) -> f64,
+        denominator: impl Fn(f64, f64, f64) -> f64,
+    ) -> f64 {
+        let fitted = |i: usize| link.mean(predictor + self.offset(i));
+        self.total(|i| numerator(self.y[i], self.trials(i), fitted(i)))
+            / self.total(|i| denominator(self.y[i], self.trials(i), fitted(i)))
+    }
+}
+
 /// log x, with x brought into [low, high] first (NaN to the middle on the log scale).
 pub(super) fn log_within(x: f64, low: f64, high: f64) -> f64 {
     if x.is_nan() { (low * high).sqrt().ln() } else { x.clamp(low, high).ln() }

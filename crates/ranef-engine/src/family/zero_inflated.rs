@@ -6,8 +6,8 @@
 //!
 //! with logit π = ζ the last predictor. Derivatives follow from those of the wrapped family by the
 //! chain rule: with ℓ = log f(0), the row y = 0 is −log(1 + e^ζ) + log(e^ζ + e^ℓ), whose weights are
-//! P = expit(ζ − ℓ), the probability that this zero is structural, and Q = 1 − P. For a continuous
-//! positive family f(0) := 0, which makes it a hurdle.
+//! P = expit(ζ − ℓ), the probability that this zero is structural, and Q = 1 − P. For a family that
+//! cannot be 0 (truncated counts, positive continuous responses) f(0) := 0, which makes it a hurdle.
 //!
 //! References: Lambert (1992), Technometrics 34:1-14; Mullahy (1986), J. Econometrics 33:341-365.
 
@@ -236,10 +236,16 @@ impl Family for ZeroInflated {
     }
 
     fn check_response(&self, y: f64, trials: f64) -> Result<(), &'static str> {
-        match self.inner.check_response(y, trials) {
-            Err(_) if y == 0.0 && self.card().support == Support::Positive => Ok(()),
-            Err(_) if self.card().support == Support::Positive => Err("a number, 0 or more"),
-            verdict => verdict,
+        let verdict = self.inner.check_response(y, trials);
+        if verdict.is_ok() || self.inner.check_response(0.0, trials).is_ok() {
+            return verdict;
+        }
+        // A hurdle: every zero is structural.
+        match self.card().support {
+            _ if y == 0.0 => Ok(()),
+            Support::PositiveCounts => Err("a whole number, 0 or more"),
+            Support::Unit => Err("a number from 0 to below 1"),
+            _ => Err("a number, 0 or more"),
         }
     }
 

@@ -55,6 +55,80 @@ pub fn log1mexp_derivatives(x: f64) -> Taylor {
     [log1mexp(x), r, -r * (1.0 + r), r * (1.0 + r) * (1.0 + 2.0 * r)]
 }
 
+/// [`log1pmx`] and its derivatives.
+#[inline]
+pub fn log1pmx_derivatives(x: f64) -> Taylor {
+    let r = 1.0 / (1.0 + x);
+    [log1pmx(x), -x * r, -r * r, 2.0 * r * r * r]
+}
+
+/// (log(1 + x) − x)/x for x ≥ 0, and its derivatives; −x/2 as x → 0.
+#[inline]
+pub fn log1pmx_over_derivatives(x: f64) -> Taylor {
+    let value = log1pmx_over(x);
+    if x < 0.25 {
+        // Σ (−x)ᵏ/(k+1), k ≥ 1, differentiated term by term.
+        let mut sums = [0.0; 3];
+        for k in (1..=30_u32).rev() {
+            let n = f64::from(k);
+            let c = if k % 2 == 0 { 1.0 } else { -1.0 } / (n + 1.0);
+            sums[0] = sums[0] * x + n * c;
+            if k >= 2 {
+                sums[1] = sums[1] * x + n * (n - 1.0) * c;
+            }
+            if k >= 3 {
+                sums[2] = sums[2] * x + n * (n - 1.0) * (n - 2.0) * c;
+            }
+        }
+        return [value, sums[0], sums[1], sums[2]];
+    }
+    // x q = log(1+x) − x, differentiated: each derivative follows from the one before.
+    let (r, s) = (1.0 / (1.0 + x), 1.0 / x);
+    let first = -r - value * s;
+    let second = -(r * r + 2.0 * first) * s;
+    [value, first, second, (2.0 * r * r * r - 3.0 * second) * s]
+}
+
+/// log(sinh(x/2)/(x/2)) for x ≥ 0, and its derivatives; x²/24 as x → 0.
+///
+/// What truncation at zero adds, with x = −log P(Y = 0): 1 − e⁻ˣ = x e^{−x/2} · sinh(x/2)/(x/2).
+#[inline]
+pub fn log_sinhc_half_derivatives(x: f64) -> Taylor {
+    if x < 1.0 {
+        // Σ B₂ₖ x²ᵏ/(2k (2k)!), which converges below 2π.
+        const SERIES: [f64; 9] = [
+            1.0 / 24.0,
+            -1.0 / 2880.0,
+            1.0 / 181_440.0,
+            -1.0 / 9_676_800.0,
+            1.0 / 479_001_600.0,
+            -691.0 / 15_692_092_416_000.0,
+            1.0 / 1_046_139_494_400.0,
+            -3617.0 / 170_729_965_486_080_000.0,
+            43_867.0 / 91_963_695_909_076_992_000.0,
+        ];
+        let square = x * x;
+        let mut sums = [0.0; 4];
+        for (k, coefficient) in SERIES.iter().enumerate().rev() {
+            let n = (2 * k + 2) as f64;
+            sums[0] = sums[0] * square + coefficient;
+            sums[1] = sums[1] * square + n * coefficient;
+            sums[2] = sums[2] * square + n * (n - 1.0) * coefficient;
+            if k > 0 {
+                sums[3] = sums[3] * square + n * (n - 1.0) * (n - 2.0) * coefficient;
+            }
+        }
+        return [square * sums[0], x * sums[1], sums[2], x * sums[3]];
+    }
+    let (r, s) = (1.0 / x.exp_m1(), 1.0 / x);
+    [
+        log1mexp(x) - x.ln() + 0.5 * x,
+        r - s + 0.5,
+        s * s - r * (1.0 + r),
+        r * (1.0 + r) * (1.0 + 2.0 * r) - 2.0 * s * s * s,
+    ]
+}
+
 /// log(eᵃ + eᵇ); either argument may be −∞.
 #[inline(always)]
 pub fn logaddexp(a: f64, b: f64) -> f64 {
