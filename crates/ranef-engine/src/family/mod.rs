@@ -12,11 +12,17 @@ mod derivatives;
 mod error;
 mod start;
 
+mod beta;
 mod binomial;
 mod gamma;
 mod gaussian;
+mod inverse_gaussian;
+mod lognormal;
 mod negative_binomial;
 mod poisson;
+mod skewnormal;
+mod student_t;
+mod tweedie;
 mod zero_inflated;
 
 use std::fmt::Debug;
@@ -57,6 +63,12 @@ pub static CATALOGUE: &[Entry] = &[
     Entry { card: &negative_binomial::NBINOM2, build: negative_binomial::build_nbinom2 },
     Entry { card: &negative_binomial::NBINOM1, build: negative_binomial::build_nbinom1 },
     Entry { card: &gamma::CARD, build: gamma::build },
+    Entry { card: &lognormal::CARD, build: lognormal::build },
+    Entry { card: &inverse_gaussian::CARD, build: inverse_gaussian::build },
+    Entry { card: &student_t::CARD, build: student_t::build },
+    Entry { card: &beta::CARD, build: beta::build },
+    Entry { card: &skewnormal::CARD, build: skewnormal::build },
+    Entry { card: &tweedie::CARD, build: tweedie::build },
 ];
 
 /// The family of that name, with the named link of the mean (the default one if `None`).

@@ -237,7 +237,8 @@ impl Family for ZeroInflated {
 
     fn check_response(&self, y: f64, trials: f64) -> Result<(), &'static str> {
         match self.inner.check_response(y, trials) {
-            Err(_) if y == 0.0 && self.card().support == Support::Positive => Ok(()),
+            Err(_) if y == 0.0 && matches!(self.card().support, Support::Positive | Support::Unit) => Ok(()),
+            Err(_) if self.card().support == Support::Unit => Err("a number from 0 to below 1"),
             Err(_) if self.card().support == Support::Positive => Err("a number, 0 or more"),
             verdict => verdict,
         }
