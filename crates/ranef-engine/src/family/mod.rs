@@ -15,16 +15,22 @@ mod error;
 mod start;
 
 mod bell;
+mod beta;
 mod betabinomial;
 mod binomial;
 mod cumulative;
 mod gamma;
 mod gaussian;
 mod genpois;
+mod inverse_gaussian;
+mod lognormal;
 mod negative_binomial;
 mod ordbeta;
 mod poisson;
+mod skewnormal;
+mod student_t;
 mod truncated;
+mod tweedie;
 mod zero_inflated;
 
 use std::fmt::Debug;
@@ -92,6 +98,12 @@ pub static CATALOGUE: &[Entry] = &[
     Entry { card: &truncated::NBINOM1, build: truncated::build_nbinom1 },
     Entry { card: &truncated::NBINOM2, build: truncated::build_nbinom2 },
     Entry { card: &gamma::CARD, build: gamma::build },
+    Entry { card: &lognormal::CARD, build: lognormal::build },
+    Entry { card: &inverse_gaussian::CARD, build: inverse_gaussian::build },
+    Entry { card: &student_t::CARD, build: student_t::build },
+    Entry { card: &beta::CARD, build: beta::build },
+    Entry { card: &skewnormal::CARD, build: skewnormal::build },
+    Entry { card: &tweedie::CARD, build: tweedie::build },
     Entry { card: &cumulative::CARD, build: cumulative::build },
     Entry { card: &ordbeta::CARD, build: ordbeta::build },
 ];

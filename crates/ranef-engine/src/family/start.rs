@@ -85,6 +85,12 @@ impl Responses<'_> {
         }
     }
 
+    /// The responses of positive weight, less their offsets where the link lets these shift the mean itself.
+    pub fn without_offset(&self, link: Link) -> Vec<f64> {
+        let shift = |i: usize| if link == Link::Identity { self.offset(i) } else { 0.0 };
+        (0..self.y.len()).filter(|&i| self.weight(i) > 0.0).map(|i| self.y[i] - shift(i)).collect()
+    }
+
     /// Σ w a / Σ w b over the rows, a and b being functions of (response, fitted mean): the ratio
     /// estimators of a dispersion.
     pub fn ratio(

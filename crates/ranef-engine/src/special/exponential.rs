@@ -232,6 +232,41 @@ pub fn log1p_over_derivatives(t: f64) -> Taylor {
     [g, g1, g2, -third - g2]
 }
 
+/// log log(1 + eᵗ) and its derivatives: t + log of [`log1p_over`], whose own derivatives vanish for t → −∞.
+#[inline]
+pub fn log_softplus_derivatives(t: f64) -> Taylor {
+    if t < -2.0 {
+        let [g, g1, g2, g3] = log1p_over_derivatives(t);
+        let (a, b, c) = (g1 / g, g2 / g, g3 / g);
+        return [t + g.ln(), 1.0 + a, b - a * a, c - 3.0 * a * b + 2.0 * a * a * a];
+    }
+    let [value, p, pq, third] = softplus_derivatives(t);
+    let (a, b, c) = (p / value, pq / value, third / value);
+    [value.ln(), a, b - a * a, c - 3.0 * a * b + 2.0 * a * a * a]
+}
+
+/// log(1 + x)/x for x ≥ 0 and its derivatives in x.
+#[inline]
+pub fn ln_1p_over_derivatives(x: f64) -> Taylor {
+    if x < 0.25 {
+        // Σ (−x)ᵏ/(k+1), differentiated term by term: the recurrence below divides by x³.
+        let mut sums = [0.0; 4];
+        for k in (0..=26_u32).rev() {
+            let coefficient = if k % 2 == 0 { 1.0 } else { -1.0 } / f64::from(k + 1);
+            sums[3] = sums[3] * x + sums[2];
+            sums[2] = sums[2] * x + sums[1];
+            sums[1] = sums[1] * x + sums[0];
+            sums[0] = sums[0] * x + coefficient;
+        }
+        return [sums[0], sums[1], 2.0 * sums[2], 6.0 * sums[3]];
+    }
+    let (r, s) = (1.0 / x, 1.0 / (1.0 + x));
+    let f = x.ln_1p() * r;
+    let f1 = (s - f) * r;
+    let f2 = (-s * s - 2.0 * f1) * r;
+    [f, f1, f2, (2.0 * s * s * s - 3.0 * f2) * r]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -212,6 +212,74 @@ pub(super) fn gamma_sharpness(phi: f64) -> f64 {
     ln_gamma_deficit(phi.ln(), 0)[0].exp()
 }
 
+/// G(s) = log Γ(h + ½) − log Γ(h) − ½ log h at h = eˢ, and its derivatives in s.
+///
+/// The normaliser of a t density of 2h degrees of freedom; it falls to −1/(8h) for h → ∞.
+pub fn ln_gamma_half_step(s: f64, order: usize) -> Taylor {
+    // Coefficients of h^{1−2k}, k = 1…: (2^{−2k} − 1) B₂ₖ / (k(2k − 1)).
+    const SERIES: [f64; 8] = [
+        -1.0 / 8.0,
+        1.0 / 192.0,
+        -1.0 / 640.0,
+        17.0 / 14_336.0,
+        -31.0 / 18_432.0,
+        691.0 / 180_224.0,
+        -5461.0 / 425_984.0,
+        929_569.0 / 15_728_640.0,
+    ];
+    let h = s.exp();
+    let mut out = [0.0; 4];
+    // G(h) = G(h + 1) + log(h/(h + ½)) + ½ log((h + 1)/h) until the series serves.
+    let mut shifted = h;
+    let mut product = 1.0;
+    while shifted < STIRLING_FROM {
+        product *= shifted / (shifted + 0.5);
+        if order > 0 {
+            // log(h + a) has derivatives p, pq, pq(q − p) in log h, with p = h/(h + a).
+            for (a, sign) in [(shifted - h, 1.0), (shifted - h + 0.5, -1.0)] {
+                let r = 1.0 / (h + a);
+                let (p, q) = (h * r, a * r);
+                out[1] += sign * p;
+                out[2] += sign * p * q;
+                out[3] += sign * p * q * (q - p);
+            }
+        }
+        shifted += 1.0;
+    }
+    let inverse = 1.0 / shifted;
+    let square = inverse * inverse;
+    let mut far = [0.0; 4];
+    let mut power = inverse;
+    for (k, coefficient) in SERIES.iter().enumerate() {
+        let n = (2 * k + 1) as f64;
+        let term = coefficient * power;
+        far[0] += term;
+        far[1] -= n * term;
+        far[2] += n * n * term;
+        far[3] -= n * n * n * term;
+        power *= square;
+    }
+    if shifted == h {
+        return far;
+    }
+    // log(h + m) as a function of log h, and −½ log h + ½ log(h + m).
+    let steps = (shifted - h).round();
+    let (p, q) = (h * inverse, steps * inverse);
+    let (pq, third) = (p * q, p * q * (q - p));
+    // For a tiny h the product has underflowed by the factor h.
+    let log_product = if h > 0.0 && product > 1e-290 { product.ln() } else { small_half_step(s) };
+    out[0] = log_product + 0.5 * (shifted.ln() - s) + far[0];
+    out[1] += 0.5 * (p - 1.0) + far[1] * p;
+    out[2] += 0.5 * pq + far[2] * p * p + far[1] * pq;
+    out[3] += 0.5 * third + far[3] * p * p * p + 3.0 * far[2] * p * pq + far[1] * third;
+    out
+}
+
+/// log of h/(h+½) · (h+1)/(h+3/2) ⋯ (ten factors) at h = eˢ so small that only the first depends on it.
+fn small_half_step(s: f64) -> f64 {
+    s + std::f64::consts::LN_2 + (1..10).map(|j| (f64::from(j) / (f64::from(j) + 0.5)).ln()).sum::<f64>()
+}
+
 static LN_FACTORIALS: LazyLock<Vec<f64>> = LazyLock::new(|| (0..256).map(|n| ln_gamma(f64::from(n) + 1.0)).collect());
 
 /// log n!, from a table below 256; other n ≥ 0 (whole or not) by log Γ(n + 1).

@@ -13,20 +13,24 @@ mod gamma;
 mod incomplete_beta;
 mod incomplete_gamma;
 mod normal;
+mod owen;
 mod rising;
 mod tail_integral;
 
 pub use exponential::{
-    expit, expm1mx, expm1mx_derivatives, log_expit, log_expit_derivatives, log_sinhc_half_derivatives, log1mexp,
-    log1mexp_derivatives, log1p_over, log1p_over_derivatives, log1pmx, log1pmx_derivatives, log1pmx_over_derivatives,
-    logaddexp, softplus, softplus_derivatives,
+    expit, expm1mx, expm1mx_derivatives, ln_1p_over_derivatives, log_expit, log_expit_derivatives,
+    log_sinhc_half_derivatives, log_softplus_derivatives, log1mexp, log1mexp_derivatives, log1p_over,
+    log1p_over_derivatives, log1pmx, log1pmx_derivatives, log1pmx_over_derivatives, logaddexp, softplus,
+    softplus_derivatives,
 };
 pub use gamma::{
-    digamma, ln_binomial, ln_factorial, ln_gamma, ln_gamma_deficit, ln_gamma_derivatives, tetragamma, trigamma,
+    digamma, ln_binomial, ln_factorial, ln_gamma, ln_gamma_deficit, ln_gamma_derivatives, ln_gamma_half_step,
+    tetragamma, trigamma,
 };
 pub use incomplete_beta::{beta_tails, beta_tails_at_logit};
 pub use incomplete_gamma::{gamma_tails, gamma_tails_about_mean};
 pub use normal::{log_ndtr, log_ndtr_derivatives};
+pub use owen::skew_normal_tails;
 pub use rising::{ln_rising, ln_rising_excess, ln_rising_rest};
 
 /// `[f, f′, f″, f‴]` of a univariate function at a point.

@@ -42,6 +42,12 @@ pub(super) fn tail_integral(curvature: f64, slope: f64, exponent: impl Fn(f64) -
     width * RULE.iter().map(|(node, weight)| weight * exponent(width * node).exp()).sum::<f64>()
 }
 
+/// ∫ f from `a` to `b` of a function that is smooth on that scale.
+pub(super) fn integral(a: f64, b: f64, f: impl Fn(f64) -> f64) -> f64 {
+    let width = b - a;
+    width * RULE.iter().map(|(node, weight)| weight * f(a + width * node)).sum::<f64>()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
