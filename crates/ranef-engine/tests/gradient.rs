@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 use ranef_engine::covariance;
 use ranef_engine::design::{Column, Design, Fixed, TermSpec};
-use ranef_engine::family::{self, Component, Family};
+use ranef_engine::family::{self, Component, Family, Support};
 use ranef_engine::likelihood::data::{Data, Method};
 use ranef_engine::likelihood::laplace::Laplace;
 use ranef_engine::objective::Objective;
@@ -66,18 +66,33 @@ fn model(family: Arc<dyn Family>, structure: &str, weighted: bool, seed: u64) ->
         .collect();
     let design = Design::new(N, fixed, vec![(a, 6), (b, 4), (nested, 12)], terms);
     let trials: Option<Vec<f64>> =
-        (family.card().name == "binomial").then(|| (0..N).map(|i| 1.0 + (i % 5) as f64).collect());
+        (family.card().support == Support::Trials).then(|| (0..N).map(|i| 1.0 + (i % 5) as f64).collect());
     let mut eta = vec![0.0; k_all];
-    // Well inside the domain: under an identity link the mode of counts near zero may sit on its edge.
-    let typical = match (family.card().name, family.links()[0].name()) {
-        ("binomial", _) => 2.0,
+    // Well inside the domain: under an identity link the mode of counts near zero may sit on its edge, and an inverse link
+    // has its pole at zero.
+    let typical: f64 = match (family.card().support, family.links()[0].name()) {
+        (Support::Trials, _) => 2.0,
+        (Support::Unit, _) => 0.4,
         (_, "identity") => 20.0,
+        (_, "inverse" | "inverse_squared") => 0.5,
         _ => 3.0,
     };
     eta[0] = family.start_mean(typical, 4.0);
+    // Humps, not the U of a beta with little precision or tails that reach the edge of the domain.
+    match family.card().name {
+        "beta" | "betabinomial" => eta[1] = 2.0,
+        "inverse_gaussian" => eta[1] = typical.ln() + 2.0,
+        "lognormal" => eta[1] = typical.ln() - 1.0,
+        "student_t" | "skewnormal" => eta[1] = typical.ln() - 1.0,
+        _ => {}
+    }
     let thresholds = (0..k_all).filter(|&k| family.components()[k] == Component::Threshold);
     for (k, threshold) in thresholds.zip([-0.8, 0.2, 1.1]) {
         eta[k] = threshold;
+    }
+    // A second excess of variance would bring back the counts near zero.
+    for (k, _) in family.components().iter().enumerate().filter(|(_, c)| **c == Component::Shape) {
+        eta[k] = if family.card().support == Support::Counts { 3.0 } else { 0.0 };
     }
     let y: Vec<f64> = (0..N).map(|i| family.sample(&eta, trials.as_ref().map_or(1.0, |t| t[i]), &mut rng)).collect();
     let weights = weighted.then(|| (0..N).map(|_| 0.5 + uniform.sample(&mut rng)).collect());
