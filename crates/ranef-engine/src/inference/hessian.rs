@@ -12,23 +12,22 @@ const STEP: f64 = 1e-3;
 /// of each parameter. `None` where a displaced point has no finite value.
 pub fn gradient_differences(objective: &mut dyn Objective, x: &[f64], scale: &[f64]) -> Option<Vec<f64>> {
     let dim = x.len();
-    let mut hessian = vec![0.0; dim * dim];
-    let (mut above, mut below) = (vec![0.0; dim], vec![0.0; dim]);
+    let mut points = Vec::with_capacity(2 * dim);
     for j in 0..dim {
-        let step = STEP * scale[j];
-        let mut moved = x.to_vec();
-        moved[j] = x[j] + step;
-        let up = moved[j] - x[j];
-        if !objective.value_gradient(&moved, &mut above).is_finite() {
-            return None;
+        for step in [STEP * scale[j], -STEP * scale[j]] {
+            let mut moved = x.to_vec();
+            moved[j] += step;
+            points.push(moved);
         }
-        moved[j] = x[j] - step;
-        let down = x[j] - moved[j];
-        if !objective.value_gradient(&moved, &mut below).is_finite() {
-            return None;
-        }
+    }
+    let gradients = objective.gradients_nearby(x, &points)?;
+    let mut hessian = vec![0.0; dim * dim];
+    for j in 0..dim {
+        let (above, below) = (&gradients[2 * j], &gradients[2 * j + 1]);
+        // The distance that rounding has left of the two steps.
+        let distance = points[2 * j][j] - points[2 * j + 1][j];
         for i in 0..dim {
-            hessian[j * dim + i] = (above[i] - below[i]) / (up + down);
+            hessian[j * dim + i] = (above[i] - below[i]) / distance;
         }
     }
     for j in 0..dim {

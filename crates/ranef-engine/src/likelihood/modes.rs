@@ -25,6 +25,7 @@ impl Laplace {
     /// relative decrease of f does not.
     pub(super) fn find_mode(&mut self, x: &[f64], order: usize) -> Option<f64> {
         let outer = self.outer_eta(x);
+        self.state.known = None;
         self.state.x = x.to_vec();
         self.state.factors = self.data.design.template.factors(self.theta(x));
         let mut f = self.enter(x, &outer)?;
@@ -133,13 +134,19 @@ impl Laplace {
     /// Puts the state at a given mode, without a search: rows to second order, H factored. `false` where H is not positive
     /// definite there.
     pub fn place(&mut self, x: &[f64], mode: Vec<f64>) -> bool {
+        self.place_to(x, mode, 2)
+    }
+
+    /// The same with the rows to the order given.
+    pub(super) fn place_to(&mut self, x: &[f64], mode: Vec<f64>, order: usize) -> bool {
         let outer = self.outer_eta(x);
+        self.state.known = None;
         self.state.x = x.to_vec();
         self.state.factors = self.data.design.template.factors(self.theta(x));
         self.state.mode = mode;
         self.refresh_eta(&outer);
-        self.evaluate_rows(2);
+        let f = self.evaluate_rows(order);
         self.inner_gradient();
-        self.factor()
+        self.factor() && f.is_finite()
     }
 }

@@ -10,6 +10,7 @@
 
 mod exponential;
 mod gamma;
+mod lanes;
 mod normal;
 mod rising;
 
@@ -20,6 +21,7 @@ pub use exponential::{
 pub use gamma::{
     digamma, ln_binomial, ln_factorial, ln_gamma, ln_gamma_deficit, ln_gamma_derivatives, tetragamma, trigamma,
 };
+pub use lanes::{exp_each, logistic_tails_each};
 pub use normal::{log_ndtr, log_ndtr_derivatives};
 pub use rising::{ln_rising, ln_rising_excess};
 
