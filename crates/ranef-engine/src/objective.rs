@@ -17,7 +17,7 @@ pub trait Objective {
         None
     }
 
-    /// Gradients at points within thousandths of a standard error of x, the last point evaluated, for central
+    /// Gradients at points within a thousandth of a standard error of x, the last point evaluated, for central
     /// differences around x: their errors may be even in the displacement. `None` where one has no finite value. The state
     /// of the objective is afterwards that of any of the points, or of x.
     fn gradients_nearby(&mut self, _x: &[f64], points: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {

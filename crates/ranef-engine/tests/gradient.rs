@@ -177,11 +177,11 @@ fn the_hessian_needs_no_search_for_the_mode_at_each_point() {
                 laplace.metric(&x);
                 fast.iter().zip(&slow).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
             };
-            // Entries are about 1. The step of the Hessian is a thousandth; one of a hundredth shows the order, above the
-            // noise of about 1e-8 that the searches leave in each gradient.
-            let (coarse, fine) = (error(1e-2), error(1e-3));
-            assert!(fine < 1e-4, "{name} {method:?}: {fine:e}");
-            assert!(fine < 0.02 * coarse + 1e-5, "{name} {method:?}: {coarse:e}, {fine:e}");
+            // Entries are about 1. Second order: a tenth of the step leaves a hundredth of the error.
+            let (coarse, fine, used) = (error(1e-2), error(1e-3), error(2e-4));
+            assert!(fine < 0.02 * coarse, "{name} {method:?}: {coarse:e}, {fine:e}");
+            // With the step of the Hessian the worst of these small models, the negative binomial's, has 1.2e-5.
+            assert!(used < 2e-5, "{name} {method:?}: {used:e}");
         }
     }
 }

@@ -8,7 +8,7 @@ use super::laplace::{Laplace, product};
 /// gradient's error is of the order of its root, in standard errors.
 const DECREMENT_TOLERANCE: f64 = 1e-16;
 /// The decrement below which a step by the last factored H, instead of the one at this point, ends at the mode: the two
-/// differ by a thousandth where the differences for the Hessian are taken.
+/// differ by about a thousandth within a thousandth of a standard error.
 const CHORD_DECREMENT: f64 = 1e-9;
 /// A decrement below which a failure to fall is put down to rounding.
 const ROUNDING_DECREMENT: f64 = 1e-9;
