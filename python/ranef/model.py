@@ -155,6 +155,7 @@ class Model:
                 "link": self.family.link,
                 "zero_inflated": self.zero_inflated,
                 "fixed": {},
+                "custom": self.family.engine,
             },
             "y": np.asarray(design.response.y, float),
             "trials": design.response.trials,
@@ -322,6 +323,15 @@ def require_separable(term: RandomTerm, n: int) -> None:
         )
 
 
+def what_takes_it(families: list[str], zero_inflation: bool) -> str:
+    """What to do about a response that the family refuses: other families that take all of it, or zero inflation."""
+    shown = ", ".join(families[:4]) + (", ..." if len(families) > 4 else "")
+    ways = ['add zi="~ 1", which models the zeros'] if zero_inflation else []
+    if families:
+        ways.append(f"choose a family that takes every value of this response: {shown}")
+    return f"Correct the row, or {'; or '.join(ways)}." if ways else "Correct the row."
+
+
 def raised_by_engine(error: _engine.EngineError, design: Design) -> ValueError:
     """An engine's refusal in the words of the caller's data.
 
@@ -331,6 +341,7 @@ def raised_by_engine(error: _engine.EngineError, design: Design) -> ValueError:
     if kind == "response":
         row = int(design.rows[details["row"]])
         return DataError(
-            f"response `{design.response.name}` is {details['value']:g} in row {row} (counting from 0); {message}"
+            f"response `{design.response.name}` is {details['value']:g} in row {row} (counting from 0); {message}. "
+            + what_takes_it(details["families"], details["zero_inflation"])
         )
     return DataError(message) if kind == "data" else ModelError(message)

@@ -6,6 +6,7 @@
 //! A family has K linear predictors, in the order of the parameters on its [`Card`]: the mean, then
 //! dispersion and shape where it has them, and last the zero inflation that [`ZeroInflated`] adds.
 
+mod alternatives;
 mod card;
 mod density;
 mod derivatives;
@@ -26,6 +27,7 @@ use rand::Rng;
 pub use crate::jet::{packed2, packed3};
 use crate::link::Link;
 
+pub use alternatives::{Alternatives, alternatives};
 pub use card::{Card, Component, Parameter, Support};
 pub use density::Density;
 pub use derivatives::{Derivatives, Rows};
@@ -188,4 +190,9 @@ pub trait Family: Send + Sync + Debug {
 
     /// Whether [`Family::fill`] has a hand-written path.
     fn closed_form(&self) -> bool;
+
+    /// Why a family that is not the engine's own could not be evaluated, if that has happened.
+    fn failure(&self) -> Option<String> {
+        None
+    }
 }
