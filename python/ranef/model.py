@@ -325,7 +325,7 @@ def require_separable(term: RandomTerm, n: int) -> None:
 
 def what_takes_it(families: list[str], zero_inflation: bool) -> str:
     """What to do about a response that the family refuses: other families that take all of it, or zero inflation."""
-    shown = ", ".join(families[:4]) + (", ..." if len(families) > 4 else "")
+    shown = ", ".join(families[:4]) + (" and others" if len(families) > 4 else "")
     ways = ['add zi="~ 1", which models the zeros'] if zero_inflation else []
     if families:
         ways.append(f"choose a family that takes every value of this response: {shown}")
