@@ -48,6 +48,8 @@ class Truth:
     recovery: tuple[float, ...]
     link: str | None = None
     trials: int = 1
+    #: With zero inflation, which among single trials is no different from failure.
+    inflated_trials: int = 1
     #: The dispersion's range is relative to the mean's predictor.
     relative: bool = False
 
@@ -55,7 +57,7 @@ class Truth:
 COUNT, TRUNCATED = (-1.5, 6.0), (-1.0, 5.0)
 TRUTHS = {
     "gaussian": Truth(((-5, 5), (-3, 3)), (0.5, 0.2)),
-    "binomial": Truth(((-4, 4),), (0.3,)),
+    "binomial": Truth(((-4, 4),), (0.3,), inflated_trials=10),
     "betabinomial": Truth(((-3, 3), (-1.5, 4)), (0.3, 1.0), trials=20),
     "poisson": Truth(((-2, 7),), (0.7,)),
     "nbinom1": Truth((COUNT, (-3, 3)), (1.0, 0.4)),
@@ -118,7 +120,8 @@ def simulate(
     truth = TRUTHS[name]
     x, g, u = rng.uniform(-1, 1, n), rng.integers(0, groups, n), rng.normal(size=groups)
     mean = intercepts[0] + slope * x + sd * u[g]
-    trials = rng.integers(2, truth.trials + 1, n).astype(float) if truth.trials > 1 else None
+    most = max(truth.trials, truth.inflated_trials) if inflated else truth.trials
+    trials = rng.integers(2, most + 1, n).astype(float) if most > 1 else None
     if name == "cumulative":
         latent = mean + rng.logistic(size=n)
         frame = pd.DataFrame({"y": 1 + np.searchsorted(CUTS, latent), "x": x, "g": g})
