@@ -156,7 +156,7 @@ def truths(form: str) -> tuple[float, ...]:
 
 
 def recovered(form: str, seed: int) -> tuple[dict[str, bool], bool]:
-    """For data set `seed` of a form: whether each parameter is within 3 standard errors, and whether the fit converged."""
+    """Whether each parameter of data set `seed` is within 3 standard errors, and whether the fit converged."""
     rng = np.random.default_rng([zlib.crc32(form.encode()), seed])
     made = simulate(form, truths(form), 0.4, 0.5, 5000, 100, rng)
     fitted = fit(form, made.frame)

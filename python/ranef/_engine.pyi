@@ -76,10 +76,11 @@ class Model:
     Parameters
     ----------
     spec : dict
-        family: name, link, zero_inflated, fixed, custom (a `Custom` or None); y (n,); trials (n,) or None; weights (n,) or None; predictors: list of
-        component, x (n, p), offset (n,) or None; groups: list of codes (n,) uint32, levels; terms: list of predictor,
-        group, columns (n, p_t), covariance; method "ml" or "reml"; quadrature; profiled (True: linear mixed model with
-        fixed effects and residual variance profiled out, weights as precision weights).
+        family: name, link, zero_inflated, fixed, custom (a `Custom` or None); y (n,); trials (n,) or None; weights
+        (n,) or None; predictors: list of component, x (n, p), offset (n,) or None; groups: list of codes (n,) uint32,
+        levels; terms: list of predictor, group, columns (n, p_t), covariance; method "ml" or "reml"; quadrature;
+        profiled (True: linear mixed model with fixed effects and residual variance profiled out, weights as precision
+        weights).
     """
 
     def __init__(self, spec: Mapping[str, Any]) -> None: ...

@@ -218,8 +218,8 @@ def custom(
     derivatives : callable, optional
         ``derivatives(y, *parameters)``: the derivatives of the log density in the parameters up to the third, as
         a sequence of arrays in the order (for parameters 1, 2): 1, 2, 11, 12, 22, 111, 112, 122, 222. By default they
-        are central differences on the scale of the links, whose relative errors are about 1e-12 (first), 1e-10
-        (second) and 1e-8 (third); the density must then be smooth in the parameters.
+        are central differences on the scale of the links, with errors of about 1e-13, 1e-11 and 1e-9 of the largest
+        derivative where the log density is not much larger than that; it must then be smooth in the parameters.
     mean, variance : callable, optional
         ``mean(*parameters)``: needed for fitted values and predictions of the response; with ``variance``, for Pearson
         residuals.

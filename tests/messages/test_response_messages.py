@@ -40,7 +40,8 @@ def test_a_family_that_takes_the_response_is_named(case):
     if family not in known:
         pytest.skip(f"{family} is not in the catalogue")
     data = pd.DataFrame({"y": np.asarray(y, float), "x": np.arange(ROWS) / ROWS}, index=range(10, 10 + ROWS))
-    with pytest.raises(rf.DataError, match=rf"response `y` is \S+ in row \d \(counting from 0\); the {family}") as caught:
+    where = rf"response `y` is \S+ in row \d \(counting from 0\); the {family}"
+    with pytest.raises(rf.DataError, match=where) as caught:
         rf.glmm("y ~ x", data, family=family)
     text = str(caught.value)
     row, value = int(re.search(r"in row (\d)", text)[1]), float(re.search(r"`y` is (\S+)", text)[1])
@@ -71,7 +72,9 @@ def test_a_family_that_takes_the_response_is_named(case):
 def test_sentences(case, families, zero_inflation, snapshot):
     design = build_design("y ~ 1", pd.DataFrame({"y": [np.nan, 2.0, 0.0]}))
     details = {"row": 1, "value": 0.0, "families": families, "zero_inflation": zero_inflation}
-    error = raised_by_engine(_engine.EngineError("response", "the gamma family needs a number above 0", details), design)
+    error = raised_by_engine(
+        _engine.EngineError("response", "the gamma family needs a number above 0", details), design
+    )
     snapshot(f"response_{case}", f"{type(error).__name__}: {error}")
 
 

@@ -40,7 +40,9 @@ def residuals(
     if kind == "quantile":
         return quantile_residuals(record, keep, seed)
     if seed is not None:
-        raise ModelError(f"residuals(kind={kind!r}, seed={seed!r}): only quantile residuals are random; leave out seed.")
+        raise ModelError(
+            f"residuals(kind={kind!r}, seed={seed!r}): only quantile residuals are random; leave out seed."
+        )
     observed = observed_response(record)
     mean = np.asarray(predict(record, ranef=ranef), float)
     if kind == "response":
