@@ -172,3 +172,51 @@ def test_impossible_responses_are_refused():
     family = rf.families.custom("own", poisson_density, ["mu"], support="counts")
     with pytest.raises(rf.DataError, match="the own family needs a whole number, 0 or more"):
         rf.glmm("y ~ 1", pd.DataFrame({"y": [1.0, 2.5, 3.0]}), family=family)
+
+
+def test_threads_and_the_interpreter_do_not_wait_for_each_other():
+    rng = np.random.default_rng(2)
+    n = 20_000
+    group = rng.integers(0, 50, n)
+    y = rng.poisson(np.exp(0.5 + 0.3 * rng.normal(size=50)[group]))
+    frame = pd.DataFrame({"y": y, "g": group})
+    family = rf.families.custom(
+        "own_poisson",
+        poisson_density,
+        ["mu"],
+        support="counts",
+        mean=lambda mu: mu,
+        variance=lambda mu: mu,
+        simulate=lambda rng, mu: rng.poisson(mu),
+    )
+    fits = [rf.glmm("y ~ 1 + (1 | g)", frame, family=family, control=rf.Control(threads=t)) for t in (1, 2, None)]
+    assert len({fit.loglik for fit in fits}) == 1
+    same_fit(fits[0], rf.glmm("y ~ 1 + (1 | g)", frame, family="poisson"))
+    # Whatever the engine computes after the fit.
+    fits[2].ranef()
+    assert "own_poisson" in str(fits[2].summary())
+    assert fits[2].confint().shape[0] > 0
+    assert np.isfinite(fits[2].engine.leverage()).all()
+    assert fits[2].refit(y[::-1].copy()).converged
+
+
+def test_the_bootstrap_draws_from_the_function():
+    fit = rf.glmm("Reaction ~ Days + (1 | Subject)", data("sleepstudy"), family=own_gaussian())
+    slopes = fit.bootstrap(8, seed=1)["Days"]
+    assert slopes.min() < fit.fixef()["Days"] < slopes.max()
+
+
+def test_one_broken_fit_leaves_the_others_alone():
+    calls = {"broken": False}
+
+    def density(y, mu):
+        if calls["broken"]:
+            raise RuntimeError("broken now")
+        return poisson_density(y, mu)
+
+    family = rf.families.custom("own", density, ["mu"], support="counts", mean=lambda mu: mu)
+    fit = rf.glmm("SiblingNegotiation ~ 1", data("owls"), family=family)
+    calls["broken"] = True
+    with pytest.raises(rf.ModelError, match="broken now"):
+        rf.glmm("SiblingNegotiation ~ 1", data("owls"), family=family)
+    np.testing.assert_allclose(fit.fitted()[:2], np.exp(fit.fixef()["Intercept"]))

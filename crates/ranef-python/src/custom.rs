@@ -50,14 +50,14 @@ struct Functions {
     cdf: Option<Py<PyAny>>,
     simulate: Option<Py<PyAny>>,
     start: Option<Vec<f64>>,
-    /// What went wrong in one of them first; nothing is called after that.
-    failure: Mutex<Option<String>>,
 }
 
 /// A family bound to the data it is fitted to.
 pub struct CustomFamily {
     functions: Arc<Functions>,
     steps: Vec<f64>,
+    /// What went wrong in a function first; none is called after that.
+    failure: Mutex<Option<String>>,
 }
 
 impl fmt::Debug for CustomFamily {
@@ -142,7 +142,6 @@ impl Custom {
                 cdf: function("cdf")?,
                 simulate: function("simulate")?,
                 start,
-                failure: Mutex::new(None),
             }),
         })
     }
@@ -167,8 +166,7 @@ impl Custom {
                 _ => 0.02,
             })
             .collect();
-        *functions.failure.lock().expect("a failure is only written") = None;
-        CustomFamily { functions, steps }
+        CustomFamily { functions, steps, failure: Mutex::new(None) }
     }
 }
 
@@ -179,11 +177,11 @@ impl CustomFamily {
 
     /// Keeps the first failure, and answers with nothing.
     fn fail(&self, message: String) {
-        self.functions.failure.lock().expect("a failure is only written").get_or_insert(message);
+        self.failure.lock().expect("nothing panics with the lock").get_or_insert(message);
     }
 
     fn failed(&self) -> bool {
-        self.functions.failure.lock().expect("a failure is only written").is_some()
+        self.failure.lock().expect("nothing panics with the lock").is_some()
     }
 
     /// What a function returns for arrays: `first` (if any), then the parameters; `outputs` vectors of length `n`.
@@ -448,7 +446,7 @@ impl Family for CustomFamily {
     }
 
     fn failure(&self) -> Option<String> {
-        self.functions.failure.lock().expect("a failure is only written").clone()
+        self.failure.lock().expect("nothing panics with the lock").take()
     }
 
     fn feasible(&self, eta: &[f64]) -> bool {

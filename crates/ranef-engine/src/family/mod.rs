@@ -191,7 +191,7 @@ pub trait Family: Send + Sync + Debug {
     /// Whether [`Family::fill`] has a hand-written path.
     fn closed_form(&self) -> bool;
 
-    /// Why a family that is not the engine's own could not be evaluated, if that has happened.
+    /// Why a family that is not the engine's own could not be evaluated, if that has happened since this was last asked.
     fn failure(&self) -> Option<String> {
         None
     }
