@@ -12,6 +12,7 @@ mod exponential;
 mod gamma;
 mod incomplete_beta;
 mod incomplete_gamma;
+mod lanes;
 mod normal;
 mod rising;
 mod tail_integral;
@@ -25,6 +26,7 @@ pub use gamma::{
 };
 pub use incomplete_beta::{beta_tails, beta_tails_at_logit};
 pub use incomplete_gamma::{gamma_tails, gamma_tails_about_mean};
+pub use lanes::{exp_each, logistic_tails_each};
 pub use normal::{log_ndtr, log_ndtr_derivatives};
 pub use rising::{ln_rising, ln_rising_excess};
 
