@@ -157,7 +157,10 @@ def glmm(
     reml : bool
         Whether the fixed effects of the mean are integrated out as well.
     quadrature : int
-        Points of adaptive Gauss-Hermite quadrature; 1 is the Laplace approximation.
+        Points of adaptive Gauss-Hermite quadrature in each direction, for the random effects of one grouping factor, up
+        to 3 a level: nearly exact where Laplace's approximation is not (binary data with few rows a level). 1 is the
+        Laplace approximation; 0 puts the fixed effects of the mean into the search for the conditional modes (lme4's
+        ``nAGQ = 0``: fast, not quite the maximum of the likelihood).
     weights : str or array, optional
         Each row's log-likelihood is multiplied by its weight; for a binomial proportion they are the trials.
     offset : str or array, optional
@@ -201,10 +204,8 @@ def glmm(
     -1708.8
     """
     if isinstance(quadrature, bool) or not isinstance(quadrature, int) or quadrature < 0:
-        raise ModelError(f"quadrature={quadrature!r}: give a whole number of points; 1 is the Laplace approximation.")
-    if quadrature != 1:
         raise ModelError(
-            f"quadrature={quadrature} is not available: only the Laplace approximation is. Leave quadrature out."
+            f"quadrature={quadrature!r}: give a whole number of points, 0 or more; 1 is the Laplace approximation."
         )
     if priors is not None:
         raise ModelError("priors are not available: leave the argument out.")
@@ -229,6 +230,7 @@ def glmm(
         family=as_family(family, link),
         profiled=False,
         reml=reml,
+        quadrature=int(quadrature),
         zi=zi,
         dispersion=dispersion,
         shape=shape,

@@ -69,11 +69,15 @@ pub fn read(spec: &Bound<'_, PyDict>) -> PyResult<(Data, Likelihood)> {
         }
         Likelihood::Profiled { reml, weights: weights.clone() }
     } else {
-        Likelihood::Laplace(match method.as_str() {
-            "ml" => Method::Ml,
-            "reml" => Method::Reml,
-            "profile" => Method::Profile,
-            other => return Err(refuse("spec", format!("there is no method {other:?}"))),
+        let points: usize = required(spec, "quadrature")?;
+        Likelihood::Laplace(match (method.as_str(), points) {
+            ("ml", 0) => Method::Profile,
+            ("ml", 1) => Method::Ml,
+            ("ml", points) => Method::Quadrature(points),
+            ("reml", 1) => Method::Reml,
+            (method, points) => {
+                return Err(refuse("spec", format!("there is no method {method:?} with {points} quadrature points")));
+            }
         })
     };
     let design = Design::new(n, fixed, read_groups(spec, n)?, design_terms);
