@@ -356,6 +356,90 @@ fn densities_sum_to_one_with_the_stated_moments() {
     }
 }
 
+/// Whether `y` has a probability of its own: a count, or a zero (a bound) that a continuous family is mixed with.
+fn point_mass(family: &dyn Family, y: f64) -> bool {
+    let support = family.card().support;
+    support.discrete() || (y == 0.0 && (inflated(family) || support == Support::NonNegative))
+}
+
+#[test]
+fn tails_and_density_make_one() {
+    for family in families() {
+        for extreme in [false, true] {
+            for (y, n, eta) in grid(&*family, extreme) {
+                if !family.feasible(&eta) {
+                    continue;
+                }
+                let [below, above] = family.tails(y, n, &eta);
+                let context = format!("{family:?} y {y} of {n} eta {eta:?}: below {below:e}, above {above:e}");
+                assert!((0.0..=1.0 + 1e-12).contains(&below) && (0.0..=1.0 + 1e-12).contains(&above), "{context}");
+                let here = if point_mass(&*family, y) { family.log_density(y, n, &eta).exp() } else { 0.0 };
+                // Where the density is that of parameters of size e^|η|, its exponent is rounded on that scale.
+                let conditioning = if extreme { 1e-11 } else { 1e-13 };
+                assert!((below + here + above - 1.0).abs() < conditioning, "{context}, here {here:e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn tails_move_by_the_density() {
+    for family in families() {
+        for (y, n, eta) in grid(&*family, false) {
+            let [below, above] = family.tails(y, n, &eta);
+            let density = |y: f64| family.log_density(y, n, &eta).exp();
+            let context = format!("{family:?} y {y} of {n} eta {eta:?}");
+            if family.card().support.discrete() {
+                if family.check_response(y + 1.0, n).is_err() {
+                    assert_eq!(above, 0.0, "{context}");
+                    continue;
+                }
+                // Both tails one step on, each on its own scale: neither is one less the other.
+                let [next_below, next_above] = family.tails(y + 1.0, n, &eta);
+                let (here, next) = (density(y), density(y + 1.0));
+                assert!((next_below - (below + here)).abs() < 1e-12 * next_below, "{context}");
+                assert!((above - (next_above + next)).abs() < 1e-12 * above, "{context}");
+                if y == 0.0 {
+                    assert_eq!(below, 0.0, "{context}");
+                }
+            } else if !point_mass(&*family, y) {
+                // A step over which neither y nor the density changes by more than a hundredth.
+                let d = 1e-4 * y.abs();
+                let around = [-d, 0.0, d].map(|d| family.log_density(y + d, n, &eta));
+                let score = (around[2] - around[0]) / (2.0 * d);
+                let curvature = (around[2] - 2.0 * around[1] + around[0]) / (d * d);
+                let h = 0.01 / (1.0 / y.abs() + score.abs() + curvature.abs().sqrt());
+                let (slope, _) = difference(|step| family.tails(y + step, n, &eta).to_vec(), h);
+                // Truncation of the order 0.01⁴ and the rounding of the tails over the step.
+                let tolerance = 1e-7 * density(y) + 1e-15 * below.max(above) / h;
+                assert!((slope[0] - density(y)).abs() < tolerance, "{context}: {} {}", slope[0], density(y));
+                let tolerance = 1e-7 * density(y) + 1e-15 * above / h;
+                assert!((slope[1] + density(y)).abs() < tolerance, "{context}: {} {}", slope[1], density(y));
+            }
+        }
+    }
+}
+
+#[test]
+fn tails_keep_their_digits() {
+    // P(Y > y) is the sum of the densities above, however small.
+    for (name, y, n, eta) in [
+        ("poisson", 60.0, 1.0, vec![1.0]),
+        ("binomial", 60.0, 80.0, vec![-2.0]),
+        ("nbinom2", 300.0, 1.0, vec![1.0, 2.0]),
+        ("nbinom1", 200.0, 1.0, vec![1.0, -0.5]),
+    ] {
+        let family = build(name, None, false).unwrap();
+        let (link, top) = (family.links()[0], if n > 1.0 { n as usize } else { 3000 });
+        let mut eta = eta;
+        eta[0] = link.eta(link.mean(eta[0]));
+        let direct: f64 = (y as usize + 1..=top).map(|k| family.log_density(k as f64, n, &eta).exp()).sum();
+        let [_, above] = family.tails(y, n, &eta);
+        assert!(direct < 1e-20, "{name}: {direct:e} is no test");
+        assert!((above - direct).abs() < 1e-12 * direct, "{name}: {above:e} {direct:e}");
+    }
+}
+
 #[test]
 fn samples_have_the_stated_moments() {
     const DRAWS: usize = 20_000;

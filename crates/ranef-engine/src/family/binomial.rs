@@ -14,7 +14,7 @@ use super::poisson::half_deviance;
 use super::{Card, Component, Density, Derivatives, FamilyError, Options, Parameter, Responses, Rows, Support};
 use crate::jet::Number;
 use crate::link::Link;
-use crate::special::ln_binomial;
+use crate::special::{beta_tails, ln_binomial};
 
 /// Card of the binomial family.
 pub const CARD: Card = Card {
@@ -96,6 +96,13 @@ impl Density for Binomial {
         let expected = trials * link.mean(eta[0]);
         let remaining = trials * link.complement(eta[0]);
         Some(2.0 * (half_deviance(y, expected) + half_deviance(trials - y, remaining)))
+    }
+
+    fn tails(&self, y: f64, trials: f64, eta: &[f64]) -> [f64; 2] {
+        let (p, q) = (self.links[0].mean(eta[0]), self.links[0].complement(eta[0]));
+        let below = if y == 0.0 { 0.0 } else { beta_tails(trials - y + 1.0, y, q, p)[0] };
+        let above = if y == trials { 0.0 } else { beta_tails(y + 1.0, trials - y, p, q)[0] };
+        [below, above]
     }
 
     fn sample(&self, eta: &[f64], trials: f64, rng: &mut dyn Rng) -> f64 {

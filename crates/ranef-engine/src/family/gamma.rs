@@ -17,7 +17,7 @@ use super::start::log_within;
 use super::{Card, Component, Density, Derivatives, FamilyError, Options, Parameter, Responses, Rows, Support};
 use crate::jet::Number;
 use crate::link::Link;
-use crate::special::{Taylor, expm1mx, ln_gamma_deficit};
+use crate::special::{Taylor, expm1mx, gamma_tails_about_mean, ln_gamma_deficit};
 
 /// Card of the gamma family.
 pub const CARD: Card = Card {
@@ -85,6 +85,12 @@ impl Density for Gamma {
     fn unit_deviance(&self, y: f64, _trials: f64, eta: &[f64]) -> Option<f64> {
         // −2[log(y/μ) − (y − μ)/μ]
         Some(2.0 * expm1mx(y.ln() - self.links[0].log_mean(eta[0])))
+    }
+
+    fn tails(&self, y: f64, _trials: f64, eta: &[f64]) -> [f64; 2] {
+        // A shape beyond either bound is a point mass to every digit.
+        let shape = eta[1].exp().clamp(1e-300, 1e300);
+        gamma_tails_about_mean(shape, y.ln() - self.links[0].log_mean(eta[0]))
     }
 
     fn sample(&self, eta: &[f64], _trials: f64, rng: &mut dyn Rng) -> f64 {

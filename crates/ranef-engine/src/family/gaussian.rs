@@ -12,6 +12,7 @@ use super::start::log_within;
 use super::{Card, Component, Density, Derivatives, FamilyError, Options, Parameter, Responses, Rows, Support};
 use crate::jet::Number;
 use crate::link::Link;
+use crate::special::log_ndtr;
 
 const LN_SQRT_TWO_PI: f64 = 0.918_938_533_204_672_7;
 
@@ -82,6 +83,13 @@ impl Density for Gaussian {
 
     fn unit_deviance(&self, y: f64, _trials: f64, eta: &[f64]) -> Option<f64> {
         Some((y - self.links[0].mean(eta[0])).powi(2))
+    }
+
+    fn tails(&self, y: f64, _trials: f64, eta: &[f64]) -> [f64; 2] {
+        let standardised = (y - self.links[0].mean(eta[0])) * (-eta[1]).exp();
+        // As far out as this nothing is left, and infinity has no hazard.
+        let standardised = standardised.clamp(-1e9, 1e9);
+        [standardised, -standardised].map(|z| log_ndtr(z).exp())
     }
 
     fn sample(&self, eta: &[f64], _trials: f64, rng: &mut dyn Rng) -> f64 {

@@ -15,12 +15,14 @@ use std::cell::RefCell;
 use rand::Rng;
 
 use super::derivatives::{by_jets, spread};
-use super::poisson::{check_count, draw, half_deviance};
+use super::poisson::{self, check_count, draw, half_deviance};
 use super::start::log_within;
 use super::{Card, Component, Density, Derivatives, FamilyError, Options, Parameter, Responses, Rows, Support, gamma};
 use crate::jet::Number;
 use crate::link::{Domain, Link};
-use crate::special::{Taylor, ln_factorial, ln_rising, ln_rising_excess, log1p_over_derivatives, log1pmx};
+use crate::special::{
+    Taylor, beta_tails_at_logit, ln_factorial, ln_rising, ln_rising_excess, log1p_over_derivatives, log1pmx,
+};
 
 const LINKS: &[Link] = &[Link::Log, Link::Sqrt, Link::Identity];
 const MEAN: Parameter = Parameter { name: "mu", component: Component::Cond, link: Link::Log, meaning: "mean" };
@@ -123,6 +125,18 @@ fn sample(log_mu: f64, log_size: f64, rng: &mut dyn Rng) -> f64 {
     draw((log_mu - log_size + gamma::log_draw(log_size, rng)).exp(), rng)
 }
 
+/// P(Y < y) and P(Y > y) at log μ, log κ and t = log(μ/κ): a count is below y when a beta variable of parameters κ and y
+/// is below κ/(κ + μ).
+fn tails(y: f64, log_mu: f64, log_size: f64, t: f64) -> [f64; 2] {
+    // The tails differ from the Poisson's by (y² + μ² + μ)/κ relatively.
+    if log_size > 40.0 + 2.0 * log_mu.max((y + 1.0).ln()) {
+        return poisson::tails(y, log_mu.exp());
+    }
+    let size = log_size.exp().clamp(1e-300, 1e300);
+    let below = if y == 0.0 { 0.0 } else { beta_tails_at_logit(size, y, -t)[0] };
+    [below, beta_tails_at_logit(y + 1.0, size, t)[0]]
+}
+
 /// The square-root link reaches μ = 0, where log μ and everything built on it is undefined.
 #[inline(always)]
 fn feasible(link: Link, eta: &[f64]) -> bool {
@@ -196,6 +210,11 @@ impl Density for Nbinom2 {
 
     fn sample(&self, eta: &[f64], _trials: f64, rng: &mut dyn Rng) -> f64 {
         sample(self.links[0].log_mean(eta[0]), eta[1], rng)
+    }
+
+    fn tails(&self, y: f64, _trials: f64, eta: &[f64]) -> [f64; 2] {
+        let log_mu = self.links[0].log_mean(eta[0]);
+        tails(y, log_mu, eta[1], log_mu - eta[1])
     }
 
     fn closed_form(&self) -> bool {
@@ -367,5 +386,10 @@ impl Density for Nbinom1 {
     fn sample(&self, eta: &[f64], _trials: f64, rng: &mut dyn Rng) -> f64 {
         let log_mu = self.links[0].log_mean(eta[0]);
         sample(log_mu, log_mu - eta[1], rng)
+    }
+
+    fn tails(&self, y: f64, _trials: f64, eta: &[f64]) -> [f64; 2] {
+        let log_mu = self.links[0].log_mean(eta[0]);
+        tails(y, log_mu, log_mu - eta[1], eta[1])
     }
 }

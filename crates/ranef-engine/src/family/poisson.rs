@@ -11,7 +11,7 @@ use super::derivatives::{by_jets, spread};
 use super::{Card, Component, Density, Derivatives, FamilyError, Options, Parameter, Responses, Rows, Support};
 use crate::jet::Number;
 use crate::link::Link;
-use crate::special::{ln_factorial, log1pmx};
+use crate::special::{gamma_tails, ln_factorial, log1pmx};
 
 /// Card of the poisson family.
 pub const CARD: Card = Card {
@@ -73,6 +73,10 @@ impl Density for Poisson {
         Some(2.0 * half_deviance(y, self.links[0].mean(eta[0])))
     }
 
+    fn tails(&self, y: f64, _trials: f64, eta: &[f64]) -> [f64; 2] {
+        tails(y, self.links[0].mean(eta[0]))
+    }
+
     fn sample(&self, eta: &[f64], _trials: f64, rng: &mut dyn Rng) -> f64 {
         draw(self.links[0].mean(eta[0]), rng)
     }
@@ -102,6 +106,12 @@ pub(super) fn check_count(y: f64) -> Result<(), &'static str> {
 /// The deviance term of Loader (2000), "Fast and accurate computation of binomial probabilities".
 pub(super) fn half_deviance(y: f64, mu: f64) -> f64 {
     if y == 0.0 { mu } else { -y * log1pmx((mu - y) / y) }
+}
+
+/// P(Y < y) and P(Y > y) at mean μ: a Poisson count is below y when the y-th event comes later than μ.
+pub(super) fn tails(y: f64, mu: f64) -> [f64; 2] {
+    let below = if y == 0.0 { 0.0 } else { gamma_tails(y, mu)[1] };
+    [below, gamma_tails(y + 1.0, mu)[0]]
 }
 
 /// A Poisson draw for any finite mean ≥ 0.

@@ -89,6 +89,28 @@ fn ln_gamma_around_two(u: f64) -> f64 {
     u * (ONE_LESS_EULER + u * sum)
 }
 
+/// log Γ(1 + x) for 0 ≤ x ≤ 1, relatively accurate down to −γx.
+pub(super) fn ln_gamma_1p(x: f64) -> f64 {
+    if x <= 0.5 { ln_gamma_around_two(x) - x.ln_1p() } else { ln_gamma(1.0 + x) }
+}
+
+/// log Γ(x + h) − log Γ(x) for 0 ≤ h ≤ 1, to the rounding of h (1 + |log x|).
+pub(super) fn ln_gamma_step(x: f64, h: f64) -> f64 {
+    if x < STIRLING_FROM {
+        // Γ(x+1+h)/Γ(x+1) is (x+h)/x times what is asked for.
+        return ln_gamma_step(x + 1.0, h) - (h / x).ln_1p();
+    }
+    let ratio = h / x;
+    let tail = stirling_tail(x);
+    // The difference of two tails, by its Taylor series where the subtraction would cancel.
+    let tails = if ratio < 1e-3 {
+        ratio * (tail[1] + ratio * (tail[2] / 2.0 + ratio * tail[3] / 6.0))
+    } else {
+        stirling_tail(x + h)[0] - tail[0]
+    };
+    (x - 0.5) * ratio.ln_1p() + h * ((x + h).ln() - 1.0) + tails
+}
+
 /// log Γ(x), x > 0.
 pub fn ln_gamma(x: f64) -> f64 {
     if x >= STIRLING_FROM {
@@ -180,6 +202,14 @@ pub fn ln_gamma_deficit(s: f64, order: usize) -> Taylor {
         phi * s + phi + rising[2] - (g2 + g1),
         phi * s + 2.0 * phi + rising[3] - (g3 + 3.0 * g2 + g1),
     ]
+}
+
+/// φ^φ e^−φ / Γ(φ), which is exp([`ln_gamma_deficit`]): the height of a gamma density of log φ at its mean.
+pub(super) fn gamma_sharpness(phi: f64) -> f64 {
+    if phi >= STIRLING_FROM {
+        return (phi / std::f64::consts::TAU).sqrt() * (-stirling_tail(phi)[0]).exp();
+    }
+    ln_gamma_deficit(phi.ln(), 0)[0].exp()
 }
 
 static LN_FACTORIALS: LazyLock<Vec<f64>> = LazyLock::new(|| (0..256).map(|n| ln_gamma(f64::from(n) + 1.0)).collect());

@@ -10,8 +10,11 @@
 
 mod exponential;
 mod gamma;
+mod incomplete_beta;
+mod incomplete_gamma;
 mod normal;
 mod rising;
+mod tail_integral;
 
 pub use exponential::{
     expit, expm1mx, expm1mx_derivatives, log_expit, log_expit_derivatives, log1mexp, log1mexp_derivatives, log1p_over,
@@ -20,6 +23,8 @@ pub use exponential::{
 pub use gamma::{
     digamma, ln_binomial, ln_factorial, ln_gamma, ln_gamma_deficit, ln_gamma_derivatives, tetragamma, trigamma,
 };
+pub use incomplete_beta::{beta_tails, beta_tails_at_logit};
+pub use incomplete_gamma::{gamma_tails, gamma_tails_about_mean};
 pub use normal::{log_ndtr, log_ndtr_derivatives};
 pub use rising::{ln_rising, ln_rising_excess};
 
