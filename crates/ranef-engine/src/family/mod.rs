@@ -14,6 +14,7 @@ mod error;
 mod start;
 
 mod binomial;
+mod conway_maxwell;
 mod gamma;
 mod gaussian;
 mod negative_binomial;
@@ -58,6 +59,7 @@ pub static CATALOGUE: &[Entry] = &[
     Entry { card: &poisson::CARD, build: poisson::build },
     Entry { card: &negative_binomial::NBINOM2, build: negative_binomial::build_nbinom2 },
     Entry { card: &negative_binomial::NBINOM1, build: negative_binomial::build_nbinom1 },
+    Entry { card: &conway_maxwell::CARD, build: conway_maxwell::build },
     Entry { card: &gamma::CARD, build: gamma::build },
 ];
 
