@@ -256,8 +256,8 @@ class Fit(FittedModel):
     """A fitted mixed model.
 
     `lmm` and `glmm` make it; it never changes afterwards. Plain values are attributes (`loglik`, `aic`, `sigma`,
-    `converged`, ...), everything else a method. Components are named cond, zi, disp and shape; frames come back of the
-    kind that the data were.
+    `converged`, ...), everything else a method. Components are named cond, zi, disp, shape and threshold; frames come
+    back of the kind that the data were.
 
     Examples
     --------
@@ -276,7 +276,7 @@ class Fit(FittedModel):
 
         Parameters
         ----------
-        component : {"cond", "zi", "disp", "shape"}
+        component : {"cond", "zi", "disp", "shape", "threshold"}
 
         Examples
         --------
@@ -292,7 +292,7 @@ class Fit(FittedModel):
 
         Parameters
         ----------
-        component : {"cond", "zi", "disp", "shape"}
+        component : {"cond", "zi", "disp", "shape", "threshold"}
         """
         return self.covariance_of_estimates(component).copy()
 
@@ -551,10 +551,11 @@ class Fit(FittedModel):
         ----------
         newdata : data frame, optional
             None: the rows of the fit.
-        kind : {"response", "link", "conditional", "zprob", "zlink", "dispersion"}
+        kind : {"response", "link", "conditional", "zprob", "zlink", "dispersion", "probability", "class"}
             Mean of the response with zero inflation; linear predictor; mean of the part that is not an excess zero;
             probability of an excess zero; its linear predictor; the dispersion, as `sigma` reports it. The mean of a
-            binomial is the probability.
+            binomial is the probability, of an ordinal response the expected number of the category, 1 to J. Only for
+            ordinal responses: the "probability" of each category, and the "class", the most probable category.
         ranef : bool or list of terms
             True: at the conditional modes. False: population level, random effects zero. A list keeps the terms it
             names, by group (``"Nest"``) or text (``"(1 | Nest)"``).
@@ -575,7 +576,9 @@ class Fit(FittedModel):
         Returns
         -------
         array or frame
-            An array (rows,), or with `se` or `interval` a frame estimate, std_error, conf_low, conf_high.
+            An array (rows,), or with `se` or `interval` a frame estimate, std_error, conf_low, conf_high. For
+            "probability" a frame with a column per category, or with `se` or `interval` a frame row, category,
+            estimate, std_error, conf_low, conf_high with a line for each row and category.
 
         Examples
         --------
@@ -631,7 +634,7 @@ class Fit(FittedModel):
     def simulate(
         self, n: int, seed: int | None = None, ranef: Conditioning = "new", newdata: IntoFrame | None = None
     ) -> np.ndarray:
-        """Draw new responses, (rows, n), in the form of the response (proportions where it was one).
+        """Draw new responses, (rows, n), in the form of the response (proportions or categories where it was one).
 
         Parameters
         ----------
@@ -666,6 +669,7 @@ class Fit(FittedModel):
         ----------
         response : array_like
             One value per row used, or per row of the data given to `lmm` or `glmm`, in the form `simulate` returns.
+            For an ordinal response, every category of the fit must occur.
 
         Returns
         -------

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 use ranef_engine::covariance;
 use ranef_engine::design::{Column, Design, Fixed, TermSpec};
-use ranef_engine::family::{self, Family};
+use ranef_engine::family::{self, Component, Family};
 use ranef_engine::likelihood::data::{Data, Method};
 use ranef_engine::likelihood::laplace::Laplace;
 use ranef_engine::objective::{Objective, each_gradient};
@@ -75,6 +75,10 @@ fn model(family: Arc<dyn Family>, structure: &str, weighted: bool, seed: u64) ->
         _ => 3.0,
     };
     eta[0] = family.start_mean(typical, 4.0);
+    let thresholds = (0..k_all).filter(|&k| family.components()[k] == Component::Threshold);
+    for (k, threshold) in thresholds.zip([-0.8, 0.2, 1.1]) {
+        eta[k] = threshold;
+    }
     let y: Vec<f64> = (0..N).map(|i| family.sample(&eta, trials.as_ref().map_or(1.0, |t| t[i]), &mut rng)).collect();
     let weights = weighted.then(|| (0..N).map(|_| 0.5 + uniform.sample(&mut rng)).collect());
     Data { y, trials, weights, family, design: Arc::new(design) }
