@@ -35,9 +35,10 @@ format: $(STAMPS)/tools ## rewrite Rust and Python sources in the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: build ## import time beside statsmodels, growth with rows, then every rival that is installed
+bench: build ## the engine's kernels, import time, growth with rows (figure in target/scaling.png), then every rival installed
+	cargo bench --locked -p ranef-engine
 	$(BIN)/python benchmarks/import_time.py
-	$(BIN)/python benchmarks/scaling.py 6
+	$(BIN)/python benchmarks/scaling.py 7 target/scaling.png
 	$(BIN)/python benchmarks/run.py
 
 docs: build ## build the documentation into target/site

@@ -3,6 +3,7 @@
 import pytest
 
 import ranef as rf
+from ranef.errors import ModelError
 from ranef.families import as_family, catalogue, family_named
 from ranef.links import NAMES
 
@@ -64,3 +65,25 @@ def test_list_families_has_a_row_a_family():
 def test_an_attribute_that_is_no_family():
     with pytest.raises(AttributeError, match="list_families"):
         rf.families.zipoisson  # noqa: B018
+
+
+def test_a_parameter_can_be_given_a_value():
+    family = rf.families.nbinom2(link="sqrt", phi=2)
+    assert repr(family) == "nbinom2(link='sqrt', phi=2)"
+    assert family.fixed == (("phi", 2.0),)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"phi": -1}, r"nbinom2\(phi=-1\): phi .* is a number that its log link can take"),
+        ({"phi": "two"}, r"nbinom2\(phi='two'\)"),
+        ({"phi": True}, r"nbinom2\(phi=True\)"),
+        ({"phi": float("inf")}, "log link"),
+        ({"mu": 1.0}, "no parameter 'mu' that can be given a value"),
+        ({"ph": 1.0}, "did you mean `phi`"),
+    ],
+)
+def test_a_value_must_be_one_of_a_parameter(values, message):
+    with pytest.raises(ModelError, match=message):
+        rf.families.nbinom2(**values)

@@ -224,3 +224,27 @@ def test_without_random_effects_the_linear_model_is_least_squares():
     fit = rf.glmm("SiblingNegotiation ~ FoodTreatment", counts, family="poisson")
     means = counts.groupby("FoodTreatment", observed=True)["SiblingNegotiation"].mean()
     assert math.exp(fit.fixef()["Intercept"]) == pytest.approx(means.iloc[0], rel=1e-6)
+
+
+# The engine shares loops over rows between threads from 16384 rows on.
+@pytest.mark.parametrize("family", ["gaussian", "poisson"])
+def test_estimates_have_the_same_bits_on_any_number_of_threads(family):
+    rng = np.random.default_rng(4)
+    n = 20_000
+    frame = pd.DataFrame({"x": rng.normal(size=n), "g": rng.integers(0, 300, n), "h": rng.integers(0, 40, n)})
+    eta = 0.2 + 0.3 * frame["x"] + 0.5 * rng.normal(size=300)[frame["g"]] + 0.3 * rng.normal(size=40)[frame["h"]]
+    frame["y"] = eta + rng.normal(size=n) if family == "gaussian" else rng.poisson(np.exp(eta)).astype(float)
+
+    def fitted(threads):
+        control, formula = rf.Control(threads=threads), "y ~ x + (x | g) + (1 | h)"
+        if family == "gaussian":
+            return rf.lmm(formula, frame, control=control)
+        return rf.glmm(formula, frame, family=family, control=control)
+
+    one, two = fitted(1), fitted(2)
+    assert one.converged
+    assert one.loglik == two.loglik
+    assert one.fixef() == two.fixef()
+    assert one.vcov().tobytes() == two.vcov().tobytes()
+    assert one.varcorr().equals(two.varcorr())
+    assert one.fitted().tobytes() == two.fitted().tobytes()

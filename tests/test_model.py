@@ -107,3 +107,46 @@ def test_what_weights_mean_is_said():
     trials = rf.glmm("incidence / size ~ period + (1 | herd)", data("cbpp"), family="binomial", weights="size")
     assert "trials" in trials.model.weights_meaning
     assert sleepstudy().model.weights_meaning is None
+
+
+def test_a_fixed_parameter_is_the_estimated_model_at_that_value():
+    owls = rf.load_dataset("owls")
+    formula = "SiblingNegotiation ~ FoodTreatment + (1 | Nest)"
+    free = rf.glmm(formula, owls, family="nbinom2")
+    held = rf.glmm(formula, owls, family=rf.families.nbinom2(phi=free.sigma))
+    # At the estimate of phi nothing else changes, and one parameter less is counted.
+    assert held.loglik == pytest.approx(free.loglik, abs=1e-7)
+    assert held.npar == free.npar - 1
+    for term, value in free.fixef().items():
+        assert held.fixef()[term] == pytest.approx(value, abs=1e-5)
+    assert held.sigma == pytest.approx(free.sigma, rel=1e-12)
+    assert held.fixef("disp") == {}
+    assert held.vcov("disp").shape == (0, 0)
+    assert rf.glmm(formula, owls, family=rf.families.nbinom2(phi=2)).loglik < free.loglik
+    assert "not estimated" in str(held.summary())
+    assert "nbinom2(link='log', phi=" in str(held.model)
+    assert list(held.tidy()["component"]) == ["cond", "cond"]
+    assert held.predict(owls.head(3), kind="dispersion") == pytest.approx([free.sigma] * 3)
+    assert held.update(". ~ . - FoodTreatment").sigma == held.sigma
+    assert "sigma" not in set(held.confint()["term"])
+
+
+def test_a_gaussian_with_known_variance():
+    data = rf.load_dataset("sleepstudy")
+    fit = rf.glmm("Reaction ~ Days", data, family=rf.families.gaussian(phi=50))
+    # Least squares, whose standard errors have the variance given.
+    x = np.column_stack([np.ones(180), data["Days"]])
+    np.testing.assert_allclose(fit.vcov(), 50**2 * np.linalg.inv(x.T @ x), rtol=1e-6)
+    assert fit.sigma == pytest.approx(50, rel=1e-14)
+    assert fit.npar == 2
+    assert "Residual" not in set(fit.varcorr()["group"])
+
+
+def test_a_fixed_parameter_has_no_formula():
+    with pytest.raises(rf.ModelError, match=r"phi has the value 2 .*nothing to model"):
+        rf.glmm(
+            "SiblingNegotiation ~ 1",
+            rf.load_dataset("owls"),
+            family=rf.families.nbinom2(phi=2),
+            dispersion="~ FoodTreatment",
+        )

@@ -1,8 +1,8 @@
 """The compiled engine: arrays and plain values in, numbers out.
 
 Everything here is called by the package; users hold `ranef.Fit`. Indices count from zero. Components are ordered cond,
-disp, shape, zi, as far as the family has them; a *predictor* is a position in that order, a *term* a random-effects
-term in the order given.
+disp, shape, threshold, zi, as far as the family has them; a *predictor* is a position in that order (each coefficient
+of the thresholds has its own), a *term* a random-effects term in the order given.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,6 +51,9 @@ def profile(
 def sigma_at(fitted: Fitted, dispersion: Sequence[float]) -> Array:
     """The family's sigma at values of a constant dispersion predictor."""
 
+def predictor_at(link: str, value: float) -> float:
+    """The linear predictor at which a parameter with that link has a value; not finite where it cannot."""
+
 def draw(name: str, link: str | None, zero_inflated: bool, eta: Array, trials: Array | None, seed: int) -> Array:
     """A response for each row of the linear predictors eta (n, K); NaN where they are infeasible."""
 
@@ -76,16 +79,11 @@ class Model:
     Parameters
     ----------
     spec : dict
-        family: name, link, zero_inflated, fixed, custom (a `Custom` or None); y (n,); trials (n,) or None; weights
-        (n,) or None; predictors: list of component, x (n, p), offset (n,) or None; groups: list of codes (n,) uint32,
-        levels; terms: list of predictor, group, columns (n, p_t), covariance; method "ml" or "reml"; quadrature;
-        profiled (True: linear mixed model with fixed effects and residual variance profiled out, weights as precision
-        weights).
-    """
-
-    def __init__(self, spec: Mapping[str, Any]) -> None: ...
-    @property
-    def kept(self) -> list[list[int]]:
+        family: name, link, zero_inflated, categories and thresholds (None but for ordinal ones), custom (a `Custom`
+        or None); y (n,); trials (n,) or None; weights (n,) or None; predictors: list of component, x (n, p), offset
+        (n,) or None; groups: list of codes (n,) uint32, levels; terms: list of predictor, group, columns (n, p_t),
+        covariance; method "ml" or "reml"; quadrature; profiled (True: linear mixed model with fixed effects and
+        residual variance profiled out, weights as precision weights).
         """Per predictor, the columns of x that are estimated."""
 
     @property

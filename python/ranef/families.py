@@ -1,7 +1,8 @@
 """Response distributions and their links, as values read from the engine's catalogue.
 
 A family is named by a word (``"nbinom2"``) or built by calling that word here, which is how a link other than the
-default one is chosen: ``rf.families.nbinom2(link="sqrt")``. There is no second list of families in Python: the names,
+default one is chosen, ``rf.families.nbinom2(link="sqrt")``, and how a parameter is given a value instead of being
+estimated, ``rf.families.nbinom2(phi=2)``. There is no second list of families in Python: the names,
 links, parameters and domains below are those the compiled engine was built with.
 
 Examples
@@ -11,14 +12,19 @@ Examples
 poisson(link='log')
 >>> rf.families.binomial(link="cloglog").link
 'cloglog'
+>>> rf.families.nbinom2(phi=2)
+nbinom2(link='log', phi=2)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
+from numbers import Real
 from typing import Any
+
+import numpy as np
 
 from ranef import _engine
 from ranef.errors import ModelError, did_you_mean
@@ -42,6 +48,12 @@ OTHER_NAMES = {
     "ordinal": "cumulative",
     "lognormal_family": "lognormal",
 }
+
+# What users call a parameter beside its symbol on the card: (family, word) -> component.
+OTHER_PARAMETERS = {("student_t", "df"): "shape", ("tweedie", "power"): "shape", ("skewnormal", "shape"): "shape"}
+
+#: What the thresholds of an ordinal family may have in common.
+THRESHOLDS = ("flexible", "symmetric", "equidistant")
 
 
 @dataclass(frozen=True)
@@ -82,6 +94,10 @@ class Family:
         Of a custom family, the functions the user gave; empty for the engine's families.
     engine : object
         Of a custom family, what the compiled engine calls it by.
+    fixed : tuple of (str, float)
+        Parameters that have a value instead of being estimated, by their names in `parameters`.
+    thresholds : str or None
+        What the thresholds of an ordinal family have in common; None for other families.
     """
 
     name: str
@@ -93,6 +109,8 @@ class Family:
     zero_inflation: bool
     variance: str
     reference: str
+    fixed: tuple[tuple[str, float], ...] = ()
+    thresholds: str | None = None
     functions: tuple[str, ...] = ()
     engine: Any = field(default=None, compare=False, repr=False)
 
@@ -107,6 +125,51 @@ class Family:
         return tuple(dict.fromkeys(p.component for p in self.parameters))
 
     @property
+    def ordinal(self) -> bool:
+        """Whether the response is an ordered category."""
+        return self.support == "ordered"
+
+    def fixed_parameter(self, component: str) -> tuple[Parameter, float] | None:
+        """The parameter of a component that has a value instead of being estimated, with that value."""
+        values = dict(self.fixed)
+        found = (p for p in self.parameters if p.component == component and p.name in values)
+        return next(((p, values[p.name]) for p in found), None)
+
+    def with_values(self, **values: Any) -> Family:
+        """This family with parameters that have a value instead of being estimated.
+
+        Raises
+        ------
+        ModelError
+            For a name the family does not have, the mean, or a value outside the parameter's domain.
+        """
+        fixed = dict(self.fixed)
+        for name, value in values.items():
+            component = OTHER_PARAMETERS.get((self.name, name))
+            wanted = [p for p in self.parameters if p.name == name] or [
+                p for p in self.parameters if p.component == component
+            ]
+            free = [p.name for p in self.parameters if p.component in ("disp", "shape")]
+            if not wanted or wanted[0].name not in free:
+                known = f"{did_you_mean(name, free)} It has" if free else "It has"
+                raise ModelError(
+                    f"{self.name}({name}={value!r}): {self.name} has no parameter {name!r} that can be given a value; "
+                    f"{known} {', '.join(free) or 'none'}."
+                )
+            (parameter,) = wanted
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, Real)
+                or not np.isfinite(predictor_at(parameter, float(value)))
+            ):
+                raise ModelError(
+                    f"{self.name}({name}={value!r}): {parameter.name} ({parameter.meaning}) is a number that its "
+                    f"{parameter.link} link can take."
+                )
+            fixed[parameter.name] = float(value)
+        return replace(self, fixed=tuple(fixed.items()))
+
+    @property
     def counts_trials(self) -> bool:
         """Whether a row is a number of successes among trials."""
         if self.engine is not None:
@@ -114,10 +177,18 @@ class Family:
         return "binomial" in self.name and not self.name.startswith(("nbinom", "truncated_nbinom"))
 
     def __repr__(self) -> str:
-        return f"{self.name}(link={self.link!r})"
+        given = "".join(f", {name}={value:g}" for name, value in self.fixed)
+        if self.thresholds not in (None, THRESHOLDS[0]):
+            given += f", thresholds={self.thresholds!r}"
+        return f"{self.name}(link={self.link!r}{given})"
 
     def __str__(self) -> str:
         return self.name
+
+
+def predictor_at(parameter: Parameter, value: float) -> float:
+    """The linear predictor at which a parameter has this value; not finite outside the domain of its link."""
+    return _engine.predictor_at(parameter.link, float(value))
 
 
 @cache
@@ -157,6 +228,7 @@ def family_named(name: str, link: str | None = None) -> Family:
         zero_inflation=bool(card["zero_inflation"]),
         variance=card["variance"],
         reference=card["reference"],
+        thresholds=THRESHOLDS[0] if card["support"] == "ordered" else None,
     )
 
 
@@ -342,18 +414,26 @@ def list_families(backend: str = "pandas") -> IntoFrame:
 
 
 def __getattr__(name: str) -> Callable[..., Family]:
-    """``families.<name>(link=None)`` for every name in the catalogue."""
+    """``families.<name>(link=None, **values)`` for every name in the catalogue."""
     if name.startswith("__") or name not in catalogue():
         raise AttributeError(f"module 'ranef.families' has no family {name!r}; see ranef.list_families()")
 
-    def build(link: str | None = None) -> Family:
-        return family_named(name, link)
-
     card = catalogue()[name]
+
+    def build(link: str | None = None, **values: Any) -> Family:
+        family = family_named(name, link)
+        if family.ordinal and "thresholds" in values:
+            structure = values.pop("thresholds")
+            if structure not in THRESHOLDS:
+                raise ModelError(f"{name}(thresholds={structure!r}): give one of {', '.join(map(repr, THRESHOLDS))}.")
+            family = replace(family, thresholds=structure)
+        return family.with_values(**values)
+
     build.__name__ = build.__qualname__ = name
     build.__doc__ = (
         f"{card['title']}.\n\nVariance: {card['variance']}\nLinks: {', '.join(card['links'])}\n"
-        f"Reference: {card['reference']}"
+        f"Reference: {card['reference']}\n\n"
+        "A parameter other than the mean may be given a value, by its name; it is then not estimated."
     )
     return build
 

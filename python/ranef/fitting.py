@@ -6,7 +6,7 @@ import math
 import re
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -177,12 +177,17 @@ class FittedModel:
     def estimates(self, component: str) -> np.ndarray:
         """Estimated fixed effects of a component, (p,), on the scale of its link."""
         self.require_component(component)
-        return np.asarray(self.engine.beta[self.model.predictor(component)], float)
+        return np.concatenate([np.asarray(self.engine.beta[k], float) for k in self.model.predictors(component)])
 
     def covariance_of_estimates(self, component: str) -> np.ndarray:
         """Covariance matrix of `estimates`, (p, p)."""
         self.require_component(component)
-        return np.asarray(self.engine.vcov[self.model.predictor(component)], float)
+        predictors = self.model.predictors(component)
+        if len(predictors) == 1:
+            return np.asarray(self.engine.vcov[predictors[0]], float)
+        places = {name: m for m, name in enumerate(self.engine.joint_names())}
+        wanted = [places["beta", k, 0] for k in predictors]
+        return np.asarray(self.engine.vcov_joint, float)[np.ix_(wanted, wanted)]
 
     def require_component(self, component: str) -> None:
         """Refuse a component that this model does not have."""
@@ -300,9 +305,16 @@ def fit_model(
         fitted = compiled.fit(settings)
     except _engine.EngineError as error:
         raise raised_by_engine(error, model.design) from None
-    kept = {c: np.asarray(compiled.kept[k], int) for k, c in enumerate(model.components)}
+    kept = {c: kept_columns([compiled.kept[k] for k in model.predictors(c)]) for c in model.components}
     finish(fitted, model, kept, control, depth=3)
     return fitted, kept
+
+
+def kept_columns(by_predictor: Sequence[Sequence[int]]) -> np.ndarray:
+    """Which columns of a component were estimated; the predictors of thresholds have one column each."""
+    if len(by_predictor) == 1:
+        return np.asarray(by_predictor[0], int)
+    return np.flatnonzero([len(kept) for kept in by_predictor])
 
 
 def start_for_engine(model: Model, start: FittedModel | Mapping[str, Any]) -> dict[str, Any]:
@@ -334,7 +346,11 @@ def start_for_engine(model: Model, start: FittedModel | Mapping[str, Any]) -> di
         return {"factor": factors}
     if missing := [c for c in model.components if c not in beta]:
         raise ModelError(f"start: beta has no {', '.join(missing)}; give the fixed effects of every component")
-    return {"factor": factors, "beta": [beta[c] for c in model.components]}
+    by_predictor: list[np.ndarray] = []
+    for c in model.components:
+        predictors = model.predictors(c)
+        by_predictor += [beta[c]] if len(predictors) == 1 else [beta[c][[j]] for j in range(len(predictors))]
+    return {"factor": factors, "beta": by_predictor}
 
 
 def model_with_response(model: Model, y: np.ndarray) -> Model:
@@ -363,6 +379,8 @@ def refit_response(record: FittedModel, response: Any) -> tuple[_engine.Fitted, 
         form `simulate` returns: proportions where the response was one, else counts or numbers.
     """
     design = record.design
+    if record.model.family.ordinal:
+        response = design.response.numbers_of(response)
     try:
         values = np.asarray(response, float)
     except (TypeError, ValueError):
@@ -420,7 +438,8 @@ def named_verdict(verdict: Mapping[str, Any], model: Model, kept: Mapping[str, n
         if found[1] == "theta":
             term = model.design.random[which]
             return f"{term.component}: covariance of {term.text}"
-        component = model.components[which]
+        component = next(c for c in model.components if which in model.predictors(c))
+        index += which - model.predictor(component)
         return f"{component}: {model.design.fixed[component].names[kept[component][index]]}"
 
     named = {key: list(dict.fromkeys(map(name, verdict[key]))) for key in ("flat", "separated", "boundary")}

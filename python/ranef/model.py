@@ -3,13 +3,15 @@
 y_i | b ~ family(mu_i, phi_i, pi_i),   g_k(parameter_k) = X_k beta_k + Z_k b_k + offset_k,   b_t ~ N(0, Sigma_t)
 
 One linear predictor per component (`cond` for the mean, `disp` and `shape` for the family's further parameters, `zi`
-for the probability of an excess zero), each with its own fixed and random effects.
+for the probability of an excess zero), each with its own fixed and random effects. The component `threshold` has a
+predictor for each of its coefficients, which all have the one column that is one in every row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,8 +19,8 @@ import numpy as np
 from ranef import _engine
 from ranef.covariances import catalogue as covariances
 from ranef.errors import DataError, ModelError
-from ranef.families import Family
-from ranef.formula.design import Design, RandomTerm, build_design
+from ranef.families import Family, predictor_at
+from ranef.formula.design import Design, FixedPart, RandomTerm, build_design
 from ranef.frames import IntoFrame
 
 COMPONENTS = ("cond", "zi", "disp", "shape", "threshold")
@@ -26,6 +28,13 @@ COMPONENTS = ("cond", "zi", "disp", "shape", "threshold")
 # Standard deviation that stands for "no residual variance" (dispersion = "~ 0"): the fourth root of the spacing of
 # floating-point numbers at one, glmmTMB's choice. Exactly zero would make the density of a row infinite.
 NO_RESIDUAL_SD = 2.0**-13
+
+# Quadrature takes points^effects evaluations of every row.
+MOST_EFFECTS = 3
+MOST_NODES = 10_000
+
+# The coefficients of the thresholds of a response on [0, 1]: what lies on either side of them.
+BETWEEN = ("0|between", "between|1")
 
 # Structures that leave every column its own free variance; added to a residual variance they repeat it when each
 # level has one row. The others (ar1, exp, ...) are told from noise by their correlations.
@@ -47,6 +56,9 @@ class Model:
     profiled : bool
         Whether this is the linear mixed model of `lmm`: fixed effects and residual variance are profiled out and
         weights are precision weights.
+    quadrature : int
+        Points of adaptive Gauss-Hermite quadrature; 1 is Laplace's approximation, 0 puts the fixed effects of the mean
+        into the search for the conditional modes.
     arguments : mapping
         What the caller asked for, by the names of `lmm` or `glmm`, data and control left out; `update` starts from it.
     """
@@ -55,6 +67,7 @@ class Model:
     design: Design
     method: str
     profiled: bool
+    quadrature: int = 1
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -75,7 +88,8 @@ class Model:
     @property
     def has_residual(self) -> bool:
         """Whether there is one residual variance: Gaussian with a constant, estimated dispersion."""
-        return self.family.name == "gaussian" and "disp" not in self.written_components
+        estimated = self.family.fixed_parameter("disp") is None
+        return self.family.name == "gaussian" and "disp" not in self.written_components and estimated
 
     @property
     def zero_inflated(self) -> bool:
@@ -105,35 +119,71 @@ class Model:
         """The criterion as a summary states it."""
         if self.profiled:
             return "REML" if self.method == "reml" else "maximum likelihood"
-        laplace = "Laplace approximation" if self.design.random else "no random effects"
+        how = "Laplace approximation" if self.design.random else "no random effects"
         if self.family.name == "gaussian":
-            laplace = "exact"
-        return f"REML ({laplace})" if self.method == "reml" else f"maximum likelihood ({laplace})"
+            how = "exact"
+        elif self.quadrature > 1:
+            how = f"adaptive Gauss-Hermite quadrature, {self.quadrature} points"
+        elif self.quadrature == 0:
+            how = "Laplace approximation, fixed effects at their joint mode with the random effects"
+        return f"REML ({how})" if self.method == "reml" else f"maximum likelihood ({how})"
 
     def predictor(self, component: str) -> int:
-        """Position of a component among the engine's linear predictors."""
-        return self.components.index(component)
+        """Position of a component (of its first predictor) among the engine's linear predictors."""
+        return self.predictors(component)[0]
+
+    def predictors(self, component: str) -> range:
+        """Positions of a component's predictors: several for thresholds, else one."""
+        widths = [len(self.design.fixed[c].names) if c == "threshold" else 1 for c in self.components]
+        place = self.components.index(component)
+        first = sum(widths[:place])
+        return range(first, first + widths[place])
+
+    def by_predictor(self, blocks: Mapping[str, Any]) -> list[Any]:
+        """Columns by component, as a list with those of each of the engine's predictors."""
+        found: list[Any] = []
+        for component in self.components:
+            block = blocks[component]
+            if component == "threshold":
+                found += [block[:, [j]] for j in range(block.shape[1])]
+            else:
+                found.append(block)
+        return found
 
     def fixed_predictors(self) -> list[float | None]:
-        """Per component, the constant its predictor is fixed at, None where it is estimated.
+        """Per predictor, the constant it is fixed at, None where it is estimated.
 
-        Only ``dispersion="~ 0"`` fixes one: the log of a residual standard deviation near zero.
+        A parameter that the family was given with a value, and the log of a residual standard deviation near zero for
+        ``dispersion="~ 0"``.
         """
-        return [
-            float(np.log(NO_RESIDUAL_SD))
-            if c == "disp" and self.design.fixed[c].x.shape[1] == 0 and self.design.fixed[c].offset is None
-            else None
-            for c in self.components
-        ]
+        found: list[float | None] = []
+        for component in self.components:
+            constant = None
+            given = self.family.fixed_parameter(component)
+            if given is not None:
+                constant = predictor_at(*given)
+            elif component == "disp" and self.without_residual:
+                constant = float(np.log(NO_RESIDUAL_SD))
+            found += [constant] * len(self.predictors(component))
+        return found
+
+    @property
+    def without_residual(self) -> bool:
+        """Whether the dispersion was left out by ``dispersion="~ 0"``."""
+        if "disp" not in self.components or self.family.fixed_parameter("disp") is not None:
+            return False
+        part = self.design.fixed["disp"]
+        return part.x.shape[1] == 0 and part.offset is None
 
     def spec(self) -> dict[str, Any]:
         """The model as plain values and arrays, the way the engine takes it."""
         design = self.design
         predictors = []
-        for component, constant in zip(self.components, self.fixed_predictors(), strict=True):
-            part = design.fixed[component]
-            offset = part.offset if constant is None else np.full(design.n, constant)
-            predictors.append({"component": component, "x": np.asarray(part.x, float), "offset": offset})
+        columns = self.by_predictor({c: np.asarray(design.fixed[c].x, float) for c in self.components})
+        named = [c for c in self.components for _ in self.predictors(c)]
+        for component, x, constant in zip(named, columns, self.fixed_predictors(), strict=True):
+            offset = design.fixed[component].offset if constant is None else np.full(design.n, constant)
+            predictors.append({"component": component, "x": x, "offset": offset})
         groups: dict[str, int] = {}
         group_specs: list[dict[str, Any]] = []
         terms: list[dict[str, Any]] = []
@@ -154,7 +204,8 @@ class Model:
                 "name": self.family.name,
                 "link": self.family.link,
                 "zero_inflated": self.zero_inflated,
-                "fixed": {},
+                "categories": len(design.response.levels or ()) if self.family.ordinal else None,
+                "thresholds": self.family.thresholds,
                 "custom": self.family.engine,
             },
             "y": np.asarray(design.response.y, float),
@@ -164,7 +215,7 @@ class Model:
             "groups": group_specs,
             "terms": terms,
             "method": self.method,
-            "quadrature": 1,
+            "quadrature": self.quadrature,
             "profiled": self.profiled,
         }
 
@@ -199,6 +250,7 @@ def build_model(
     family: Family,
     profiled: bool,
     reml: bool,
+    quadrature: int = 1,
     zi: str | None = None,
     dispersion: str | None = None,
     shape: str | None = None,
@@ -229,11 +281,15 @@ def build_model(
         missing=missing,
         covariances=tuple(covariances()),
     )
+    require_integrable(design, method="reml" if reml else "ml", quadrature=quadrature)
+    if "threshold" in family.components:
+        design = replace(design, fixed={**design.fixed, "threshold": thresholds_of(family, design)})
     model = Model(
         family=family,
         design=design,
         method="reml" if reml else "ml",
         profiled=profiled,
+        quadrature=quadrature,
         arguments=dict(arguments or {}),
     )
     require_fittable(model)
@@ -244,7 +300,34 @@ def response_kind(family: Family) -> str:
     """How the left side of the formula is to be read for this family."""
     if family.counts_trials:
         return "binomial"
-    return "ordinal" if family.name == "cumulative" else "numeric"
+    return "ordinal" if family.ordinal else "numeric"
+
+
+def thresholds_of(family: Family, design: Design) -> FixedPart:
+    """The component `threshold`: a column of ones for each of its coefficients."""
+    levels = design.response.levels
+    names = threshold_names(family.thresholds or "flexible", levels) if family.ordinal and levels else BETWEEN
+    ones = np.broadcast_to(1.0, (design.n, len(names)))
+    return FixedPart("threshold", ones, names, None, {name: [j] for j, name in enumerate(names)}, False)
+
+
+def threshold_names(structure: str, levels: Sequence[str]) -> tuple[str, ...]:
+    """Names of the coefficients behind the thresholds between categories, as R's ordinal package has them.
+
+    Examples
+    --------
+    >>> threshold_names("flexible", ["low", "middle", "high"])
+    ('low|middle', 'middle|high')
+    >>> threshold_names("symmetric", ["1", "2", "3", "4", "5"])
+    ('central.1', 'central.2', 'spacing.1')
+    """
+    count = len(levels) - 1
+    if structure == "equidistant":
+        return ("threshold.1", "spacing")[:count]
+    if structure == "symmetric":
+        central = ("central",) if count % 2 else ("central.1", "central.2")
+        return (*central, *(f"spacing.{k}" for k in range(1, (count - 1) // 2 + 1)))
+    return tuple(f"{low}|{high}" for low, high in pairwise(levels))
 
 
 def component_formulas(
@@ -254,7 +337,16 @@ def component_formulas(
     formulas: dict[str, str | None] = {}
     has = set(family.components)
     for component, argument, formula in (("disp", "dispersion", dispersion), ("shape", "shape", shape)):
-        if component in has:
+        given = family.fixed_parameter(component)
+        if given is not None and formula is not None:
+            name, value = given[0].name, given[1]
+            raise ModelError(
+                f"{argument}={formula!r}: {name} has the value {value:g} in {family!r}, so there is nothing to model. "
+                f"Leave out {argument}, or {name} in the family."
+            )
+        if given is not None:
+            formulas[component] = "~ 0"
+        elif component in has:
             formulas[component] = formula or "~ 1"
         elif formula is not None:
             raise ModelError(
@@ -280,8 +372,8 @@ def require_fittable(model: Model) -> None:
             "variance of sigma^2 / w would be infinite. Drop the row, or use rf.glmm, whose weights multiply the "
             "log-likelihood."
         )
-    fixed_dispersion = any(constant is not None for constant in model.fixed_predictors())
-    if fixed_dispersion and model.family.name != "gaussian":
+    fixed_dispersion = model.without_residual or model.family.fixed_parameter("disp") is not None
+    if model.without_residual and model.family.name != "gaussian":
         raise ModelError(
             f'dispersion="~ 0" leaves out the residual variance of a Gaussian model; {model.family.name} needs its '
             'dispersion: write "~ 1" or leave the argument out.'
@@ -304,6 +396,38 @@ def require_fittable(model: Model) -> None:
     for term in design.random:
         if term.component == "cond" and term.structure in FREE_VARIANCE:
             require_separable(term, n)
+
+
+def require_integrable(design: Design, *, method: str, quadrature: int) -> None:
+    """Refuse quadrature where the integral is not one of few dimensions for each level of a single factor."""
+    if quadrature == 1:
+        return
+    if method == "reml":
+        raise ModelError(
+            f"quadrature={quadrature} with reml=True: the fixed effects are integrated out by Laplace's approximation "
+            "only. Leave one of the two arguments out."
+        )
+    if quadrature == 0:
+        return
+    groups = list(dict.fromkeys(term.group for term in design.random))
+    if len(groups) != 1:
+        found = f"the model has {len(groups)}: {', '.join(groups)}" if groups else "the model has none"
+        raise ModelError(
+            f"quadrature={quadrature} needs the random effects of one grouping factor; {found}. "
+            "Leave quadrature out: Laplace's approximation takes any number of factors."
+        )
+    effects = sum(len(term.names) for term in design.random)
+    if effects > MOST_EFFECTS:
+        raise ModelError(
+            f"quadrature={quadrature} takes up to {MOST_EFFECTS} random effects a level; {groups[0]} has {effects} "
+            f"({', '.join(name for term in design.random for name in term.names)}). Take columns out of the terms, or "
+            "leave quadrature out."
+        )
+    if quadrature**effects > MOST_NODES:
+        raise ModelError(
+            f"quadrature={quadrature} with {effects} random effects a level makes {quadrature**effects} nodes for each "
+            f"row; at most {MOST_NODES} are allowed. Use quadrature={int(MOST_NODES ** (1 / effects))} or fewer."
+        )
 
 
 def require_separable(term: RandomTerm, n: int) -> None:

@@ -42,24 +42,27 @@ def engine_rows(
         raise ModelError(f"new_levels={new_levels!r}: give 'error' or 'population'.")
     design, components = record.design, record.model.components
     if newdata is None:
-        x: list[np.ndarray] = [np.asarray(design.fixed[c].x, float) for c in components]
-        offset = [design.fixed[c].offset for c in components]
+        x = {c: np.asarray(design.fixed[c].x, float) for c in components}
+        offset = {c: design.fixed[c].offset for c in components}
         columns = [np.asarray(term.columns, float) for term in design.random]
         codes = [np.asarray(term.codes).astype(np.int64) for term in design.random]
     else:
         new = design.replay(newdata, random=[t for t, counts in enumerate(keep) if counts])
         require_known_levels(record, new, keep, new_levels)
-        x = [np.asarray(new.x[c], float) for c in components]
-        offset = [new.offset.get(c) for c in components]
+        x = {c: np.asarray(new.x[c], float) for c in components if c in new.x}
+        offset = {c: new.offset.get(c) for c in components}
         columns = [np.asarray(block, float) for block in new.columns]
         codes = [np.asarray(code).astype(np.int64) for code in new.codes]
-    n = len(x[0])
-    offset = [
+    n = len(x["cond"])
+    if "threshold" in components:
+        x["threshold"] = np.ones((n, len(record.names("threshold"))))
+    offsets = [offset[c] for c in components for _ in record.model.predictors(c)]
+    offsets = [
         part if constant is None else np.full(n, constant)
-        for part, constant in zip(offset, record.model.fixed_predictors(), strict=True)
+        for part, constant in zip(offsets, record.model.fixed_predictors(), strict=True)
     ]
     codes = [code if k else np.full(n, LEFT_OUT, np.int64) for code, k in zip(codes, keep, strict=True)]
-    return {"x": x, "offset": offset, "codes": codes, "columns": columns}
+    return {"x": record.model.by_predictor(x), "offset": offsets, "codes": codes, "columns": columns}
 
 
 def require_known_levels(record: FittedModel, new: NewDesign, keep: Sequence[bool], new_levels: str) -> None:

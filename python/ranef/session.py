@@ -157,7 +157,10 @@ def glmm(
     reml : bool
         Whether the fixed effects of the mean are integrated out as well.
     quadrature : int
-        Points of adaptive Gauss-Hermite quadrature; 1 is the Laplace approximation.
+        Points of adaptive Gauss-Hermite quadrature in each direction, for the random effects of one grouping factor, up
+        to 3 a level: nearly exact where Laplace's approximation is not (binary data with few rows a level). 1 is the
+        Laplace approximation; 0 puts the fixed effects of the mean into the search for the conditional modes (lme4's
+        ``nAGQ = 0``: fast, not quite the maximum of the likelihood).
     weights : str or array, optional
         Each row's log-likelihood is multiplied by its weight; for a binomial proportion they are the trials.
     offset : str or array, optional
@@ -201,10 +204,8 @@ def glmm(
     -1708.8
     """
     if isinstance(quadrature, bool) or not isinstance(quadrature, int) or quadrature < 0:
-        raise ModelError(f"quadrature={quadrature!r}: give a whole number of points; 1 is the Laplace approximation.")
-    if quadrature != 1:
         raise ModelError(
-            f"quadrature={quadrature} is not available: only the Laplace approximation is. Leave quadrature out."
+            f"quadrature={quadrature!r}: give a whole number of points, 0 or more; 1 is the Laplace approximation."
         )
     if priors is not None:
         raise ModelError("priors are not available: leave the argument out.")
@@ -229,6 +230,7 @@ def glmm(
         family=as_family(family, link),
         profiled=False,
         reml=reml,
+        quadrature=int(quadrature),
         zi=zi,
         dispersion=dispersion,
         shape=shape,
@@ -254,8 +256,8 @@ class Fit(FittedModel):
     """A fitted mixed model.
 
     `lmm` and `glmm` make it; it never changes afterwards. Plain values are attributes (`loglik`, `aic`, `sigma`,
-    `converged`, ...), everything else a method. Components are named cond, zi, disp and shape; frames come back of the
-    kind that the data were.
+    `converged`, ...), everything else a method. Components are named cond, zi, disp, shape and threshold; frames come
+    back of the kind that the data were.
 
     Examples
     --------
@@ -274,7 +276,7 @@ class Fit(FittedModel):
 
         Parameters
         ----------
-        component : {"cond", "zi", "disp", "shape"}
+        component : {"cond", "zi", "disp", "shape", "threshold"}
 
         Examples
         --------
@@ -290,7 +292,7 @@ class Fit(FittedModel):
 
         Parameters
         ----------
-        component : {"cond", "zi", "disp", "shape"}
+        component : {"cond", "zi", "disp", "shape", "threshold"}
         """
         return self.covariance_of_estimates(component).copy()
 
@@ -549,10 +551,11 @@ class Fit(FittedModel):
         ----------
         newdata : data frame, optional
             None: the rows of the fit.
-        kind : {"response", "link", "conditional", "zprob", "zlink", "dispersion"}
+        kind : {"response", "link", "conditional", "zprob", "zlink", "dispersion", "probability", "class"}
             Mean of the response with zero inflation; linear predictor; mean of the part that is not an excess zero;
             probability of an excess zero; its linear predictor; the dispersion, as `sigma` reports it. The mean of a
-            binomial is the probability.
+            binomial is the probability, of an ordinal response the expected number of the category, 1 to J. Only for
+            ordinal responses: the "probability" of each category, and the "class", the most probable category.
         ranef : bool or list of terms
             True: at the conditional modes. False: population level, random effects zero. A list keeps the terms it
             names, by group (``"Nest"``) or text (``"(1 | Nest)"``).
@@ -573,7 +576,9 @@ class Fit(FittedModel):
         Returns
         -------
         array or frame
-            An array (rows,), or with `se` or `interval` a frame estimate, std_error, conf_low, conf_high.
+            An array (rows,), or with `se` or `interval` a frame estimate, std_error, conf_low, conf_high. For
+            "probability" a frame with a column per category, or with `se` or `interval` a frame row, category,
+            estimate, std_error, conf_low, conf_high with a line for each row and category.
 
         Examples
         --------
@@ -629,7 +634,7 @@ class Fit(FittedModel):
     def simulate(
         self, n: int, seed: int | None = None, ranef: Conditioning = "new", newdata: IntoFrame | None = None
     ) -> np.ndarray:
-        """Draw new responses, (rows, n), in the form of the response (proportions where it was one).
+        """Draw new responses, (rows, n), in the form of the response (proportions or categories where it was one).
 
         Parameters
         ----------
@@ -664,6 +669,7 @@ class Fit(FittedModel):
         ----------
         response : array_like
             One value per row used, or per row of the data given to `lmm` or `glmm`, in the form `simulate` returns.
+            For an ordinal response, every category of the fit must occur.
 
         Returns
         -------

@@ -22,7 +22,8 @@ def simulate(
     ranef: Conditioning = "new",
     newdata: IntoFrame | None = None,
 ) -> np.ndarray:
-    """Draw `n` responses for every row, (rows, n), in the form of the response: proportions where it was one.
+    """Draw `n` responses for every row, (rows, n), in the form of the response: proportions or categories where
+    it was one.
 
     Parameters
     ----------
@@ -54,6 +55,8 @@ def simulate(
         rows = engine_rows(record, newdata, [w != "zero" for w in what], "error" if "fixed" in what else "population")
     draws = np.asarray(record.engine.simulate(int(n), engine_seed(seed), what, rows), float)
     response = record.design.response
+    if record.model.family.ordinal:
+        return response.categories_at(draws)
     if response.form == "proportion" and response.trials is not None and newdata is None:
         draws = draws / response.trials[:, None]
     return draws

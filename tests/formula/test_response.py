@@ -94,12 +94,12 @@ def test_zeros_and_ones_keep_their_weights() -> None:
 @pytest.mark.parametrize("left", ["o", "factor(n)", "n", "q"])
 def test_ordered_categories(left: str) -> None:
     answer = response(left, "ordinal")
-    assert answer.form == "factor"
-    assert answer.y.min() == 0
-    assert answer.y.max() == len(answer.levels) - 1
+    assert answer.form == ("numeric" if left == "n" else "factor")
+    assert answer.y.min() == 1
+    assert answer.y.max() == len(answer.levels)
     if left == "o":
         assert answer.levels == ("lo", "mid", "hi")
-        np.testing.assert_array_equal(answer.y, [0, 2, 1, 0])
+        np.testing.assert_array_equal(answer.y, [1, 3, 2, 1])
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,22 @@ pub trait Objective {
         None
     }
 
+    /// Gradients at points within a thousandth of a standard error of x, the last point evaluated, for central
+    /// differences around x: their errors may be even in the displacement. `None` where one has no finite value. The state
+    /// of the objective is afterwards that of any of the points, or of x.
+    fn gradients_nearby(&mut self, _x: &[f64], points: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
+        each_gradient(self, points)
+    }
+
     /// Says that the last point evaluated is the best so far, so that inner problems may start there.
     fn accept(&mut self) {}
+}
+
+/// The gradient at each of the points; `None` where one has no finite value.
+pub fn each_gradient<O: Objective + ?Sized>(objective: &mut O, points: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
+    let gradient = |point: &Vec<f64>| {
+        let mut gradient = vec![0.0; point.len()];
+        objective.value_gradient(point, &mut gradient).is_finite().then_some(gradient)
+    };
+    points.iter().map(gradient).collect()
 }

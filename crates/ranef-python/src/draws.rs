@@ -2,7 +2,15 @@
 use crate::errors::{raised, refuse};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
+use ranef_engine::link::Link;
 use ranef_engine::{family, simulation};
+
+/// The linear predictor at which a parameter with that link has a value; not finite where it cannot.
+#[pyfunction]
+pub fn predictor_at(link: &str, value: f64) -> PyResult<f64> {
+    let link = Link::from_name(link).ok_or_else(|| refuse("spec", format!("there is no link {link:?}")))?;
+    Ok(link.eta(value))
+}
 
 /// One response for each row of `eta` (n, K); NaN where its predictors are infeasible.
 #[pyfunction]

@@ -134,6 +134,9 @@ fn kind_of(name: &str) -> PyResult<Kind> {
         "zprob" => Kind::ZeroProbability,
         "dispersion" => Kind::Dispersion,
         "variance" => Kind::Variance,
+        other if other.starts_with("category ") => Kind::Category(
+            other["category ".len()..].parse().map_err(|_| refuse("spec", format!("there is no {other:?}")))?,
+        ),
         other => return Err(refuse("spec", format!("there is no kind {other:?}"))),
     })
 }

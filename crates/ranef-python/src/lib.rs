@@ -28,6 +28,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(resampling::profile, module)?)?;
     module.add_function(wrap_pyfunction!(resampling::sigma_at, module)?)?;
     module.add_function(wrap_pyfunction!(draws::draw, module)?)?;
+    module.add_function(wrap_pyfunction!(draws::predictor_at, module)?)?;
     module.add_function(wrap_pyfunction!(cards::families, module)?)?;
     module.add_function(wrap_pyfunction!(cards::covariances, module)?)?;
     Ok(())

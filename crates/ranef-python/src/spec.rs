@@ -8,7 +8,7 @@ use pyo3::types::{PyDict, PyList};
 use ranef_engine::covariance;
 use ranef_engine::design::{Column, Design, Fixed, TermSpec};
 use ranef_engine::error::ModelError;
-use ranef_engine::family::{self, Family, ZeroInflated};
+use ranef_engine::family::{self, Family, Ordinal, Thresholds, ZeroInflated};
 use ranef_engine::fitting::{Control, Likelihood, precision_offset};
 use ranef_engine::likelihood::data::{Data, Method};
 use ranef_engine::prediction::NewDesign;
@@ -28,12 +28,22 @@ pub fn read(spec: &Bound<'_, PyDict>) -> PyResult<(Data, Likelihood)> {
     let name: String = required(&card, "name")?;
     let link: Option<String> = required(&card, "link")?;
     let zero_inflated: bool = required(&card, "zero_inflated")?;
+    let mut ordinal = Ordinal::default();
+    if let Some(categories) = required::<Option<usize>>(&card, "categories")? {
+        ordinal.categories = categories;
+    }
+    if let Some(structure) = required::<Option<String>>(&card, "thresholds")? {
+        ordinal.thresholds = Thresholds::from_name(&structure)
+            .ok_or_else(|| refuse("spec", format!("there are no thresholds {structure:?}")))?;
+    }
     let y: PyReadonlyArray1<'_, f64> = required(spec, "y")?;
     let y = y.as_array().to_vec();
     let custom = card.get_item("custom")?.filter(|custom| !custom.is_none());
     let custom = custom.map(|custom| custom.cast_into::<Custom>()).transpose()?;
     let family: Arc<dyn Family> = match custom {
-        None => family::build(&name, link.as_deref(), zero_inflated).map_err(|error| raised(error.into()))?.into(),
+        None => family::build_ordinal(&name, link.as_deref(), zero_inflated, ordinal)
+            .map_err(|error| raised(error.into()))?
+            .into(),
         Some(custom) if !zero_inflated => Arc::new(custom.get().for_response(&y)),
         Some(custom) => {
             let inflated = ZeroInflated::new(Box::new(custom.get().for_response(&y)));
@@ -69,11 +79,15 @@ pub fn read(spec: &Bound<'_, PyDict>) -> PyResult<(Data, Likelihood)> {
         }
         Likelihood::Profiled { reml, weights: weights.clone() }
     } else {
-        Likelihood::Laplace(match method.as_str() {
-            "ml" => Method::Ml,
-            "reml" => Method::Reml,
-            "profile" => Method::Profile,
-            other => return Err(refuse("spec", format!("there is no method {other:?}"))),
+        let points: usize = required(spec, "quadrature")?;
+        Likelihood::Laplace(match (method.as_str(), points) {
+            ("ml", 0) => Method::Profile,
+            ("ml", 1) => Method::Ml,
+            ("ml", points) => Method::Quadrature(points),
+            ("reml", 1) => Method::Reml,
+            (method, points) => {
+                return Err(refuse("spec", format!("there is no method {method:?} with {points} quadrature points")));
+            }
         })
     };
     let design = Design::new(n, fixed, read_groups(spec, n)?, design_terms);

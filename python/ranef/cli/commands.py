@@ -65,6 +65,7 @@ def fit(
     link: Annotated[str | None, typer.Option(metavar="NAME", help="Link of the mean.")] = None,
     zi: Annotated[str | None, typer.Option(metavar="FORMULA", help="Zero inflation, for example '~ 1'.")] = None,
     dispersion: Annotated[str | None, typer.Option(metavar="FORMULA", help="Dispersion, for example '~ x'.")] = None,
+    shape: Annotated[str | None, typer.Option(metavar="FORMULA", help="Shape parameter, for example '~ x'.")] = None,
     reml: Annotated[
         bool | None, typer.Option("--reml/--ml", help="Criterion; REML for linear mixed models, else ML.")
     ] = None,
@@ -77,7 +78,7 @@ def fit(
     """Fit a model to a file and print its summary."""
     frame = read_data(data)
     if family is None:
-        for name, value in (("--link", link), ("--zi", zi), ("--dispersion", dispersion)):
+        for name, value in (("--link", link), ("--zi", zi), ("--dispersion", dispersion), ("--shape", shape)):
             if value is not None:
                 raise ModelError(f"{name} needs --family; without it a linear mixed model is fitted")
         fitted = lmm(formula, frame, reml=reml is not False, weights=weights, offset=offset)
@@ -89,6 +90,7 @@ def fit(
             link=link,
             zi=zi,
             dispersion=dispersion,
+            shape=shape,
             reml=bool(reml),
             weights=weights,
             offset=offset,

@@ -50,6 +50,15 @@ class ModelMatrix:
     term_columns: dict[str, list[int]]
 
 
+def without_intercept(matrix: ModelMatrix) -> ModelMatrix:
+    """The same columns, coded beside an intercept, but for the intercept itself."""
+    (intercept,) = matrix.term_columns["1"]
+    kept = [j for j in range(len(matrix.names)) if j != intercept]
+    places = {j: k for k, j in enumerate(kept)}
+    columns = {term: [places[j] for j in js] for term, js in matrix.term_columns.items() if term != "1"}
+    return ModelMatrix(np.asfortranarray(matrix.values[:, kept]), tuple(matrix.names[j] for j in kept), columns)
+
+
 def model_matrix(
     terms: Sequence[Term], evaluator: Evaluator, source: str, contrasts: Mapping[str, Contrast]
 ) -> ModelMatrix:

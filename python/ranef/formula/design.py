@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ranef.data import Table
 from ranef.errors import DataError, FormulaError, did_you_mean
-from ranef.formula.columns import ModelMatrix, model_matrix
+from ranef.formula.columns import ModelMatrix, model_matrix, without_intercept
 from ranef.formula.contrasts import Contrast, contrast_from
 from ranef.formula.evaluation import Coded, Evaluator, Memory
 from ranef.formula.frames import FitFrame, NewFrame, Schema
@@ -240,7 +240,10 @@ class Design:
         x: dict[str, Array] = {}
         offset: dict[str, Array | None] = {}
         for component, terms in recipe.terms.items():
-            x[component] = model_matrix(terms.fixed, evaluator, terms.source, recipe.contrasts).values
+            matrix = model_matrix(terms.fixed, evaluator, terms.source, recipe.contrasts)
+            if component == "cond" and recipe.response_kind == "ordinal":
+                matrix = without_intercept(matrix)
+            x[component] = matrix.values
             extra = None
             if component == "cond" and recipe.offset is not None:
                 extra = _numbers_of_column(frame, recipe.offset, "the offset")
@@ -370,6 +373,17 @@ def build_design(
         matrix = model_matrix(part.fixed, evaluator, part.source, coding)
         extra = case_offset if component == "cond" else None
         intercept = any(not term.factors for term in part.fixed)
+        if component == "cond" and response_kind == "ordinal":
+            if not intercept:
+                raise FormulaError.at(
+                    formula,
+                    main.right.start,
+                    main.right.end,
+                    "the thresholds of an ordinal response stand for the intercept, which is coded for and then left "
+                    "out; "
+                    "do not take it out of the formula",
+                )
+            matrix, intercept = without_intercept(matrix), False
         fixed[component] = FixedPart(
             component, matrix.values, matrix.names, _offset(part, evaluator, extra), matrix.term_columns, intercept
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +35,12 @@ class Response:
     name : str
         As typed.
     y : float64 array (n,)
-        The values; successes for a binomial response; the position of the level, from 0, for a factor.
+        The values; successes for a binomial response; the position of the level, from 0, for a factor; the number of
+        the category, from 1, for an ordinal response.
     trials : float64 array (n,) or None
         The number of trials, None when each row is one.
     levels : tuple of str or None
-        Of a factor: the first is failure, the second success.
+        Of a factor: the first is failure, the second success. Of an ordinal response: the categories in their order.
     form : str
         ``"numeric"``, ``"factor"``, ``"bool"``, ``"cbind"`` or ``"proportion"``.
     """
@@ -48,6 +50,40 @@ class Response:
     trials: Array | None
     levels: tuple[str, ...] | None
     form: str
+
+    def categories_at(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        """The categories of an ordinal response with these numbers (from 1): labels, or numbers where it was one."""
+        levels = self.levels or ()
+        labels = np.array([float(level) for level in levels] if self.form == "numeric" else levels)
+        return labels[np.asarray(numbers).astype(np.intp) - 1]
+
+    def numbers_of(self, categories: Any) -> Array:
+        """The numbers of categories of an ordinal response; what `categories_at` undoes."""
+        values = np.asarray(categories)
+        if values.ndim != 1:
+            raise DataError(f"response has {values.ndim} dimensions; give one category per row")
+        if self.form == "numeric" and values.dtype.kind in "iuf":
+            words = [f"{value:g}" for value in values.tolist()]
+        else:
+            words = [str(value) for value in values.tolist()]
+        places = {_word(level, self.form): k + 1.0 for k, level in enumerate(self.levels or ())}
+        strange = next((k for k, word in enumerate(words) if word not in places), None)
+        if strange is not None:
+            raise DataError(
+                f"response: value {strange} is {words[strange]}, which is no category of the fit; they are "
+                f"{', '.join(self.levels or ())}"
+            )
+        found = np.array([places[word] for word in words])
+        if absent := [level for k, level in enumerate(self.levels or ()) if not (found == k + 1.0).any()]:
+            raise DataError(
+                f"response: category {absent[0]} does not occur, so the thresholds around it cannot be told apart; "
+                "fit the model anew with the categories there are"
+            )
+        return found
+
+
+def _word(level: str, form: str) -> str:
+    return f"{float(level):g}" if form == "numeric" else level
 
 
 def response_of(node: Node, evaluator: Evaluator, source: str, kind: str, weights: Array | None) -> Response:
@@ -172,7 +208,20 @@ def _counts(node: Call, evaluator: Evaluator, source: str, kind: str, name: str)
 
 
 def _ordinal(node: Node, evaluator: Evaluator, source: str, name: str) -> Response:
+    form = "factor"
+    if not isinstance(evaluator.factor_of_term(node, source), Coded):
+        form = "numeric"
+        values = evaluator.numbers(node, source, "the response")
+        fraction = values != np.round(values)
+        if fraction.any():
+            raise DataError(
+                f"`{name}` is {values[fraction][0]:g} in row {_row(evaluator, fraction)}; an ordinal response is an "
+                "ordered factor, text (whose order is the alphabet's), or whole numbers"
+            )
     factor = evaluator.grouping_factor(node, source).take(None)
     if len(factor.levels) < 2:
-        raise DataError(f"`{name}` has {len(factor.levels)} level; an ordinal response needs at least 2")
-    return Response(name, factor.codes.astype(np.float64), None, factor.levels, "factor")
+        raise DataError(
+            f"`{name}` has {len(factor.levels)} level{'' if len(factor.levels) else 's'}; an ordinal response needs at "
+            "least 2 categories that occur"
+        )
+    return Response(name, factor.codes.astype(np.float64) + 1.0, None, factor.levels, form)

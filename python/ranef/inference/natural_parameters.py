@@ -50,8 +50,8 @@ def natural_parameters(record: FittedModel) -> list[NaturalParameter]:
     found: list[NaturalParameter] = []
     sigma: NaturalParameter | None = None
     model, position = record.model, 0
-    for predictor, component in enumerate(model.components):
-        names = record.names(component)
+    for component in model.components:
+        names, predictor = record.names(component), model.predictor(component)
         if component == "disp" and component not in model.written_components:
             if len(names) == 1:
                 place = ("sigma", 0, 0, 0) if model.profiled else ("fixed", predictor, 0, 0)
@@ -61,7 +61,9 @@ def natural_parameters(record: FittedModel) -> list[NaturalParameter]:
                     sigma = NaturalParameter("sigma", "disp", None, "sigma", "sigma", place, None)
         else:
             for column, name in enumerate(names):
-                place = ("fixed", predictor, column, 0)
+                # Each threshold is the only column of a predictor of its own.
+                alone = component == "threshold"
+                place = ("fixed", predictor + column, 0, 0) if alone else ("fixed", predictor, column, 0)
                 found.append(NaturalParameter("fixed", component, None, name, name, place, position + column))
         position += len(names)
     for t, term in enumerate(record.terms()):

@@ -20,6 +20,8 @@ from ranef.newdata import engine_rows, repeat_rows
 from ranef.simulation import engine_seed
 
 KINDS = ("response", "link", "conditional", "zprob", "zlink", "dispersion")
+# Of ordinal models besides.
+CATEGORY_KINDS = ("probability", "class")
 
 # Draws behind a simulated prediction interval: the 2.5 % point is then the 50th smallest of them.
 DRAWS = 2000
@@ -50,6 +52,9 @@ def predict(
             f"interval='prediction' is an interval for a new response; it goes with kind='response', not {kind!r}."
         )
     keep = kept_terms(record.terms(), ranef)
+    if kind in CATEGORY_KINDS:
+        rows = engine_rows(record, newdata, keep, new_levels)
+        return of_categories(record, rows, kind, se or interval is not None, level)
     # The engine's own dispersions hold precision weights; those of any rows asked for do not.
     if newdata is None and all(keep) and not se and interval is None and kind != "dispersion":
         return np.asarray(record.engine.fitted_values(kind), float)
@@ -71,12 +76,54 @@ def predict(
 
 def require_kind(record: FittedModel, kind: str) -> None:
     """Refuse a kind that does not exist, or that asks for a component the model lacks."""
-    if kind not in KINDS:
-        raise ModelError(f"kind={kind!r}: give one of {', '.join(map(repr, KINDS))}.")
+    ordinal = record.model.family.ordinal
+    if kind in CATEGORY_KINDS and not ordinal:
+        raise ModelError(f"kind={kind!r} is for ordinal families (cumulative); {record.family} has no categories.")
+    known = KINDS + CATEGORY_KINDS if ordinal else KINDS
+    if kind not in known:
+        raise ModelError(f"kind={kind!r}: give one of {', '.join(map(repr, known))}.")
+    if ordinal and kind in ("conditional", "dispersion"):
+        raise ModelError(f"kind={kind!r}: {record.family} has neither zero inflation nor dispersion; use 'response'.")
     if kind in ("zprob", "zlink") and not record.model.zero_inflated:
         raise ModelError(f"kind={kind!r}: this model has no zero inflation; fit it with zi='~ 1' or another formula.")
     if kind in ("response", "conditional"):
         record.model.family.require("mean", "fitted values and predictions of the response")
+
+
+def of_categories(
+    record: FittedModel, rows: dict[str, Any], kind: str, wanted: bool, level: float
+) -> np.ndarray | dict[str, np.ndarray]:
+    """Probabilities of the categories, a column each; with `wanted`, a row each, with their uncertainty.
+
+    Intervals are formed on the logit scale. For kind "class", the most probable category of each row.
+    """
+    labels = list(record.design.response.levels or ())
+    found = [record.engine.predict(rows, f"category {k}", wanted) for k in range(1, len(labels) + 1)]
+    p = np.stack([np.asarray(estimate, float) for estimate, _ in found], axis=1)
+    if kind == "class":
+        if wanted:
+            raise ModelError("kind='class' is a label, without a standard error; use kind='probability'.")
+        return record.design.response.categories_at(p.argmax(axis=1) + 1)
+    if not wanted:
+        return {label: np.ascontiguousarray(p[:, k]) for k, label in enumerate(labels)}
+    se = np.stack([np.asarray(error, float) for _, error in found], axis=1)
+    low, high = logit_interval(p, se, float(quantile(level)))
+    n = len(p)
+    return {
+        "row": np.repeat(np.arange(n), len(labels)),
+        "category": np.tile(np.array(labels, dtype=object), n),
+        "estimate": p.ravel(),
+        "std_error": se.ravel(),
+        "conf_low": low.ravel(),
+        "conf_high": high.ravel(),
+    }
+
+
+def logit_interval(p: np.ndarray, se: np.ndarray, z: float) -> tuple[np.ndarray, np.ndarray]:
+    """Interval of a probability: expit(logit p -+ z se / (p (1 - p)))."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        centre, half = np.log(p) - np.log1p(-p), z * se / (p * (1.0 - p))
+    return links.inverse("logit", centre - half), links.inverse("logit", centre + half)
 
 
 def confidence_interval(
@@ -92,6 +139,11 @@ def confidence_interval(
         with np.errstate(divide="ignore", invalid="ignore"):
             half = z * std_error / estimate
         return estimate * np.exp(-half), estimate * np.exp(half)
+    if record.model.family.ordinal and kind == "response":
+        # The expected category number, brought from [1, J] to [0, 1].
+        span = len(record.design.response.levels or ()) - 1.0
+        low, high = logit_interval((estimate - 1.0) / span, std_error / span, z)
+        return 1.0 + span * low, 1.0 + span * high
     through = {
         "conditional": ("link", record.link),
         "response": ("link", record.link),

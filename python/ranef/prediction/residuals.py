@@ -1,4 +1,4 @@
-"""Residuals, on the scale of the response (proportions for successes among trials).
+"""Residuals, on the scale of the response (proportions for successes among trials, numbers of ordered categories).
 
 response   y - mu
 pearson    (y - mu) sqrt(w / V), V the variance of the row at dispersion one where the dispersion only scales it
@@ -36,6 +36,8 @@ def residuals(
     """Residuals of the rows used, (nobs,); see the head of this module for the definitions."""
     if kind not in KINDS:
         raise ModelError(f"residuals(kind={kind!r}): give one of {', '.join(map(repr, KINDS))}.")
+    if record.model.family.ordinal and kind in ("deviance", "working"):
+        raise ModelError(f"residuals(kind={kind!r}): not defined for ordinal responses; use 'response' or 'pearson'.")
     keep = kept_terms(record.terms(), ranef)
     if kind == "quantile":
         return quantile_residuals(record, keep, seed)

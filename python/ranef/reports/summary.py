@@ -151,7 +151,7 @@ def heading(record: FittedModel) -> Section:
     if design.n_dropped:
         because = ", ".join(f"{name} {count}" for name, count in design.dropped_because.items())
         lines.append(f"Dropped: {design.n_dropped} rows with missing values" + (f" ({because})" if because else ""))
-    if any(constant is not None for constant in model.fixed_predictors()):
+    if model.without_residual:
         lines.append("Residual variance: none (dispersion ~ 0)")
     return Section(lines=tuple(lines))
 
@@ -166,6 +166,9 @@ def criteria(record: FittedModel) -> Section:
 
 def residual_quantiles(record: FittedModel) -> Section:
     """Five numbers of the residuals over their standard deviation."""
+    if record.model.family.ordinal:
+        # A difference of category numbers says little about the fit of their probabilities.
+        return Section()
     values = standardised_residuals(record)
     values = values[np.isfinite(values)]
     if not len(values):
@@ -209,6 +212,9 @@ def sizes(record: FittedModel) -> Section:
     for component in family.components:
         if component == "cond" or component in record.model.written_components:
             continue
+        if (given := family.fixed_parameter(component)) is not None:
+            lines.append(f"{given[0].name} ({given[0].meaning}): {given[1]:.4g}, not estimated")
+            continue
         if component == "disp":
             if not record.model.has_residual or not record.terms():
                 lines.append(f"Dispersion (sigma) of the {family.name} family: {record.sigma:.4g}")
@@ -243,8 +249,13 @@ def fixed_effects(record: FittedModel, component: str, ddf: str | None) -> Secti
         row = [name, fixed(table.estimate[j], decimals), fixed(table.std_error[j], decimals)]
         if t:
             row.append(fixed(table.df[j], 1))
-        row += [fixed(table.statistic[j], 3), probability(table.p_value[j]), stars(table.p_value[j]).ljust(3)]
+        row.append(fixed(table.statistic[j], 3))
+        if component != "threshold":
+            row += [probability(table.p_value[j]), stars(table.p_value[j]).ljust(3)]
         rows.append(tuple(row))
+    if component == "threshold":
+        # That a threshold is zero is no hypothesis: the latent scale has no origin of its own.
+        return Section(title, header=("", "Estimate", "Std. Error", "z value"), rows=tuple(rows), notes=notes)
     tests = ("df", "t value", "Pr(>|t|)") if t else ("z value", "Pr(>|z|)")
     return Section(title, header=("", "Estimate", "Std. Error", *tests, ""), rows=tuple(rows), notes=notes)
 

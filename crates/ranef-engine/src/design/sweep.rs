@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// Rows in a chunk.
-const CHUNK: usize = 4096;
+const CHUNK: usize = 2048;
 /// Parts of a sum over many rows.
 const PARTS: usize = 8;
 

@@ -9,12 +9,12 @@
 use rand::Rng;
 use rand_distr::Distribution;
 
-use super::derivatives::{by_jets, spread};
+use super::derivatives::by_jets;
 use super::poisson::half_deviance;
 use super::{Card, Component, Density, Derivatives, FamilyError, Options, Parameter, Responses, Rows, Support};
 use crate::jet::Number;
 use crate::link::Link;
-use crate::special::{beta_tails, ln_binomial};
+use crate::special::{beta_tails, ln_binomial, logistic_tails_each};
 
 /// Card of the binomial family.
 pub const CARD: Card = Card {
@@ -118,19 +118,80 @@ impl Density for Binomial {
         if !self.closed_form() {
             return by_jets(self, rows, order, out);
         }
-        spread(rows, order, out, |_, y, n, [eta]| logit(y, n, eta));
+        fill_logit(rows, order, out);
     }
 }
 
-/// Derivatives in the logit; the two tails share one exponential.
+/// Rows that go through the loops together: what belongs to them stays in the first cache.
+const BLOCK: usize = 256;
+
+/// Derivatives in the logit; the two tails share one exponential. Loops without branches, a block of rows at a time.
+fn fill_logit(rows: Rows<'_>, order: usize, out: &mut Derivatives) {
+    let eta = rows.eta[0];
+    let (mut tail, mut log1p_tail) = ([0.0; BLOCK], [0.0; BLOCK]);
+    // What is not asked for is computed all the same, and written here.
+    let mut unwanted = [[0.0; BLOCK]; 3];
+    let [first, second, third] = &mut unwanted;
+    let ones = [1.0; BLOCK];
+    for start in (0..eta.len()).step_by(BLOCK) {
+        let block = start..(start + BLOCK).min(eta.len());
+        let length = block.len();
+        logistic_tails_each(&eta[block.clone()], &mut tail[..length], &mut log1p_tail[..length]);
+        let trials = match rows.trials {
+            Some(trials) => &trials[block.clone()],
+            None => &ones[..length],
+        };
+        let first = if order >= 1 { &mut out.first[0][block.clone()] } else { &mut first[..length] };
+        let second = if order >= 2 { &mut out.second[0][block.clone()] } else { &mut second[..length] };
+        let third = if order >= 3 { &mut out.third[0][block.clone()] } else { &mut third[..length] };
+        let given = Given { y: &rows.y[block.clone()], trials, eta: &eta[block.clone()] };
+        let value = &mut out.value[block];
+        logit(given, &tail[..length], &log1p_tail[..length], value, first, second, third);
+        if rows.trials.is_some() {
+            for ((value, n), y) in value.iter_mut().zip(trials).zip(given.y) {
+                *value += ln_binomial(*n, *y);
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    y: &'a [f64],
+    trials: &'a [f64],
+    eta: &'a [f64],
+}
+
+/// All but the binomial coefficient, from e^−|η| and its log1p.
 #[inline(always)]
-fn logit(y: f64, n: f64, eta: f64) -> [f64; 4] {
-    let tail = (-eta.abs()).exp();
-    let (major, minor) = (1.0 / (1.0 + tail), tail / (1.0 + tail));
-    let (p, q) = if eta >= 0.0 { (major, minor) } else { (minor, major) };
-    // The count on the improbable side pays |η|; both pay log(1 + e^{−|η|}).
-    let paying = if eta >= 0.0 { n - y } else { y };
-    let value = ln_binomial(n, y) - paying * eta.abs() - n * tail.ln_1p();
-    let npq = n * p * q;
-    [value, y * q - (n - y) * p, -npq, -npq * (q - p)]
+fn logit(
+    given: Given<'_>,
+    tail: &[f64],
+    log1p_tail: &[f64],
+    value: &mut [f64],
+    first: &mut [f64],
+    second: &mut [f64],
+    third: &mut [f64],
+) {
+    let length = value.len();
+    let Given { y, trials, eta } = given;
+    let (y, trials, eta, tail, log1p_tail) =
+        (&y[..length], &trials[..length], &eta[..length], &tail[..length], &log1p_tail[..length]);
+    let (first, second, third) = (&mut first[..length], &mut second[..length], &mut third[..length]);
+    for i in 0..length {
+        let (y, n, eta, tail) = (y[i], trials[i], eta[i], tail[i]);
+        let major = 1.0 / (1.0 + tail);
+        let minor = tail * major;
+        let positive = eta >= 0.0;
+        let (p, q) = if positive { (major, minor) } else { (minor, major) };
+        // The count on the improbable side pays |η|; both pay log(1 + e^{−|η|}).
+        let paying = if positive { n - y } else { y };
+        let log_density = -paying * eta.abs() - n * log1p_tail[i];
+        let npq = n * p * q;
+        let finite = log_density * 0.0 == 0.0;
+        value[i] = if finite { log_density } else { f64::NEG_INFINITY };
+        first[i] = if finite { y * q - (n - y) * p } else { 0.0 };
+        second[i] = if finite { -npq } else { 0.0 };
+        third[i] = if finite { -npq * (q - p) } else { 0.0 };
+    }
 }

@@ -13,7 +13,7 @@ pub enum Component {
     Disp,
     /// A further shape parameter ψ.
     Shape,
-    /// The cut points of an ordinal family.
+    /// The cut points of an ordinal family, on the scale of the mean's predictor.
     Threshold,
 }
 
@@ -58,7 +58,7 @@ pub enum Support {
     Trials,
     /// Numbers strictly between 0 and 1.
     Unit,
-    /// Ordered categories, coded 0, 1, …
+    /// Ordered categories, coded 1, 2, …
     Ordered,
 }
 

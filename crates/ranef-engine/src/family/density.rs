@@ -160,7 +160,7 @@ const fn components<F: Density>() -> &'static [Component] {
     use Component::{Cond, Disp, Shape, Threshold, Zi};
     // Every sequence a family may have; a card that fits none does not compile.
     const SEQUENCES: [&[Component]; 5] =
-        [&[Cond], &[Cond, Disp], &[Cond, Shape], &[Cond, Disp, Shape], &[Cond, Threshold]];
+        [&[Cond], &[Cond, Disp], &[Cond, Shape], &[Cond, Disp, Shape], &[Cond, Disp, Threshold, Threshold]];
     const fn same(a: Component, b: Component) -> bool {
         matches!((a, b), (Cond, Cond) | (Zi, Zi) | (Disp, Disp) | (Shape, Shape) | (Threshold, Threshold))
     }
@@ -233,6 +233,7 @@ impl<F: Density> Family for F {
             }
             Kind::ZeroProbability => 0.0,
             Kind::ZeroLink => f64::NEG_INFINITY,
+            Kind::Category(_) => f64::NAN,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Rows of data in, log densities and their derivatives out.
 
-use crate::jet::{Jet, Number, count2, count3};
+use crate::jet::{Jet, Number, count2, count3, packed2, packed3};
 
 use super::Density;
 
@@ -138,6 +138,40 @@ fn spread_to<const K: usize, const N: usize, const ORDER: usize>(
             }
         }
         start += length;
+    }
+}
+
+/// Writes row `i` of the derivatives in all predictors from those `c` in three local ones (laid out as a
+/// [`Jet`]'s coefficients), of which the `active` predictors are each a multiple: (predictor, the three
+/// derivatives of the local ones in it). The others have no part in the row.
+pub(super) fn scatter(i: usize, c: &[f64; 20], active: &[(usize, [f64; 3])], order: usize, out: &mut Derivatives) {
+    out.value[i] = c[0];
+    for block in [(1, &mut out.first), (2, &mut out.second), (3, &mut out.third)] {
+        if block.0 <= order {
+            block.1.iter_mut().for_each(|column| column[i] = 0.0);
+        }
+    }
+    let local = 0..3;
+    for (at, (x, along_x)) in active.iter().enumerate() {
+        if order >= 1 {
+            out.first[*x][i] = local.clone().map(|a| along_x[a] * c[1 + a]).sum();
+        }
+        if order < 2 {
+            continue;
+        }
+        for (next, (y, along_y)) in active[..=at].iter().enumerate() {
+            let pair = |a: usize| local.clone().map(|b| along_y[b] * c[4 + packed2(a, b)]).sum::<f64>();
+            out.second[packed2(*x, *y)][i] = local.clone().map(|a| along_x[a] * pair(a)).sum();
+            if order < 3 {
+                continue;
+            }
+            for (z, along_z) in &active[..=next] {
+                let triple =
+                    |a: usize, b: usize| -> f64 { local.clone().map(|d| along_z[d] * c[10 + packed3(a, b, d)]).sum() };
+                let double = |a: usize| -> f64 { local.clone().map(|b| along_y[b] * triple(a, b)).sum() };
+                out.third[packed3(*x, *y, *z)][i] = local.clone().map(|a| along_x[a] * double(a)).sum();
+            }
+        }
     }
 }
 

@@ -36,6 +36,12 @@ pub enum FamilyError {
         /// The families that take one.
         valid: Vec<&'static str>,
     },
+    /// An ordinal response with nothing to compare.
+    #[error("an ordinal response needs at least 2 categories, not {categories}")]
+    TooFewCategories {
+        /// How many there are.
+        categories: usize,
+    },
 }
 
 /// Ends the sentence: `; did you mean 'poisson'?` when a valid name is close enough to be a slip.

@@ -4,7 +4,8 @@
 //! [`Family`], which works on whole vectors. [`CATALOGUE`] is the only list of families.
 //!
 //! A family has K linear predictors, in the order of the parameters on its [`Card`]: the mean, then
-//! dispersion and shape where it has them, and last the zero inflation that [`ZeroInflated`] adds.
+//! dispersion and shape where it has them, the thresholds of an ordinal family (one predictor for each
+//! of their parameters), and last the zero inflation that [`ZeroInflated`] adds.
 
 mod alternatives;
 mod card;
@@ -14,6 +15,8 @@ mod error;
 mod start;
 
 mod binomial;
+mod conway_maxwell;
+mod cumulative;
 mod gamma;
 mod gaussian;
 mod negative_binomial;
@@ -29,6 +32,7 @@ use crate::link::Link;
 
 pub use alternatives::{Alternatives, alternatives};
 pub use card::{Card, Component, Parameter, Support};
+pub use cumulative::Thresholds;
 pub use density::Density;
 pub use derivatives::{Derivatives, Rows};
 pub use error::FamilyError;
@@ -49,6 +53,24 @@ pub struct Entry {
 pub struct Options {
     /// The link of the mean, one of the card's.
     pub link: Link,
+    /// The categories of an ordinal response; other families do not look at it.
+    pub ordinal: Ordinal,
+}
+
+/// The categories of an ordinal response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ordinal {
+    /// Their number, 2 or more.
+    pub categories: usize,
+    /// What the thresholds between them have in common.
+    pub thresholds: Thresholds,
+}
+
+impl Default for Ordinal {
+    /// Four categories, each threshold free: the form in which the catalogue is tested.
+    fn default() -> Self {
+        Self { categories: 4, thresholds: Thresholds::Flexible }
+    }
 }
 
 /// Every family. Zero-inflated forms are not listed: they wrap any whose card allows it.
@@ -58,7 +80,9 @@ pub static CATALOGUE: &[Entry] = &[
     Entry { card: &poisson::CARD, build: poisson::build },
     Entry { card: &negative_binomial::NBINOM2, build: negative_binomial::build_nbinom2 },
     Entry { card: &negative_binomial::NBINOM1, build: negative_binomial::build_nbinom1 },
+    Entry { card: &conway_maxwell::CARD, build: conway_maxwell::build },
     Entry { card: &gamma::CARD, build: gamma::build },
+    Entry { card: &cumulative::CARD, build: cumulative::build },
 ];
 
 /// The family of that name, with the named link of the mean (the default one if `None`).
@@ -79,6 +103,23 @@ pub static CATALOGUE: &[Entry] = &[
 /// assert!(error.to_string().contains("did you mean 'poisson'?"));
 /// ```
 pub fn build(name: &str, link: Option<&str>, zero_inflated: bool) -> Result<Box<dyn Family>, FamilyError> {
+    build_ordinal(name, link, zero_inflated, Ordinal::default())
+}
+
+/// [`build`] for a response of so many categories.
+///
+/// # Errors
+///
+/// As [`build`]; also fewer than two categories.
+pub fn build_ordinal(
+    name: &str,
+    link: Option<&str>,
+    zero_inflated: bool,
+    ordinal: Ordinal,
+) -> Result<Box<dyn Family>, FamilyError> {
+    if ordinal.categories < 2 {
+        return Err(FamilyError::TooFewCategories { categories: ordinal.categories });
+    }
     let entry = CATALOGUE.iter().find(|entry| entry.card.name == name).ok_or_else(|| FamilyError::UnknownFamily {
         name: name.to_owned(),
         valid: CATALOGUE.iter().map(|entry| entry.card.name).collect(),
@@ -93,7 +134,7 @@ pub fn build(name: &str, link: Option<&str>, zero_inflated: bool) -> Result<Box<
             }
         })?,
     };
-    let family = (entry.build)(Options { link })?;
+    let family = (entry.build)(Options { link, ordinal })?;
     if zero_inflated { Ok(Box::new(ZeroInflated::new(family)?)) } else { Ok(family) }
 }
 
@@ -114,6 +155,8 @@ pub enum Kind {
     Link,
     /// The linear predictor of the zero inflation; −∞ without.
     ZeroLink,
+    /// P(Y = k) of an ordinal response, k = 1, 2, …; NaN for other families.
+    Category(u32),
 }
 
 /// A distribution as the engine sees it: K linear predictors per row, on the link scale.

@@ -21,7 +21,8 @@ use super::{Card, Component, Density, Derivatives, FamilyError, Options, Paramet
 use crate::jet::Number;
 use crate::link::{Domain, Link};
 use crate::special::{
-    Taylor, beta_tails_at_logit, ln_factorial, ln_rising, ln_rising_excess, log1p_over_derivatives, log1pmx,
+    Taylor, beta_tails_at_logit, exp_each, ln_factorial, ln_rising, ln_rising_excess, log1p_over_derivatives, log1pmx,
+    logistic_tails_each,
 };
 
 const LINKS: &[Link] = &[Link::Log, Link::Sqrt, Link::Identity];
@@ -225,14 +226,19 @@ impl Density for Nbinom2 {
         if !self.closed_form() {
             return by_jets(self, rows, order, out);
         }
-        // log Γ(φ+y)/Γ(φ) is by far the dearest part; with one φ it is needed once per count.
-        match rows.constant(1) {
-            Some(s) => TABLE.with_borrow_mut(|table| {
-                table.prepare(s, order, rows.y);
-                spread(rows, order, out, |_, y, _, [eta, _]| log_link(y, eta, s, table.at(y)));
-            }),
-            None => spread(rows, order, out, |_, y, _, [eta, s]| log_link(y, eta, s, Rising::at(s, y, order))),
-        }
+        SCRATCH.with_borrow_mut(|Scratch { table, exponentials }| {
+            exponentials.prepare(rows);
+            // log Γ(φ+y)/Γ(φ) is by far the dearest part; with one φ it is needed once per count.
+            match rows.constant(1) {
+                Some(s) => {
+                    table.prepare(s, order, rows.y);
+                    spread(rows, order, out, |i, y, _, [eta, _]| log_link(y, eta, s, exponentials.at(i), table.at(y)));
+                }
+                None => spread(rows, order, out, |i, y, _, [eta, s]| {
+                    log_link(y, eta, s, exponentials.at(i), Rising::at(s, y, order))
+                }),
+            }
+        });
     }
 }
 
@@ -255,7 +261,40 @@ const TABULATED: usize = 1 << 14;
 
 thread_local! {
     /// Data come in chunks of rows, most of them with the same few counts.
-    static TABLE: RefCell<Table> = RefCell::default();
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Scratch {
+    table: Table,
+    exponentials: Exponentials,
+}
+
+/// What each row of a chunk needs of exp and log: μ, and e^−|t| and its log1p with t = log(μ/φ).
+#[derive(Default)]
+struct Exponentials {
+    t: Vec<f64>,
+    mu: Vec<f64>,
+    tail: Vec<f64>,
+    log1p_tail: Vec<f64>,
+}
+
+impl Exponentials {
+    fn prepare(&mut self, rows: Rows<'_>) {
+        let Self { t, mu, tail, log1p_tail } = self;
+        t.clear();
+        t.extend(rows.eta[0].iter().zip(rows.eta[1]).map(|(eta, s)| eta - s));
+        for column in [&mut *mu, &mut *tail, &mut *log1p_tail] {
+            column.resize(t.len(), 0.0);
+        }
+        exp_each(rows.eta[0], mu);
+        logistic_tails_each(t, tail, log1p_tail);
+    }
+
+    #[inline(always)]
+    fn at(&self, i: usize) -> [f64; 3] {
+        [self.mu[i], self.tail[i], self.log1p_tail[i]]
+    }
 }
 
 /// [`Rising`] at one φ for the counts met so far.
@@ -287,18 +326,16 @@ impl Table {
     }
 }
 
-/// Derivatives in (log μ, s = log φ) with p = μ/(μ+φ), q = φ/(μ+φ), a = μq = φp.
+/// Derivatives in (log μ, s = log φ), given μ, e^−|t| and its log1p, with p = μ/(μ+φ), q = φ/(μ+φ), a = μq = φp.
 #[inline(always)]
-fn log_link(y: f64, eta: f64, s: f64, rising: Rising) -> [f64; 10] {
+fn log_link(y: f64, eta: f64, s: f64, [mu, tail, log1p_tail]: [f64; 3], rising: Rising) -> [f64; 10] {
     let t = eta - s;
-    let tail = (-t.abs()).exp();
-    let (major, minor) = (1.0 / (1.0 + tail), tail / (1.0 + tail));
-    let log1p_tail = tail.ln_1p();
+    let major = 1.0 / (1.0 + tail);
+    let minor = tail * major;
     // zero = φ log(1 + eᵗ) = μ g(t), and slack = a − zero = μ g′(t), from whichever side is finite.
     let (p, q, a, zero, slack, slack_slope);
     if t < 0.0 {
         (p, q) = (minor, major);
-        let mu = eta.exp();
         let [g, g1, g2, _] = if tail < 0.1 {
             log1p_over_derivatives(t)
         } else {

@@ -4,14 +4,16 @@
 //!
 //! Reference: McCullagh & Nelder (1989), Generalized Linear Models, ch. 6.
 
+use std::ops::Range;
+
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::derivatives::{by_jets, spread};
+use super::derivatives::by_jets;
 use super::{Card, Component, Density, Derivatives, FamilyError, Options, Parameter, Responses, Rows, Support};
 use crate::jet::Number;
 use crate::link::Link;
-use crate::special::{gamma_tails, ln_factorial, log1pmx};
+use crate::special::{exp_each, gamma_tails, ln_factorial, log1pmx};
 
 /// Card of the poisson family.
 pub const CARD: Card = Card {
@@ -89,10 +91,49 @@ impl Density for Poisson {
         if !self.closed_form() {
             return by_jets(self, rows, order, out);
         }
-        spread(rows, order, out, |_, y, _, [eta]| {
-            let mu = eta.exp();
-            [y * eta - mu - ln_factorial(y), y - mu, -mu, -mu]
-        });
+        fill_log(rows, order, out);
+    }
+}
+
+/// Derivatives in log μ. Loops without branches, a block of rows at a time.
+fn fill_log(rows: Rows<'_>, order: usize, out: &mut Derivatives) {
+    const BLOCK: usize = 256;
+    let mut mean = [0.0; BLOCK];
+    for start in (0..rows.y.len()).step_by(BLOCK) {
+        let block = start..(start + BLOCK).min(rows.y.len());
+        let (y, eta) = (&rows.y[block.clone()], &rows.eta[0][block.clone()]);
+        let mu = &mut mean[..block.len()];
+        exp_each(eta, mu);
+        let mut infeasible = false;
+        for (((value, mu), y), eta) in out.value[block.clone()].iter_mut().zip(&*mu).zip(y).zip(eta) {
+            *value = y * eta - mu - ln_factorial(*y);
+            infeasible |= !value.is_finite();
+        }
+        if order >= 1 {
+            let first = &mut out.first[0][block.clone()];
+            first.iter_mut().zip(&*mu).zip(y).for_each(|((first, mu), y)| *first = y - mu);
+        }
+        if order >= 2 {
+            out.second[0][block.clone()].iter_mut().zip(&*mu).for_each(|(second, mu)| *second = -mu);
+        }
+        if order >= 3 {
+            out.third[0][block.clone()].iter_mut().zip(&*mu).for_each(|(third, mu)| *third = -mu);
+        }
+        if infeasible {
+            clear_infeasible(block, order, out);
+        }
+    }
+}
+
+/// −∞ with derivatives 0 in rows whose value is not finite.
+fn clear_infeasible(rows: Range<usize>, order: usize, out: &mut Derivatives) {
+    for i in rows {
+        if !out.value[i].is_finite() {
+            out.value[i] = f64::NEG_INFINITY;
+            for (_, block) in (1..=order).zip([&mut out.first, &mut out.second, &mut out.third]) {
+                block[0][i] = 0.0;
+            }
+        }
     }
 }
 

@@ -316,6 +316,7 @@ impl Family for ZeroInflated {
                 gradient[k] = 1.0;
                 zeta
             }
+            Kind::Category(_) => f64::NAN,
         }
     }
 

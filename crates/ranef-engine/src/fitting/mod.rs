@@ -12,6 +12,7 @@ use crate::likelihood::data::{Data, Method};
 use crate::likelihood::laplace::{Laplace, Layout};
 use crate::likelihood::profiled::Profiled;
 use crate::likelihood::start::start;
+use crate::linalg::among_threads;
 use crate::link::Link;
 use crate::objective::Objective;
 use crate::optimizer::{Settings, Update};
@@ -99,10 +100,10 @@ pub struct Fit {
 /// # Errors
 /// [`ModelError::Profiled`] where the data do not determine the profiled likelihood.
 pub fn fit(data: Arc<Data>, likelihood: Likelihood, control: &Control) -> Result<Fit, ModelError> {
-    match &likelihood {
+    among_threads(data.y.len(), || match &likelihood {
         Likelihood::Laplace(method) => Ok(fit_laplace(data, *method, control)),
         Likelihood::Profiled { reml, weights } => fit_profiled(data.clone(), *reml, weights.clone(), control),
-    }
+    })
 }
 
 fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Fit {

@@ -10,7 +10,7 @@ use crate::optimizer::{Outcome, Settings, Step, StopReason, minimise};
 
 /// Restarts at most.
 const MAX_RESTARTS: usize = 4;
-/// A step of the differences for the Hessian is never larger than this times a thousandth.
+/// A step of the differences for the Hessian is never larger than it would be for a standard error of this.
 const LARGEST_SCALE: f64 = 10.0;
 /// A distance to the optimum, in standard errors, that a Newton step is worth.
 const POLISH: f64 = 1e-7;

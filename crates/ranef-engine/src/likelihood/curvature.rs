@@ -18,12 +18,12 @@ pub fn is_semidefinite(w: &[Vec<f64>], k: usize) -> bool {
         }
     }
     let rows = w.iter().map(Vec::len).max().unwrap_or(0);
+    let mut a = vec![0.0; k * k];
     (0..rows).all(|row| {
         let entry = |i: usize, j: usize| w[packed2(i, j)].get(row).copied().unwrap_or(0.0);
-        let mut a = [[0.0; 8]; 8];
         for j in 0..k {
             for i in 0..=j {
-                a[i][j] = entry(i, j);
+                a[i * k + j] = entry(i, j);
             }
         }
         eliminates(&mut a, k)
@@ -31,22 +31,26 @@ pub fn is_semidefinite(w: &[Vec<f64>], k: usize) -> bool {
 }
 
 /// Whether elimination meets no negative pivot, nor one of zero beside entries that are not, both up to rounding.
-fn eliminates(a: &mut [[f64; 8]; 8], size: usize) -> bool {
-    let noise = 1e-14 * (0..size).map(|i| a[i][i].abs()).sum::<f64>();
+/// Works in the upper triangle of `a`, row after row.
+fn eliminates(a: &mut [f64], size: usize) -> bool {
+    let noise = 1e-14 * (0..size).map(|i| a[i * size + i].abs()).sum::<f64>();
     for pivot in 0..size {
-        let d = a[pivot][pivot];
+        let d = a[pivot * size + pivot];
         if d < -noise {
             return false;
         }
         for j in pivot + 1..size {
+            let along = a[pivot * size + j];
             if d <= noise {
-                if a[pivot][j].abs() > noise {
+                if along.abs() > noise {
                     return false;
                 }
                 continue;
             }
-            for i in pivot + 1..=j {
-                a[i][j] -= a[pivot][i] * a[pivot][j] / d;
+            if along != 0.0 {
+                for i in pivot + 1..=j {
+                    a[i * size + j] -= a[pivot * size + i] * along / d;
+                }
             }
         }
     }
@@ -55,78 +59,77 @@ fn eliminates(a: &mut [[f64; 8]; 8], size: usize) -> bool {
 
 /// Replaces each row's K x K matrix W (packed columns; an empty one is zero) by U |diag| U', where U diag U' is W.
 ///
-/// The random part of the inner Hessian then always has a Cholesky factor. Jacobi rotations: K is
-/// at most four.
+/// The random part of the inner Hessian then always has a Cholesky factor. Jacobi rotations: K is small, but for the
+/// thresholds of an ordinal response, of which a row has two at most.
 pub fn make_semidefinite(w: &mut [Vec<f64>], k: usize) {
     let present: Vec<usize> = (0..k).filter(|&j| !w[packed2(j, j)].is_empty()).collect();
-    let size = present.len();
     let n = present.first().map_or(0, |&j| w[packed2(j, j)].len());
-    let index = |a: usize, b: usize| packed2(present[a], present[b]);
-    let mut a = [[0.0; 8]; 8];
+    let (mut a, mut reduced) = (Vec::new(), Vec::new());
     for row in 0..n {
-        for i in 0..size {
-            for j in 0..size {
-                let column = &w[index(i, j)];
-                a[i][j] = if column.is_empty() { 0.0 } else { column[row] };
-            }
-        }
-        if eliminates(&mut a.clone(), size) {
+        let entry = |i: usize, j: usize| w[packed2(i, j)].get(row).copied().unwrap_or(0.0);
+        // Predictors that have no part in the row stay out of it.
+        let used: Vec<usize> =
+            present.iter().copied().filter(|&i| present.iter().any(|&j| entry(i, j) != 0.0)).collect();
+        let size = used.len();
+        a.clear();
+        a.extend(used.iter().flat_map(|&i| used.iter().map(move |&j| (i, j))).map(|(i, j)| entry(i, j)));
+        reduced.clone_from(&a);
+        if eliminates(&mut reduced, size) {
             continue;
         }
         let b = absolute(&a, size);
-        for j in 0..size {
-            for i in 0..=j {
-                let column = &mut w[index(i, j)];
-                if !column.is_empty() {
-                    column[row] = b[i][j];
+        for (j, &column) in used.iter().enumerate() {
+            for (i, &line) in used[..=j].iter().enumerate() {
+                if let Some(target) = w[packed2(line, column)].get_mut(row) {
+                    *target = b[i * size + j];
                 }
             }
         }
     }
 }
 
-/// U |diag| U' by Jacobi's method.
-fn absolute(matrix: &[[f64; 8]; 8], size: usize) -> [[f64; 8]; 8] {
-    let mut a = *matrix;
-    let mut u = [[0.0; 8]; 8];
-    for (i, row) in u.iter_mut().enumerate() {
-        row[i] = 1.0;
-    }
+/// U |diag| U' by Jacobi's method, of a symmetric matrix given row after row.
+fn absolute(matrix: &[f64], size: usize) -> Vec<f64> {
+    let mut a = matrix.to_vec();
+    let mut u = vec![0.0; size * size];
+    (0..size).for_each(|i| u[i * size + i] = 1.0);
     for _ in 0..50 {
         let mut off = 0.0;
         for i in 0..size {
             for j in i + 1..size {
-                off += a[i][j] * a[i][j];
-                if a[i][j] == 0.0 {
+                let beside = a[i * size + j];
+                off += beside * beside;
+                if beside == 0.0 {
                     continue;
                 }
-                let theta = (a[j][j] - a[i][i]) / (2.0 * a[i][j]);
+                let theta = (a[j * size + j] - a[i * size + i]) / (2.0 * beside);
                 let t = if theta >= 0.0 { 1.0 } else { -1.0 } / (theta.abs() + (theta * theta + 1.0).sqrt());
                 let c = 1.0 / (t * t + 1.0).sqrt();
                 let s = t * c;
+                let turn = |m: &mut [f64], first: usize, second: usize| {
+                    let (x, y) = (m[first], m[second]);
+                    (m[first], m[second]) = (c * x - s * y, s * x + c * y);
+                };
                 for row in 0..size {
-                    let (x, y) = (a[row][i], a[row][j]);
-                    (a[row][i], a[row][j]) = (c * x - s * y, s * x + c * y);
+                    turn(&mut a, row * size + i, row * size + j);
                 }
                 for column in 0..size {
-                    let (x, y) = (a[i][column], a[j][column]);
-                    (a[i][column], a[j][column]) = (c * x - s * y, s * x + c * y);
+                    turn(&mut a, i * size + column, j * size + column);
                 }
                 for row in 0..size {
-                    let (x, y) = (u[row][i], u[row][j]);
-                    (u[row][i], u[row][j]) = (c * x - s * y, s * x + c * y);
+                    turn(&mut u, row * size + i, row * size + j);
                 }
             }
         }
-        let trace: f64 = (0..size).map(|i| a[i][i] * a[i][i]).sum();
+        let trace: f64 = (0..size).map(|i| a[i * size + i] * a[i * size + i]).sum();
         if off <= 1e-30 * trace {
             break;
         }
     }
-    let mut out = [[0.0; 8]; 8];
+    let mut out = vec![0.0; size * size];
     for i in 0..size {
         for j in 0..size {
-            out[i][j] = (0..size).map(|k| u[i][k] * a[k][k].abs() * u[j][k]).sum();
+            out[i * size + j] = (0..size).map(|k| u[i * size + k] * a[k * size + k].abs() * u[j * size + k]).sum();
         }
     }
     out

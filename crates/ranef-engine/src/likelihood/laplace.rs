@@ -10,12 +10,14 @@
 //! Reference: Skaug & Fournier (2006), Comput. Stat. Data Anal. 51, 699-709;
 //! Kristensen et al. (2016), J. Stat. Softw. 70(5).
 use super::data::{Data, Method};
+use super::quadrature::Rule;
 use super::row_pass;
 use crate::design::by_chunk;
 use crate::family::{Derivatives, packed2};
 use crate::linalg::{BlockMatrix, Congruence, Factorization, Pattern};
 use crate::link::Link;
-use crate::objective::Objective;
+use crate::objective::{Objective, each_gradient};
+use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -44,6 +46,8 @@ pub(crate) struct State {
     pub scores: Vec<f64>,
     /// d Lap / d Lambda_f.
     pub factor_gradient: Vec<Vec<f64>>,
+    /// Value and gradient, once they have been computed.
+    pub known: Option<(f64, Vec<f64>)>,
     pub decrement: f64,
     /// Largest conditional variance of a standardised effect; at most 1 where all rows are log-concave.
     pub largest_variance: f64,
@@ -57,6 +61,8 @@ pub(super) struct Expansion {
     pub mode: Vec<f64>,
     /// J = d v_hat / d x, column-major.
     pub jacobian: Vec<f64>,
+    /// Whether J belongs to x, and to the rows' curvature as it is; otherwise it is good enough for a start.
+    pub exact: bool,
 }
 
 impl Expansion {
@@ -72,9 +78,26 @@ impl Expansion {
         }
         mode
     }
+
+    /// Moves to another point and its mode. J keeps its directions but for the one moved along, which the two modes tell
+    /// (Broyden's update).
+    fn rebase(&mut self, x: &[f64], mode: &[f64]) {
+        let missed: Vec<f64> = self.at(x).iter().zip(mode).map(|(expected, found)| found - expected).collect();
+        let step: Vec<f64> = x.iter().zip(&self.x).map(|(to, from)| to - from).collect();
+        let length: f64 = step.iter().map(|d| d * d).sum();
+        if length > 0.0 && !missed.is_empty() {
+            for (column, d) in self.jacobian.chunks_exact_mut(missed.len()).zip(&step) {
+                column.iter_mut().zip(&missed).for_each(|(j, m)| *j += d / length * m);
+            }
+        }
+        self.x.copy_from_slice(x);
+        self.mode.copy_from_slice(mode);
+        self.exact = false;
+    }
 }
 
 /// The Laplace objective of a model.
+#[derive(Clone)]
 pub struct Laplace {
     pub(crate) data: Arc<Data>,
     pub(crate) method: Method,
@@ -87,8 +110,10 @@ pub struct Laplace {
     pub(crate) u_offsets: Vec<usize>,
     pub(crate) q: usize,
     pub(crate) state: State,
+    /// The nodes, where the effects are integrated out by quadrature.
+    pub(super) rule: Option<Rule>,
     pub(super) start_mode: Vec<f64>,
-    /// Known from the last metric until another point becomes the best.
+    /// Made by a metric, and moved along with the best point.
     pub(super) expansion: Option<Expansion>,
     /// Whether the factorization belongs to a mode found before.
     pub(super) factored: bool,
@@ -99,7 +124,7 @@ impl Laplace {
     /// The objective of `data` by `method`.
     pub fn new(data: Arc<Data>, method: Method) -> Self {
         let design = &data.design;
-        let inside = (method != Method::Ml).then_some(0);
+        let inside = method.inside();
         let mut next = 0;
         let beta = design
             .fixed
@@ -128,8 +153,13 @@ impl Laplace {
         let hessian = BlockMatrix::zeros(&pattern, &ranks);
         let factorization = Factorization::new(pattern.clone(), &ranks);
         let start_mode = vec![0.0; q + border];
+        let rule = match method {
+            Method::Quadrature(points) => Some(Rule::new(points, ranks[0])),
+            _ => None,
+        };
         Self {
             method,
+            rule,
             layout,
             pattern,
             factorization,
@@ -168,13 +198,14 @@ impl Laplace {
 
     /// The predictor whose fixed effects are inside.
     pub fn inside(&self) -> Option<usize> {
-        (self.method != Method::Ml).then_some(0)
+        self.method.inside()
     }
 
     /// Sets where the search for the mode starts: u, then beta~ inside.
     pub fn set_start_mode(&mut self, mode: Vec<f64>) {
         self.start_mode = mode;
         self.expansion = None;
+        self.state.known = None;
     }
 
     /// u of all grouping factors, then beta~ inside, at the point evaluated last.
@@ -392,6 +423,26 @@ pub(super) fn product(a: &[f64], b: &[f64]) -> f64 {
 /// turn singular and log|H| to run to minus infinity: not a likelihood but the end of the approximation.
 const LARGEST_VARIANCE: f64 = 100.0;
 
+/// Rows, or values of the inner Hessian, up to which copies of an objective are worth making.
+const LARGEST_COPY: usize = 1 << 17;
+/// Rows from which gradients nearby are worth sharing between threads.
+const SMALLEST_PARALLEL: usize = 1000;
+
+impl Laplace {
+    /// The gradient at the mode that the expansion expects at x; `None` where that does not do.
+    fn expected_gradient(&mut self, x: &[f64]) -> Option<Vec<f64>> {
+        let mode = self.expansion.as_ref()?.at(x);
+        self.state.decrement = 0.0;
+        if !self.place_to(x, mode, 3) || x.iter().any(|value| !value.is_finite()) {
+            return None;
+        }
+        let mut gradient = vec![0.0; x.len()];
+        self.outer_gradient(&mut gradient);
+        let sound = self.state.largest_variance <= LARGEST_VARIANCE && gradient.iter().all(|g| g.is_finite());
+        sound.then_some(gradient)
+    }
+}
+
 impl Objective for Laplace {
     fn dim(&self) -> usize {
         self.layout.dim
@@ -401,12 +452,18 @@ impl Objective for Laplace {
         if x.iter().any(|value| !value.is_finite()) {
             return f64::INFINITY;
         }
+        if let Some((value, known)) = self.state.known.as_ref().filter(|_| self.state.x == x) {
+            gradient.copy_from_slice(known);
+            return *value;
+        }
         let Some(f) = self.find_mode(x, 3) else { return f64::INFINITY };
-        let correction = self.outer_gradient(gradient);
+        let (integral, correction) = self.outer_gradient(gradient);
         if self.state.largest_variance > LARGEST_VARIANCE {
             return f64::INFINITY;
         }
-        self.assemble_value(f) - correction
+        let value = integral.unwrap_or_else(|| self.assemble_value(f)) - correction;
+        self.state.known = Some((value, gradient.to_vec()));
+        value
     }
 
     fn metric(&mut self, _x: &[f64]) -> Vec<f64> {
@@ -415,9 +472,32 @@ impl Objective for Laplace {
         information
     }
 
+    /// At the modes that the expansion around x expects, without a search: what they lack is of second order in the
+    /// displacement, so that its effect on the gradient is even. Each point is evaluated from scratch, on a copy of this
+    /// objective where that is small, so that neither the order nor the number of threads shows.
+    fn gradients_nearby(&mut self, x: &[f64], points: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
+        let exact = self.expansion.as_ref().is_some_and(|expansion| expansion.exact && expansion.x == x);
+        if !exact {
+            if self.state.known.is_none() || self.state.x != x {
+                return each_gradient(self, points);
+            }
+            self.expansion = Some(self.exact_expansion());
+        }
+        let found: Option<Vec<Vec<f64>>> =
+            if self.data.design.n > LARGEST_COPY || self.hessian.n_values() > LARGEST_COPY {
+                points.iter().map(|point| self.expected_gradient(point)).collect()
+            } else if self.data.design.n < SMALLEST_PARALLEL {
+                let mut copy = self.clone();
+                points.iter().map(|point| copy.expected_gradient(point)).collect()
+            } else {
+                points.par_iter().map_init(|| self.clone(), |copy, point| copy.expected_gradient(point)).collect()
+            };
+        found.or_else(|| each_gradient(self, points))
+    }
+
     fn accept(&mut self) {
-        if self.expansion.as_ref().is_some_and(|expansion| expansion.x != self.state.x) {
-            self.expansion = None;
+        if let Some(expansion) = self.expansion.as_mut().filter(|expansion| expansion.x != self.state.x) {
+            expansion.rebase(&self.state.x, &self.state.mode);
         }
         self.start_mode.clone_from(&self.state.mode);
     }

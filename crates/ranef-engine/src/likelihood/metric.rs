@@ -57,12 +57,17 @@ impl Laplace {
             }
         }
         self.add_boundary_term(&mut out);
-        (out, self.expand(directions))
+        (out, self.expand(directions, clipped.is_none()))
+    }
+
+    /// The mode around the point evaluated last, from the curvature as it is.
+    pub(super) fn exact_expansion(&self) -> Expansion {
+        self.expand(self.directions(&self.state.rows.second, &self.crossproduct), true)
     }
 
     /// The mode to first order around the point evaluated last: J = -H^-1 A'WX for beta, and for theta
     /// J_m = -H^-1 (A'W Z dLambda_m u + dLambda_m' Z'g) = -H^-1 A'W q_m - dLambda_m' Z'g, as A'WA = H - I.
-    fn expand(&self, directions: Directions) -> Expansion {
+    fn expand(&self, directions: Directions, exact: bool) -> Expansion {
         let (size, first) = (self.state.mode.len(), self.layout.theta.start);
         let mut jacobian = directions.solved;
         jacobian.iter_mut().for_each(|value| *value = -*value);
@@ -70,7 +75,7 @@ impl Laplace {
             let column = &mut jacobian[(first + m) * size..][..size];
             column.iter_mut().zip(pulled).for_each(|(value, pulled)| *value -= pulled);
         }
-        Expansion { x: self.state.x.clone(), mode: self.state.mode.clone(), jacobian }
+        Expansion { x: self.state.x.clone(), mode: self.state.mode.clone(), jacobian, exact }
     }
 
     /// A'WX for beta and A'W q_m for theta. Only the first needs the rows: q_m = Z t_m, so that A'W q_m is Lambda' (Z'WZ)

@@ -8,7 +8,7 @@ use super::laplace::{Laplace, product};
 /// gradient's error is of the order of its root, in standard errors.
 const DECREMENT_TOLERANCE: f64 = 1e-16;
 /// The decrement below which a step by the last factored H, instead of the one at this point, ends at the mode: the two
-/// differ by a thousandth where the differences for the Hessian are taken.
+/// differ by about a thousandth within a thousandth of a standard error.
 const CHORD_DECREMENT: f64 = 1e-9;
 /// A decrement below which a failure to fall is put down to rounding.
 const ROUNDING_DECREMENT: f64 = 1e-9;
@@ -25,6 +25,7 @@ impl Laplace {
     /// relative decrease of f does not.
     pub(super) fn find_mode(&mut self, x: &[f64], order: usize) -> Option<f64> {
         let outer = self.outer_eta(x);
+        self.state.known = None;
         self.state.x = x.to_vec();
         self.state.factors = self.data.design.template.factors(self.theta(x));
         let mut f = self.enter(x, &outer)?;
@@ -133,13 +134,19 @@ impl Laplace {
     /// Puts the state at a given mode, without a search: rows to second order, H factored. `false` where H is not positive
     /// definite there.
     pub fn place(&mut self, x: &[f64], mode: Vec<f64>) -> bool {
+        self.place_to(x, mode, 2)
+    }
+
+    /// The same with the rows to the order given.
+    pub(super) fn place_to(&mut self, x: &[f64], mode: Vec<f64>, order: usize) -> bool {
         let outer = self.outer_eta(x);
+        self.state.known = None;
         self.state.x = x.to_vec();
         self.state.factors = self.data.design.template.factors(self.theta(x));
         self.state.mode = mode;
         self.refresh_eta(&outer);
-        self.evaluate_rows(2);
+        let f = self.evaluate_rows(order);
         self.inner_gradient();
-        self.factor()
+        self.factor() && f.is_finite()
     }
 }

@@ -25,7 +25,7 @@ mod pattern;
 mod product_diagonal;
 mod remainder;
 mod selected_inverse;
-mod small_cholesky;
+pub(crate) mod small_cholesky;
 mod sparse_cholesky;
 
 pub use block_matrix::BlockMatrix;
@@ -42,4 +42,12 @@ pub use product_diagonal::product_diagonal;
 pub(crate) const PARALLEL_WORK: usize = 1 << 17;
 
 /// Above this many rows a pass over the data is worth sharing between threads.
-pub(crate) const PARALLEL_ROWS: usize = 5000;
+pub(crate) const PARALLEL_ROWS: usize = 1 << 14;
+
+/// Does `work` on one of the threads that share loops over `rows` rows, if they are enough to be shared: entering such
+/// a loop from outside costs two changes of thread each time.
+pub(crate) fn among_threads<T: Send>(rows: usize, work: impl FnOnce() -> T + Send) -> T {
+    /// Rows from which a fit lasts long enough for one change of thread not to matter.
+    const ROWS: usize = 2000;
+    if rows < ROWS { work() } else { rayon::scope(|_| work()) }
+}

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 const ALWAYS_DENSE: usize = 128;
 
 /// From this order on a dense coupling is worth calls of matrix products.
-const LEAST_DENSE_PANEL: usize = 32;
+const LEAST_DENSE_PANEL: usize = 16;
 
 /// How many times faster a multiply-add is in the dense code.
 const DENSE_ADVANTAGE: f64 = 15.0;

@@ -12,6 +12,7 @@ mod exponential;
 mod gamma;
 mod incomplete_beta;
 mod incomplete_gamma;
+mod lanes;
 mod normal;
 mod rising;
 mod tail_integral;
@@ -25,8 +26,13 @@ pub use gamma::{
 };
 pub use incomplete_beta::{beta_tails, beta_tails_at_logit};
 pub use incomplete_gamma::{gamma_tails, gamma_tails_about_mean};
+pub use lanes::{exp_each, logistic_tails_each};
 pub use normal::{log_ndtr, log_ndtr_derivatives};
 pub use rising::{ln_rising, ln_rising_excess};
 
 /// `[f, f′, f″, f‴]` of a univariate function at a point.
 pub type Taylor = [f64; 4];
+
+/// A function of two variables (a, b) at a point with its partial derivatives: f; f_a, f_b; f_aa, f_ab, f_bb; f_aaa, f_aab,
+/// f_abb, f_bbb.
+pub type Taylor2 = [f64; 10];
