@@ -84,6 +84,11 @@ class Model:
         (n,) or None; groups: list of codes (n,) uint32, levels; terms: list of predictor, group, columns (n, p_t),
         covariance; method "ml" or "reml"; quadrature; profiled (True: linear mixed model with fixed effects and
         residual variance profiled out, weights as precision weights).
+    """
+
+    def __init__(self, spec: Mapping[str, Any]) -> None: ...
+    @property
+    def kept(self) -> list[list[int]]:
         """Per predictor, the columns of x that are estimated."""
 
     @property

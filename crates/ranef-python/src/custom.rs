@@ -531,6 +531,7 @@ impl Family for CustomFamily {
             }
             Kind::ZeroProbability => 0.0,
             Kind::ZeroLink => f64::NEG_INFINITY,
+            Kind::Category(_) => f64::NAN,
         }
     }
 
