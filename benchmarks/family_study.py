@@ -1,23 +1,32 @@
 """What the families promise, by simulation: parameters recovered, and fits that converge without help.
 
-python benchmarks/family_study.py recovery|starts [--families REGEX] [--times N]
+python benchmarks/family_study.py recovery|starts [--families REGEX] [--times N] [--jobs N]
+python benchmarks/family_study.py page [--times N] [--jobs N]
 
-``recovery``: n = 5000 in 100 groups, 100 data sets a family; the share in which every parameter is within 3 standard
-errors of the truth. ``starts``: 200 data sets a family over a wide range of parameters (means far from 1, near-Poisson
-limits, many zeros, proportions near 0 and 1, 5 to 40 groups, 60 to 1000 rows); the share that converges, and the
-verdicts of the others.
+A *form* is a family of the catalogue, or its zero-inflated form ("poisson + zi"), which has one further constant
+predictor. ``recovery``: n = 5000 in 100 groups, 100 data sets a form; the share in which every parameter is within 3
+standard errors of the truth. ``starts``: 200 data sets a form over a wide range of parameters (means far from 1,
+near-Poisson limits, many zeros, proportions near 0 and 1, 5 to 40 groups, 60 to 1000 rows); the share that converges,
+and the verdicts of the others.
 
-Both print a table in Markdown.
+Both print a table in Markdown; ``page`` runs both and writes docs/explanation/families.md. A data set depends on the
+form and its number alone, so the tables are the same for every number of jobs.
 """
 
 import argparse
+import os
 import re
 import sys
 import time
 import warnings
 import zlib
 from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -39,6 +48,8 @@ class Truth:
     recovery: tuple[float, ...]
     link: str | None = None
     trials: int = 1
+    #: With zero inflation, which among single trials is no different from failure.
+    inflated_trials: int = 1
     #: The dispersion's range is relative to the mean's predictor.
     relative: bool = False
 
@@ -46,7 +57,7 @@ class Truth:
 COUNT, TRUNCATED = (-1.5, 6.0), (-1.0, 5.0)
 TRUTHS = {
     "gaussian": Truth(((-5, 5), (-3, 3)), (0.5, 0.2)),
-    "binomial": Truth(((-4, 4),), (0.3,)),
+    "binomial": Truth(((-4, 4),), (0.3,), inflated_trials=10),
     "betabinomial": Truth(((-3, 3), (-1.5, 4)), (0.3, 1.0), trials=20),
     "poisson": Truth(((-2, 7),), (0.7,)),
     "nbinom1": Truth((COUNT, (-3, 3)), (1.0, 0.4)),
@@ -71,6 +82,24 @@ TRUTHS = {
     "cumulative": Truth(((-2, 2),), (0.0,)),
 }
 CUTS = np.array([-1.2, 0.0, 1.1, 2.3])
+#: Predictor of the zero inflation: its value in `recovery`, its range in `starts`.
+ZI, ZI_WIDE = -0.8, (-2.5, 1.5)
+INFLATED = " + zi"
+PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "families.md"
+
+
+def forms() -> list[str]:
+    """Every family of the catalogue and every zero-inflated form, by name."""
+    return [
+        form
+        for name, card in rf.families.catalogue().items()
+        for form in (name, *((name + INFLATED,) if card["zero_inflation"] else ()))
+    ]
+
+
+def parts(form: str) -> tuple[str, bool]:
+    """Family of a form, and whether it is zero-inflated."""
+    return form.removesuffix(INFLATED), form.endswith(INFLATED)
 
 
 @dataclass(frozen=True)
@@ -84,31 +113,35 @@ class Simulated:
 
 
 def simulate(
-    name: str, intercepts: tuple[float, ...], slope: float, sd: float, n: int, groups: int, rng: np.random.Generator
+    form: str, intercepts: tuple[float, ...], slope: float, sd: float, n: int, groups: int, rng: np.random.Generator
 ) -> Simulated:
     """y from the family with the mean's predictor ``b0 + slope x + sd u_g`` and constant further predictors."""
+    name, inflated = parts(form)
     truth = TRUTHS[name]
     x, g, u = rng.uniform(-1, 1, n), rng.integers(0, groups, n), rng.normal(size=groups)
     mean = intercepts[0] + slope * x + sd * u[g]
-    trials = rng.integers(2, truth.trials + 1, n).astype(float) if truth.trials > 1 else None
+    most = max(truth.trials, truth.inflated_trials) if inflated else truth.trials
+    trials = rng.integers(2, most + 1, n).astype(float) if most > 1 else None
     if name == "cumulative":
         latent = mean + rng.logistic(size=n)
         frame = pd.DataFrame({"y": 1 + np.searchsorted(CUTS, latent), "x": x, "g": g})
         return Simulated(frame, intercepts, slope, sd)
     eta = np.column_stack([mean, *(np.full(n, value) for value in intercepts[1:])])
-    y = _engine.draw(name, truth.link, False, eta, trials, int(rng.integers(2**62)))
+    y = _engine.draw(name, truth.link, inflated, eta, trials, int(rng.integers(2**62)))
     frame = pd.DataFrame({"y": y, "x": x, "g": g})
     if trials is not None:
         frame["failures"] = trials - y
     return Simulated(frame, intercepts, slope, sd)
 
 
-def fit(name: str, frame: pd.DataFrame) -> rf.Fit:
+def fit(form: str, frame: pd.DataFrame) -> rf.Fit:
     """The model that made the data."""
+    name, inflated = parts(form)
     left = "cbind(y, failures)" if "failures" in frame else "y"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return rf.glmm(f"{left} ~ x + (1 | g)", frame, family=name, link=TRUTHS[name].link)
+        zi = "~ 1" if inflated else None
+        return rf.glmm(f"{left} ~ x + (1 | g)", frame, family=name, link=TRUTHS[name].link, zi=zi)
 
 
 def usable(name: str, frame: pd.DataFrame) -> bool:
@@ -116,34 +149,47 @@ def usable(name: str, frame: pd.DataFrame) -> bool:
     return bool(np.isfinite(frame["y"]).all() and frame["y"].nunique() > (2 if name == "cumulative" else 1))
 
 
-def recovery(name: str, times: int) -> dict[str, object]:
+def truths(form: str) -> tuple[float, ...]:
+    """Intercepts of all predictors of a form in `recovery`."""
+    name, inflated = parts(form)
+    return (*TRUTHS[name].recovery, *((ZI,) if inflated else ()))
+
+
+def recovered(form: str, seed: int) -> tuple[dict[str, bool], bool]:
+    """Whether each parameter of data set `seed` is within 3 standard errors, and whether the fit converged."""
+    rng = np.random.default_rng([zlib.crc32(form.encode()), seed])
+    made = simulate(form, truths(form), 0.4, 0.5, 5000, 100, rng)
+    fitted = fit(form, made.frame)
+    return within(fitted, made, form), bool(fitted.converged)
+
+
+def recovery(form: str, times: int, each: Callable = map) -> dict[str, object]:
     """Shares of data sets with all parameters, and with each, within 3 standard errors."""
-    truth, inside, began, converged = TRUTHS[name], [], time.perf_counter(), 0
-    for seed in range(times):
-        rng = np.random.default_rng([zlib.crc32(name.encode()), seed])
-        made = simulate(name, truth.recovery, 0.4, 0.5, 5000, 100, rng)
-        fitted = fit(name, made.frame)
-        converged += fitted.converged
-        inside.append(within(fitted, made, name))
-    table = pd.DataFrame(inside)
+    began = time.perf_counter()
+    inside, converged = zip(*each(partial(recovered, form), range(times)), strict=True)
+    table = pd.DataFrame(list(inside))
     return {
-        "family": name,
+        "family": form,
         "all within 3 se": f"{int(table.all(axis=1).sum())} of {times}",
         "least often": f"{table.mean().idxmin()} ({table.mean().min():.0%})",
-        "converged": converged,
+        "converged": sum(converged),
         "seconds a fit": round((time.perf_counter() - began) / times, 3),
     }
 
 
-def within(fitted: rf.Fit, made: Simulated, name: str) -> dict[str, bool]:
+def within(fitted: rf.Fit, made: Simulated, form: str) -> dict[str, bool]:
     """For every parameter whether its estimate is within 3 standard errors of the truth."""
+    name, inflated = parts(form)
     expected: dict[str, list[float]] = {"cond": [made.intercepts[0], made.slope]}
     if name == "cumulative":
         expected = {"cond": [made.slope], "threshold": list(CUTS - made.intercepts[0])}
     elif name == "ordbeta":
         expected |= {"disp": [made.intercepts[1]], "threshold": list(made.intercepts[2:])}
     else:
-        expected |= {c: [v] for c, v in zip(("disp", "shape"), made.intercepts[1:], strict=False)}
+        further = [component for component in rf.families.family_named(name).components if component != "cond"]
+        expected |= {c: [v] for c, v in zip(further, made.intercepts[1:], strict=False)}
+    if inflated:
+        expected["zi"] = [made.intercepts[-1]]
     found = {}
     for component, values in expected.items():
         se = np.sqrt(np.diag(fitted.vcov(component)))
@@ -160,56 +206,131 @@ def log_standard_deviation(fitted: rf.Fit) -> tuple[float, float]:
     return float(np.log(abs(theta))), float(np.sqrt(variance) / abs(theta))
 
 
-def starts(name: str, times: int) -> dict[str, object]:
-    """The share of converged fits over wide ranges, and the verdicts."""
-    truth, verdicts, silent = TRUTHS[name], Counter[str](), 0
-    began, done, seed = time.perf_counter(), 0, 0
+def start_data(form: str, times: int) -> Iterator[Simulated]:
+    """Data sets over the wide ranges that determine a model at all."""
+    name, inflated = parts(form)
+    truth, seed, done = TRUTHS[name], 0, 0
     while done < times:
-        rng = np.random.default_rng([zlib.crc32(name.encode()), 1, seed])
+        rng = np.random.default_rng([zlib.crc32(form.encode()), 1, seed])
         seed += 1
         intercepts = [rng.uniform(*wide) for wide in truth.wide]
         if truth.relative:
             intercepts[1] += intercepts[0]
+        if inflated:
+            intercepts.append(rng.uniform(*ZI_WIDE))
         groups = int(rng.integers(5, 41))
         n = int(rng.integers(max(60, 3 * groups), 1001))
-        made = simulate(name, tuple(intercepts), rng.uniform(-0.7, 0.7), rng.uniform(0.05, 1.2), n, groups, rng)
-        if not usable(name, made.frame):
-            continue
-        done += 1
-        fitted = fit(name, made.frame)
-        verdicts[fitted.verdict["status"]] += 1
-        numbers = [fitted.loglik, *fitted.fixef().values(), *np.sqrt(np.diag(fitted.vcov())).tolist()]
-        silent += fitted.converged and not np.isfinite(numbers).all()
-    good = sum(
-        count for status, count in verdicts.items() if status in {"converged", "converged_singular", "boundary_family"}
-    )
+        made = simulate(form, tuple(intercepts), rng.uniform(-0.7, 0.7), rng.uniform(0.05, 1.2), n, groups, rng)
+        if usable(name, made.frame):
+            done += 1
+            yield made
+
+
+def verdict(form: str, made: Simulated) -> tuple[str, bool]:
+    """Status of the fit, and whether it claims to have converged with numbers that are none."""
+    fitted = fit(form, made.frame)
+    numbers = [fitted.loglik, *fitted.fixef().values(), *np.sqrt(np.diag(fitted.vcov())).tolist()]
+    return str(fitted.verdict["status"]), bool(fitted.converged and not np.isfinite(numbers).all())
+
+
+def starts(form: str, times: int, each: Callable = map) -> dict[str, object]:
+    """The share of converged fits over wide ranges, and the verdicts."""
+    began = time.perf_counter()
+    found = list(each(partial(verdict, form), start_data(form, times)))
+    verdicts = Counter(status for status, _ in found)
+    good = sum(verdicts[status] for status in ("converged", "converged_singular", "boundary_family"))
     others = ", ".join(f"{status} {count}" for status, count in verdicts.most_common() if status != "converged")
     return {
-        "family": name,
+        "family": form,
         "converged": f"{good / times:.1%}",
         "of which singular or at the family's edge, and others": others,
-        "NaN without a reason": silent,
+        "NaN without a reason": sum(silent for _, silent in found),
         "ms a fit": round(1000 * (time.perf_counter() - began) / times, 1),
     }
 
 
+def markdown(rows: Iterator[dict[str, object]]) -> Iterator[str]:
+    """Lines of a table, each as soon as its row is there."""
+    for number, row in enumerate(rows):
+        if number == 0:
+            yield "| " + " | ".join(row) + " |\n|" + " --- |" * len(row)
+        yield "| " + " | ".join(str(value) for value in row.values()) + " |"
+
+
+HEAD = """# Families
+
+What each family is: the links its mean may have (the default first), its parameters with the component that models
+each and the link used for it, the variance, and what `fit.sigma` is where one number says it: the residual standard
+deviation of a gaussian, the dispersion parameter as glmmTMB's `sigma` gives it elsewhere. `rf.list_families()` has the
+same as a frame. `zi="~ 1"` or another formula adds zero inflation where the table says so; a family that cannot
+produce zeros becomes a hurdle with it.
+"""
+
+TAIL = """
+## What was recovered, and what converged
+
+By simulation: `python benchmarks/family_study.py page` wrote this page. Recovery: 5000 rows in 100 groups with a random
+intercept, data drawn from the model; the number of data sets in which *every* parameter is within 3 standard errors of
+the truth (a normal estimate is so in 99.7 % of cases, so of five parameters in about 98.7 %). Convergence: 60 to 1000
+rows in 5 to 40 groups with parameters drawn from wide ranges (means far from 1, near-Poisson limits, many zeros,
+proportions near 0 and 1); a fit counts that ends converged, singular, or at the edge of the family's parameters (a
+dispersion that runs off to its limit), which is reported as such.
+"""
+
+
+def page(chosen: list[str], times: int | None, each: Callable) -> str:
+    """The documentation's page on families."""
+    cards = rf.families.catalogue().values()
+    described = (
+        {
+            "family": f"`{card['name']}`",
+            "what it is": f"{card['title']} ({card['support']})",
+            "links": ", ".join(card["links"]),
+            "parameters": "; ".join(
+                f"{p['name']} ({p['component']}, {p['link']}): {p['meaning']}" for p in card["parameters"]
+            ),
+            "variance": f"`{card['variance']}`",
+            "zi": "yes" if card["zero_inflation"] else "",
+            "reference": card["reference"],
+        }
+        for card in cards
+    )
+    measured = (
+        {
+            "family": form,
+            "all within 3 se": (found := recovery(form, times or 100, each))["all within 3 se"],
+            "least often": found["least often"],
+            "converged": (wide := starts(form, times or 200, each))["converged"],
+            "not plainly": wide["of which singular or at the family's edge, and others"],
+        }
+        for form in chosen
+    )
+    return "\n".join([HEAD, *markdown(described), TAIL, *markdown(measured)]) + "\n"
+
+
+def one_thread() -> None:
+    """Processes that share the cores do not share them again among threads."""
+    os.environ["RAYON_NUM_THREADS"] = "1"
+
+
 def main() -> None:
-    """Print the table of one study."""
+    """Print the table of one study, or write the page of both."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=("recovery", "starts"))
+    parser.add_argument("study", choices=("recovery", "starts", "page"))
     parser.add_argument("--families", default="")
     parser.add_argument("--times", type=int)
+    parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
-    study, times = (recovery, 100) if options.study == "recovery" else (starts, 200)
-    header = None
-    for name in TRUTHS:
-        if not re.search(options.families, name) or name not in set(rf.list_families()["name"]):
-            continue
-        row = study(name, options.times or times)
-        if header is None:
-            header = list(row)
-            print("| " + " | ".join(header) + " |\n|" + " --- |" * len(header))
-        print("| " + " | ".join(str(value) for value in row.values()) + " |", flush=True)
+    chosen = [form for form in forms() if re.search(options.families, form)]
+    # A fresh process each: threads of the engine do not survive a fork.
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn"), initializer=one_thread) as pool:
+        each = partial(pool.map, chunksize=4) if options.jobs > 1 else map
+        if options.study == "page":
+            PAGE.write_text(page(chosen, options.times, each), encoding="utf-8")
+            return
+        study, times = (recovery, 100) if options.study == "recovery" else (starts, 200)
+        for line in markdown(study(form, options.times or times, each) for form in chosen):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -57,17 +57,33 @@ def predictor_at(link: str, value: float) -> float:
 def draw(name: str, link: str | None, zero_inflated: bool, eta: Array, trials: Array | None, seed: int) -> Array:
     """A response for each row of the linear predictors eta (n, K); NaN where they are infeasible."""
 
+class Custom:
+    """A family from functions of the caller's, by name: log_density, derivatives, mean, variance, cdf, simulate.
+
+    parameters: (name, link, step or None) of each.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        support: str,
+        zero_inflation: bool,
+        parameters: Sequence[tuple[str, str, float | None]],
+        start: Sequence[float] | None,
+        functions: Mapping[str, Any],
+    ) -> None: ...
+
 class Model:
     """A model in plain values, checked.
 
     Parameters
     ----------
     spec : dict
-        family: name, link, zero_inflated, categories and thresholds (None but for ordinal ones); y (n,); trials (n,) or
-        None; weights (n,) or None; predictors: list of component, x (n, p), offset (n,) or None; groups: list of codes
-        (n,) uint32, levels; terms: list of predictor, group, columns (n, p_t), covariance; method "ml" or "reml";
-        quadrature; profiled (True: linear mixed model with
-        fixed effects and residual variance profiled out, weights as precision weights).
+        family: name, link, zero_inflated, categories and thresholds (None but for ordinal ones), custom (a `Custom`
+        or None); y (n,); trials (n,) or None; weights (n,) or None; predictors: list of component, x (n, p), offset
+        (n,) or None; groups: list of codes (n,) uint32, levels; terms: list of predictor, group, columns (n, p_t),
+        covariance; method "ml" or "reml"; quadrature; profiled (True: linear mixed model with fixed effects and
+        residual variance profiled out, weights as precision weights).
     """
 
     def __init__(self, spec: Mapping[str, Any]) -> None: ...
@@ -175,6 +191,9 @@ class Fitted:
 
     def loglik_rows(self) -> Array:
         """Log density of each row at the conditional modes."""
+
+    def quantile_residuals(self, keep: Sequence[bool], seed: int) -> Array:
+        """Randomised quantile residual of each row; each term kept at its modes or zero. NaN without a cdf."""
 
     def leverage(self) -> Array:
         """d fitted / d observed of each row."""

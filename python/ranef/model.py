@@ -29,6 +29,10 @@ COMPONENTS = ("cond", "zi", "disp", "shape", "threshold")
 # floating-point numbers at one, glmmTMB's choice. Exactly zero would make the density of a row infinite.
 NO_RESIDUAL_SD = 2.0**-13
 
+# Quadrature takes points^effects evaluations of every row.
+MOST_EFFECTS = 3
+MOST_NODES = 10_000
+
 # The coefficients of the thresholds of a response on [0, 1]: what lies on either side of them.
 BETWEEN = ("0|between", "between|1")
 
@@ -52,6 +56,9 @@ class Model:
     profiled : bool
         Whether this is the linear mixed model of `lmm`: fixed effects and residual variance are profiled out and
         weights are precision weights.
+    quadrature : int
+        Points of adaptive Gauss-Hermite quadrature; 1 is Laplace's approximation, 0 puts the fixed effects of the mean
+        into the search for the conditional modes.
     arguments : mapping
         What the caller asked for, by the names of `lmm` or `glmm`, data and control left out; `update` starts from it.
     """
@@ -60,6 +67,7 @@ class Model:
     design: Design
     method: str
     profiled: bool
+    quadrature: int = 1
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -111,10 +119,14 @@ class Model:
         """The criterion as a summary states it."""
         if self.profiled:
             return "REML" if self.method == "reml" else "maximum likelihood"
-        laplace = "Laplace approximation" if self.design.random else "no random effects"
+        how = "Laplace approximation" if self.design.random else "no random effects"
         if self.family.name == "gaussian":
-            laplace = "exact"
-        return f"REML ({laplace})" if self.method == "reml" else f"maximum likelihood ({laplace})"
+            how = "exact"
+        elif self.quadrature > 1:
+            how = f"adaptive Gauss-Hermite quadrature, {self.quadrature} points"
+        elif self.quadrature == 0:
+            how = "Laplace approximation, fixed effects at their joint mode with the random effects"
+        return f"REML ({how})" if self.method == "reml" else f"maximum likelihood ({how})"
 
     def predictor(self, component: str) -> int:
         """Position of a component (of its first predictor) among the engine's linear predictors."""
@@ -194,6 +206,7 @@ class Model:
                 "zero_inflated": self.zero_inflated,
                 "categories": len(design.response.levels or ()) if self.family.ordinal else None,
                 "thresholds": self.family.thresholds,
+                "custom": self.family.engine,
             },
             "y": np.asarray(design.response.y, float),
             "trials": design.response.trials,
@@ -202,7 +215,7 @@ class Model:
             "groups": group_specs,
             "terms": terms,
             "method": self.method,
-            "quadrature": 1,
+            "quadrature": self.quadrature,
             "profiled": self.profiled,
         }
 
@@ -237,6 +250,7 @@ def build_model(
     family: Family,
     profiled: bool,
     reml: bool,
+    quadrature: int = 1,
     zi: str | None = None,
     dispersion: str | None = None,
     shape: str | None = None,
@@ -267,6 +281,7 @@ def build_model(
         missing=missing,
         covariances=tuple(covariances()),
     )
+    require_integrable(design, method="reml" if reml else "ml", quadrature=quadrature)
     if "threshold" in family.components:
         design = replace(design, fixed={**design.fixed, "threshold": thresholds_of(family, design)})
     model = Model(
@@ -274,6 +289,7 @@ def build_model(
         design=design,
         method="reml" if reml else "ml",
         profiled=profiled,
+        quadrature=quadrature,
         arguments=dict(arguments or {}),
     )
     require_fittable(model)
@@ -382,6 +398,38 @@ def require_fittable(model: Model) -> None:
             require_separable(term, n)
 
 
+def require_integrable(design: Design, *, method: str, quadrature: int) -> None:
+    """Refuse quadrature where the integral is not one of few dimensions for each level of a single factor."""
+    if quadrature == 1:
+        return
+    if method == "reml":
+        raise ModelError(
+            f"quadrature={quadrature} with reml=True: the fixed effects are integrated out by Laplace's approximation "
+            "only. Leave one of the two arguments out."
+        )
+    if quadrature == 0:
+        return
+    groups = list(dict.fromkeys(term.group for term in design.random))
+    if len(groups) != 1:
+        found = f"the model has {len(groups)}: {', '.join(groups)}" if groups else "the model has none"
+        raise ModelError(
+            f"quadrature={quadrature} needs the random effects of one grouping factor; {found}. "
+            "Leave quadrature out: Laplace's approximation takes any number of factors."
+        )
+    effects = sum(len(term.names) for term in design.random)
+    if effects > MOST_EFFECTS:
+        raise ModelError(
+            f"quadrature={quadrature} takes up to {MOST_EFFECTS} random effects a level; {groups[0]} has {effects} "
+            f"({', '.join(name for term in design.random for name in term.names)}). Take columns out of the terms, or "
+            "leave quadrature out."
+        )
+    if quadrature**effects > MOST_NODES:
+        raise ModelError(
+            f"quadrature={quadrature} with {effects} random effects a level makes {quadrature**effects} nodes for each "
+            f"row; at most {MOST_NODES} are allowed. Use quadrature={int(MOST_NODES ** (1 / effects))} or fewer."
+        )
+
+
 def require_separable(term: RandomTerm, n: int) -> None:
     """Refuse a Gaussian term that has as many random effects as there are rows."""
     levels, width = len(term.levels), len(term.names)
@@ -399,6 +447,15 @@ def require_separable(term: RandomTerm, n: int) -> None:
         )
 
 
+def what_takes_it(families: list[str], zero_inflation: bool) -> str:
+    """What to do about a response that the family refuses: other families that take all of it, or zero inflation."""
+    shown = ", ".join(families[:4]) + (" and others" if len(families) > 4 else "")
+    ways = ['add zi="~ 1", which models the zeros'] if zero_inflation else []
+    if families:
+        ways.append(f"choose a family that takes every value of this response: {shown}")
+    return f"Correct the row, or {'; or '.join(ways)}." if ways else "Correct the row."
+
+
 def raised_by_engine(error: _engine.EngineError, design: Design) -> ValueError:
     """An engine's refusal in the words of the caller's data.
 
@@ -408,6 +465,7 @@ def raised_by_engine(error: _engine.EngineError, design: Design) -> ValueError:
     if kind == "response":
         row = int(design.rows[details["row"]])
         return DataError(
-            f"response `{design.response.name}` is {details['value']:g} in row {row} (counting from 0); {message}"
+            f"response `{design.response.name}` is {details['value']:g} in row {row} (counting from 0); {message}. "
+            + what_takes_it(details["families"], details["zero_inflation"])
         )
     return DataError(message) if kind == "data" else ModelError(message)

@@ -157,7 +157,10 @@ def glmm(
     reml : bool
         Whether the fixed effects of the mean are integrated out as well.
     quadrature : int
-        Points of adaptive Gauss-Hermite quadrature; 1 is the Laplace approximation.
+        Points of adaptive Gauss-Hermite quadrature in each direction, for the random effects of one grouping factor, up
+        to 3 a level: nearly exact where Laplace's approximation is not (binary data with few rows a level). 1 is the
+        Laplace approximation; 0 puts the fixed effects of the mean into the search for the conditional modes (lme4's
+        ``nAGQ = 0``: fast, not quite the maximum of the likelihood).
     weights : str or array, optional
         Each row's log-likelihood is multiplied by its weight; for a binomial proportion they are the trials.
     offset : str or array, optional
@@ -201,10 +204,8 @@ def glmm(
     -1708.8
     """
     if isinstance(quadrature, bool) or not isinstance(quadrature, int) or quadrature < 0:
-        raise ModelError(f"quadrature={quadrature!r}: give a whole number of points; 1 is the Laplace approximation.")
-    if quadrature != 1:
         raise ModelError(
-            f"quadrature={quadrature} is not available: only the Laplace approximation is. Leave quadrature out."
+            f"quadrature={quadrature!r}: give a whole number of points, 0 or more; 1 is the Laplace approximation."
         )
     if priors is not None:
         raise ModelError("priors are not available: leave the argument out.")
@@ -229,6 +230,7 @@ def glmm(
         family=as_family(family, link),
         profiled=False,
         reml=reml,
+        quadrature=int(quadrature),
         zi=zi,
         dispersion=dispersion,
         shape=shape,
@@ -595,19 +597,39 @@ class Fit(FittedModel):
         """Fitted means of the rows used, at the conditional modes, (nobs,); probabilities for a binomial."""
         return np.asarray(predictions.predict(self))
 
-    def residuals(self, kind: str = "response", ranef: Conditioning = True) -> np.ndarray:
+    def residuals(self, kind: str = "response", ranef: Conditioning = True, seed: int | None = None) -> np.ndarray:
         """Residuals of the rows used, (nobs,).
 
         Parameters
         ----------
-        kind : {"response", "pearson", "deviance", "working"}
+        kind : {"response", "pearson", "deviance", "working", "quantile"}
             y - mu; that over the square root of the variance function (times the weights), as lme4 and glmmTMB define
-            it; the signed root of the unit deviance; y - mu on the scale of the link. Binomial responses count as
-            proportions.
+            it; the signed root of the unit deviance; y - mu on the scale of the link; the normal quantile of the
+            response's place in its distribution, which is standard normal under the model for every family, zero
+            inflation included (Dunn & Smyth 1996). Binomial responses count as proportions.
         ranef : bool or list of terms
             The random effects in mu, as in `predict`.
+        seed : int, optional
+            Of quantile residuals: a response that has a probability of its own (a count, an inflated zero) is placed
+            within it at random, alike for the same seed.
+
+        Examples
+        --------
+        >>> import ranef as rf
+        >>> owls = rf.load_dataset("owls")
+        >>> fit = rf.glmm("SiblingNegotiation ~ FoodTreatment + (1 | Nest)", owls, family="poisson")
+        >>> float(fit.residuals("quantile", seed=1).std().round(1))  # 1 under the model: these counts vary more
+        2.3
         """
-        return residual_kinds.residuals(self, kind, ranef)
+        return residual_kinds.residuals(self, kind, ranef, seed)
+
+    def loglik_rows(self) -> np.ndarray:
+        """Log density of each row at the conditional modes, times its weight, (nobs,).
+
+        They sum to the log-likelihood of the data given the random effects, which is larger than `loglik`: that one is
+        integrated over them.
+        """
+        return np.asarray(self.engine.loglik_rows(), float)
 
     def simulate(
         self, n: int, seed: int | None = None, ranef: Conditioning = "new", newdata: IntoFrame | None = None

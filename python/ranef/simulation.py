@@ -41,6 +41,7 @@ def simulate(
     """
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise ModelError(f"simulate(n={n!r}): give a whole number, 1 or more")
+    record.model.family.require("simulate", "new responses")
     terms = record.terms()
     if isinstance(ranef, str) and ranef == "new":
         what = ["new"] * len(terms)

@@ -57,3 +57,33 @@ def test_what_is_not_defined_is_refused():
         owls().residuals("working")
     with pytest.raises(rf.ModelError, match="conditional modes only"):
         cbpp().residuals("deviance", ranef=False)
+
+
+def test_quantile_residuals_of_a_gaussian_are_standardised():
+    for weights in (None, "w"):
+        sleep = data("sleepstudy").assign(w=np.tile([1.0, 4.0], 90))
+        fit = rf.lmm("Reaction ~ Days + (1 | Subject)", sleep, weights=weights)
+        for ranef in (True, False):
+            expected = fit.residuals("pearson", ranef=ranef) / fit.sigma
+            np.testing.assert_allclose(fit.residuals("quantile", ranef=ranef), expected, atol=1e-10)
+
+
+def test_quantile_residuals_follow_the_seed():
+    fit = owls()
+    np.testing.assert_array_equal(fit.residuals("quantile", seed=1), fit.residuals("quantile", seed=1))
+    assert (fit.residuals("quantile", seed=1) != fit.residuals("quantile", seed=2)).any()
+    with pytest.raises(rf.ModelError, match="only quantile residuals are random"):
+        fit.residuals("pearson", seed=1)
+
+
+def test_quantile_residuals_of_a_zero_inflated_count_lie_within_its_probability():
+    from scipy.stats import nbinom, norm
+
+    fit, y = owls(), data("owls")["SiblingNegotiation"].to_numpy(float)
+    size, mu, zero = fit.sigma, fit.predict(kind="conditional"), fit.predict(kind="zprob")
+    plain = nbinom(size, size / (size + mu))
+    upto = zero + (1 - zero) * plain.cdf(y)
+    below = np.where(y > 0, zero + (1 - zero) * plain.cdf(y - 1), 0.0)
+    place = norm.cdf(fit.residuals("quantile", seed=1))
+    assert (place >= below - 1e-12).all()
+    assert (place <= upto + 1e-12).all()

@@ -1,6 +1,6 @@
 //! Every way the engine can refuse, with the numbers involved.
 use crate::covariance::UnknownCovariance;
-use crate::family::FamilyError;
+use crate::family::{Alternatives, FamilyError};
 use crate::likelihood::profiled::ProfiledError;
 use thiserror::Error;
 
@@ -24,6 +24,8 @@ pub enum ModelError {
         family: String,
         /// What the family needs.
         needs: String,
+        /// What would take the whole response.
+        alternatives: Alternatives,
     },
     /// The data do not determine the likelihood of a linear mixed model.
     #[error(transparent)]

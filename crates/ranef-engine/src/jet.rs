@@ -8,7 +8,7 @@
 use std::fmt::Debug;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use crate::special::{self, Taylor};
+use crate::special::{self, Taylor, Taylor2};
 
 /// A scalar a log density can be evaluated on: `f64`, or a [`Jet`].
 ///
@@ -36,6 +36,27 @@ pub trait Number:
 
     /// f(self), given f and its derivatives at `self.value()`.
     fn compose(self, derivatives: Taylor) -> Self;
+
+    /// f(self, other), given f and its partial derivatives at the two values.
+    #[inline(always)]
+    fn compose2(self, other: Self, f: &Taylor2) -> Self {
+        let mut sum = Self::from(f[0]);
+        if Self::ORDER == 0 {
+            return sum;
+        }
+        let (a, b) = (self - self.value(), other - other.value());
+        sum = sum + a * f[1] + b * f[2];
+        if Self::ORDER >= 2 {
+            let (aa, ab, bb) = (a * a, a * b, b * b);
+            sum = sum + aa * (0.5 * f[3]) + ab * f[4] + bb * (0.5 * f[5]);
+            if Self::ORDER >= 3 {
+                let cubes =
+                    aa * a * (f[6] / 6.0) + aa * b * (0.5 * f[7]) + ab * b * (0.5 * f[8]) + bb * b * (f[9] / 6.0);
+                sum = sum + cubes;
+            }
+        }
+        sum
+    }
 
     /// eˣ.
     #[inline(always)]

@@ -47,6 +47,8 @@ pub mod prediction;
 
 pub mod simulation;
 
+pub mod residuals;
+
 pub mod bootstrap;
 
 pub mod profile;

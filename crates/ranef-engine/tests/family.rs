@@ -2,10 +2,12 @@
 //! without zero inflation.
 
 use proptest::prelude::*;
-use rand::SeedableRng;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use ranef_engine::family::{CATALOGUE, Component, Derivatives, Family, Kind, Rows, Support, build, packed2, packed3};
 use ranef_engine::link::{Domain, Link};
+use ranef_engine::residuals::quantile_residual;
+use ranef_engine::special::log_ndtr;
 use serde_json::Value;
 
 const KINDS: [Kind; 7] = [
@@ -578,6 +580,32 @@ fn samples_have_the_stated_moments() {
 }
 
 #[test]
+fn quantile_residuals_of_samples_are_standard_normal() {
+    const DRAWS: usize = 4000;
+    for (seed, family) in families().iter().enumerate() {
+        let n = if family.card().support == Support::Trials { 7.0 } else { 1.0 };
+        let (link, domain) = (family.links()[0], family.card().support.domain());
+        let mut rng = ChaCha8Rng::seed_from_u64(200 + seed as u64);
+        for eta in predictors(&**family, mean_predictors(link, domain), false) {
+            let mut places: Vec<f64> = (0..DRAWS)
+                .map(|_| {
+                    let y = family.sample(&eta, n, &mut rng);
+                    let residual = quantile_residual(&**family, y, n, &eta, rng.random());
+                    log_ndtr(residual).exp()
+                })
+                .collect();
+            places.sort_by(f64::total_cmp);
+            let distance = places.iter().enumerate().fold(0.0_f64, |worst, (i, place)| {
+                let step = |i: usize| i as f64 / DRAWS as f64;
+                worst.max(place - step(i)).max(step(i + 1) - place)
+            });
+            // Kolmogorov's distance exceeds 2.5/√n once in 10⁵ times.
+            assert!(distance < 2.5 / (DRAWS as f64).sqrt(), "{family:?} eta {eta:?}: distance {distance}");
+        }
+    }
+}
+
+#[test]
 fn extreme_parameters_can_be_sampled() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     for family in families() {
@@ -972,6 +1000,7 @@ fn cards_are_complete_and_files_are_listed() {
     // The interface and the wrappers; every other file holds families.
     let others = [
         "mod.rs",
+        "alternatives.rs",
         "card.rs",
         "counted_tails.rs",
         "density.rs",

@@ -4,6 +4,7 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use ranef_engine::error::ModelError;
+use ranef_engine::family::Family;
 
 create_exception!(_engine, EngineError, PyException, "The engine refuses: args are (kind, message, details).");
 
@@ -20,9 +21,13 @@ pub fn raised(error: ModelError) -> PyErr {
         ModelError::Covariance(error) => refuse("covariance", error.to_string()),
         ModelError::Profiled(error) => refuse("data", error.to_string()),
         ModelError::Shape(message) => refuse("data", message),
-        ModelError::Response { row, value, family, needs } => Python::attach(|py| {
+        ModelError::Response { row, value, family, needs, alternatives } => Python::attach(|py| {
             let details = PyDict::new(py);
-            let filled = details.set_item("row", row).and_then(|()| details.set_item("value", value));
+            let filled = details
+                .set_item("row", row)
+                .and_then(|()| details.set_item("value", value))
+                .and_then(|()| details.set_item("families", &alternatives.families))
+                .and_then(|()| details.set_item("zero_inflation", alternatives.zero_inflation));
             match filled {
                 Ok(()) => {
                     let message = format!("the {family} family needs {needs}");
@@ -32,4 +37,9 @@ pub fn raised(error: ModelError) -> PyErr {
             }
         }),
     }
+}
+
+/// Raises what went wrong in a user's own family, which the engine's answers cannot say.
+pub fn intact(family: &dyn Family) -> PyResult<()> {
+    family.failure().map_or(Ok(()), |message| Err(refuse("family", message)))
 }

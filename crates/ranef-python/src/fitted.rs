@@ -1,6 +1,6 @@
 //! What the engine found.
 use crate::arrays::{optional_vector, stack, table, vector};
-use crate::errors::{raised, refuse};
+use crate::errors::{intact, raised, refuse};
 use crate::model::fit_detached;
 use crate::spec::{check_response, control as read_control, new_design};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1};
@@ -317,12 +317,15 @@ impl Fitted {
     ) -> PyResult<(Bound<'py, PyArray1<f64>>, Option<Bound<'py, PyArray1<f64>>>)> {
         let (new, kind) = (new_design(design)?, kind_of(kind)?);
         let prediction = py.detach(|| self.fit.predict(&new, kind, se));
+        intact(&*self.fit.data.family)?;
         Ok((vector(py, prediction.estimate), prediction.std_error.map(|error| vector(py, error))))
     }
 
     fn fitted_values<'py>(&self, py: Python<'py>, kind: &str) -> PyResult<Bound<'py, PyArray1<f64>>> {
         let kind = kind_of(kind)?;
-        Ok(vector(py, self.by_row(|data, _, eta| data.family.predict(kind, eta, &mut vec![0.0; eta.len()]))))
+        let values = self.by_row(|data, _, eta| data.family.predict(kind, eta, &mut vec![0.0; eta.len()]));
+        intact(&*self.fit.data.family)?;
+        Ok(vector(py, values))
     }
 
     fn variance<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
@@ -343,6 +346,21 @@ impl Fitted {
             py,
             self.by_row(|data, i, eta| data.weight_at(i) * data.family.log_density(data.y[i], data.trials_at(i), eta)),
         )
+    }
+
+    /// Quantile residual of each row with the terms to keep at their modes, the others zero.
+    fn quantile_residuals<'py>(
+        &self,
+        py: Python<'py>,
+        keep: Vec<bool>,
+        seed: u64,
+    ) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        if keep.len() != self.n_terms() {
+            return Err(refuse("spec", format!("{} choices for {} terms", keep.len(), self.n_terms())));
+        }
+        let residuals = py.detach(|| self.fit.quantile_residuals(&keep, seed));
+        intact(&*self.fit.data.family)?;
+        Ok(vector(py, residuals))
     }
 
     fn leverage<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
@@ -375,6 +393,7 @@ impl Fitted {
         let rows = new.as_ref().map_or(self.fit.data.y.len(), |new| new.n);
         let trials = design.map(|design| optional_vector(design, "trials", rows)).transpose()?.flatten();
         let draws = py.detach(|| self.fit.simulate(n, seed, &effects, new.as_ref(), trials.as_deref()));
+        intact(&*self.fit.data.family)?;
         Ok(table(py, rows, n, draws))
     }
 
@@ -396,7 +415,9 @@ impl Fitted {
             ));
         }
         check_response(&*data.family, &y, trials.as_deref()).map_err(raised)?;
-        let (fit, seconds) = fit_detached(py, threads, || self.fit.refit(y, trials, &settings))?;
+        let result = fit_detached(py, threads, || self.fit.refit(y, trials, &settings));
+        intact(&*data.family)?;
+        let (fit, seconds) = result?;
         Ok(Self::new(fit, seconds))
     }
 

@@ -1,11 +1,12 @@
 //! The Python module `ranef._engine`: arrays and plain values in, numbers out.
 //!
 //! Registration only. `spec.rs` reads a model, `model.rs` and `fitted.rs` are the two classes, `resampling.rs` what
-//! comes from many fits, `draws.rs` what a family gives without one, `cards.rs` the catalogues,
+//! comes from many fits, `draws.rs` what a family gives without one, `custom.rs` a family of the user's, `cards.rs` the catalogues,
 //! `arrays.rs` the conversions, `errors.rs` the engine's refusals as a Python exception.
 
 mod arrays;
 mod cards;
+mod custom;
 mod draws;
 mod errors;
 mod fitted;
@@ -19,6 +20,7 @@ use pyo3::prelude::*;
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("EngineError", module.py().get_type::<errors::EngineError>())?;
+    module.add_class::<custom::Custom>()?;
     module.add_class::<model::Model>()?;
     module.add_class::<fitted::Fitted>()?;
     module.add_function(wrap_pyfunction!(resampling::bootstrap, module)?)?;

@@ -1,6 +1,6 @@
 //! A model in plain values, checked.
 use crate::arrays::{table, vector};
-use crate::errors::{raised, refuse};
+use crate::errors::{intact, raised, refuse};
 use crate::fitted::Fitted;
 use crate::spec;
 use numpy::PyReadonlyArray1;
@@ -69,7 +69,9 @@ impl Model {
             settings.start = Some(self.start(&start.cast_into::<PyDict>()?)?);
         }
         let work = || fit(self.data.clone(), self.likelihood.clone(), &settings);
-        let (fitted, seconds) = fit_detached(py, threads, work)?;
+        let result = fit_detached(py, threads, work);
+        intact(&*self.data.family)?;
+        let (fitted, seconds) = result?;
         Ok(Fitted::new(fitted, seconds))
     }
 
@@ -84,7 +86,7 @@ impl Model {
     ) -> PyResult<Bound<'py, PyDict>> {
         let out = PyDict::new(py);
         let (value, betas, factors) = match &self.likelihood {
-            Likelihood::Laplace(method) => self.evaluate_laplace(*method, beta, factor)?,
+            Likelihood::Laplace(method) => self.evaluate_laplace(py, *method, beta, factor)?,
             Likelihood::Profiled { reml, weights } => self.evaluate_profiled(*reml, weights.as_deref(), factor)?,
         };
         out.set_item("value", value)?;
@@ -125,6 +127,7 @@ impl Model {
 
     fn evaluate_laplace(
         &self,
+        py: Python<'_>,
         method: Method,
         beta: &Bound<'_, PyList>,
         factor: &Bound<'_, PyList>,
@@ -147,7 +150,9 @@ impl Model {
         }
         x[layout.theta.clone()].copy_from_slice(&self.theta(factor)?);
         let mut gradient = vec![0.0; layout.dim];
-        let value = laplace.value_gradient(&x, &mut gradient);
+        // A user's own family is called back from the engine's threads, which need the interpreter's lock.
+        let value = py.detach(|| laplace.value_gradient(&x, &mut gradient));
+        intact(&*self.data.family)?;
         if !value.is_finite() {
             return Ok((value, Vec::new(), Vec::new()));
         }

@@ -1,6 +1,6 @@
 //! What comes from many fits of one model: bootstrap replicates and profiles.
 use crate::arrays::{table, vector};
-use crate::errors::{raised, refuse};
+use crate::errors::{intact, raised, refuse};
 use crate::fitted::Fitted;
 use crate::model::detached;
 use crate::spec::control as read_control;
@@ -25,6 +25,7 @@ pub fn bootstrap<'py>(
     let (settings, threads) = read_control(control)?;
     let fit = fitted.fit();
     let replicates = detached(py, threads, || fit.bootstrap(first..first + count, seed, &settings))?;
+    intact(&*fit.data.family)?;
     let out = PyDict::new(py);
     out.set_item("converged", replicates.iter().map(|r| r.converged).collect::<Vec<_>>())?;
     out.set_item("singular", replicates.iter().map(|r| r.singular).collect::<Vec<_>>())?;
@@ -83,7 +84,9 @@ pub fn profile<'py>(
         })
         .collect::<PyResult<Vec<_>>>()?;
     let fit = fitted.fit();
-    let curves = detached(py, threads, || fit.profile(&parameters, level, inner, &settings))?.map_err(raised)?;
+    let curves = detached(py, threads, || fit.profile(&parameters, level, inner, &settings))?;
+    intact(&*fit.data.family)?;
+    let curves = curves.map_err(raised)?;
     let out = PyList::empty(py);
     for curve in curves {
         let entry = PyDict::new(py);

@@ -1,5 +1,6 @@
 //! A model's plain values, read and checked.
 use crate::arrays::{matrix, optional_vector};
+use crate::custom::Custom;
 use crate::errors::{raised, refuse};
 use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
@@ -7,7 +8,7 @@ use pyo3::types::{PyDict, PyList};
 use ranef_engine::covariance;
 use ranef_engine::design::{Column, Design, Fixed, TermSpec};
 use ranef_engine::error::ModelError;
-use ranef_engine::family::{self, Family, Ordinal, Thresholds};
+use ranef_engine::family::{self, Family, Ordinal, Thresholds, ZeroInflated};
 use ranef_engine::fitting::{Control, Likelihood, precision_offset};
 use ranef_engine::likelihood::data::{Data, Method};
 use ranef_engine::prediction::NewDesign;
@@ -35,11 +36,20 @@ pub fn read(spec: &Bound<'_, PyDict>) -> PyResult<(Data, Likelihood)> {
         ordinal.thresholds = Thresholds::from_name(&structure)
             .ok_or_else(|| refuse("spec", format!("there are no thresholds {structure:?}")))?;
     }
-    let family: Arc<dyn Family> = family::build_ordinal(&name, link.as_deref(), zero_inflated, ordinal)
-        .map_err(|error| raised(error.into()))?
-        .into();
     let y: PyReadonlyArray1<'_, f64> = required(spec, "y")?;
     let y = y.as_array().to_vec();
+    let custom = card.get_item("custom")?.filter(|custom| !custom.is_none());
+    let custom = custom.map(|custom| custom.cast_into::<Custom>()).transpose()?;
+    let family: Arc<dyn Family> = match custom {
+        None => family::build_ordinal(&name, link.as_deref(), zero_inflated, ordinal)
+            .map_err(|error| raised(error.into()))?
+            .into(),
+        Some(custom) if !zero_inflated => Arc::new(custom.get().for_response(&y)),
+        Some(custom) => {
+            let inflated = ZeroInflated::new(Box::new(custom.get().for_response(&y)));
+            Arc::new(inflated.map_err(|error| raised(error.into()))?)
+        }
+    };
     let n = y.len();
     let trials = optional_vector(spec, "trials", n)?;
     check_response(&*family, &y, trials.as_deref()).map_err(raised)?;
@@ -69,11 +79,15 @@ pub fn read(spec: &Bound<'_, PyDict>) -> PyResult<(Data, Likelihood)> {
         }
         Likelihood::Profiled { reml, weights: weights.clone() }
     } else {
-        Likelihood::Laplace(match method.as_str() {
-            "ml" => Method::Ml,
-            "reml" => Method::Reml,
-            "profile" => Method::Profile,
-            other => return Err(refuse("spec", format!("there is no method {other:?}"))),
+        let points: usize = required(spec, "quadrature")?;
+        Likelihood::Laplace(match (method.as_str(), points) {
+            ("ml", 0) => Method::Profile,
+            ("ml", 1) => Method::Ml,
+            ("ml", points) => Method::Quadrature(points),
+            ("reml", 1) => Method::Reml,
+            (method, points) => {
+                return Err(refuse("spec", format!("there is no method {method:?} with {points} quadrature points")));
+            }
         })
     };
     let design = Design::new(n, fixed, read_groups(spec, n)?, design_terms);
@@ -84,13 +98,16 @@ pub fn read(spec: &Bound<'_, PyDict>) -> PyResult<(Data, Likelihood)> {
 /// The first response that the family cannot produce.
 pub fn check_response(family: &dyn Family, y: &[f64], trials: Option<&[f64]>) -> Result<(), ModelError> {
     for (row, &value) in y.iter().enumerate() {
-        let trials = trials.map_or(1.0, |trials| trials[row]);
-        family.check_response(value, trials).map_err(|needs| ModelError::Response {
-            row,
-            value,
-            family: family.card().name.to_owned(),
-            needs: needs.to_owned(),
-        })?;
+        let of = trials.map_or(1.0, |trials| trials[row]);
+        if let Err(needs) = family.check_response(value, of) {
+            return Err(ModelError::Response {
+                row,
+                value,
+                family: family.card().name.to_owned(),
+                needs: needs.to_owned(),
+                alternatives: family::alternatives(family, y, trials),
+            });
+        }
     }
     Ok(())
 }

@@ -114,6 +114,14 @@ def response_of(node: Node, evaluator: Evaluator, source: str, kind: str, weight
         return _counts(node, evaluator, source, kind, name)
     if kind == "numeric":
         value = evaluator.factor_of_term(node, source)
+        if isinstance(value, Coded) and not value.factor.boolean:
+            levels = value.factor.levels
+            shown = ", ".join(levels[:6]) + (", ..." if len(levels) > 6 else "")
+            fitting = "binomial, for two levels" if len(levels) == 2 else "cumulative, for ordered levels"
+            raise DataError(
+                f"the response `{name}` must be numbers for this family; it has the levels {shown}. "
+                f"A family that takes them: {fitting}."
+            )
         form = "bool" if isinstance(value, Coded) and value.factor.boolean else "numeric"
         return Response(name, evaluator.numbers(node, source, "the response"), None, None, form)
     if kind == "ordinal":

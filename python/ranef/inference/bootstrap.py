@@ -64,6 +64,7 @@ def bootstrap(
         raise ModelError(
             f"bootstrap(statistic={statistic!r}): give a function of a fit, such as `lambda fit: fit.sigma`"
         )
+    record.model.family.require("simulate", "the parametric bootstrap")
     control = replace(
         record.control,
         threads=record.control.threads if threads is None else threads,

@@ -86,6 +86,8 @@ def require_kind(record: FittedModel, kind: str) -> None:
         raise ModelError(f"kind={kind!r}: {record.family} has neither zero inflation nor dispersion; use 'response'.")
     if kind in ("zprob", "zlink") and not record.model.zero_inflated:
         raise ModelError(f"kind={kind!r}: this model has no zero inflation; fit it with zi='~ 1' or another formula.")
+    if kind in ("response", "conditional"):
+        record.model.family.require("mean", "fitted values and predictions of the response")
 
 
 def of_categories(

@@ -7,6 +7,9 @@ pearson    (y - mu) sqrt(w / V), V the variance of the row at dispersion one whe
            trials of a row at once and glmmTMB divides its share of the variance by their number
 deviance   sign(y - mu) sqrt(w d), d the unit deviance; for families that have one
 working    (y - mu) / (d mu / d eta), the residual on the link scale that iteratively reweighted least squares uses
+quantile   the standard normal quantile of F(y), F the distribution of the row's response; where y has a probability of
+           its own, F is taken at random between P(Y < y) and P(Y <= y) (Dunn & Smyth 1996). Standard normal under the
+           model for every family; weights that multiply the log-likelihood play no part
 """
 
 from __future__ import annotations
@@ -19,20 +22,29 @@ from ranef.errors import ModelError
 from ranef.fitting import FittedModel
 from ranef.newdata import engine_rows
 from ranef.prediction.predictions import predict
+from ranef.simulation import engine_seed
 
-KINDS = ("response", "pearson", "deviance", "working")
+KINDS = ("response", "pearson", "deviance", "working", "quantile")
 
 # Families whose variance is sigma^2 times a function of the mean.
 SCALED = ("gaussian", "gamma", "inverse_gaussian")
 
 
-def residuals(record: FittedModel, kind: str = "response", ranef: Conditioning = True) -> np.ndarray:
+def residuals(
+    record: FittedModel, kind: str = "response", ranef: Conditioning = True, seed: int | None = None
+) -> np.ndarray:
     """Residuals of the rows used, (nobs,); see the head of this module for the definitions."""
     if kind not in KINDS:
         raise ModelError(f"residuals(kind={kind!r}): give one of {', '.join(map(repr, KINDS))}.")
     if record.model.family.ordinal and kind in ("deviance", "working"):
         raise ModelError(f"residuals(kind={kind!r}): not defined for ordinal responses; use 'response' or 'pearson'.")
     keep = kept_terms(record.terms(), ranef)
+    if kind == "quantile":
+        return quantile_residuals(record, keep, seed)
+    if seed is not None:
+        raise ModelError(
+            f"residuals(kind={kind!r}, seed={seed!r}): only quantile residuals are random; leave out seed."
+        )
     observed = observed_response(record)
     mean = np.asarray(predict(record, ranef=ranef), float)
     if kind == "response":
@@ -45,6 +57,15 @@ def residuals(record: FittedModel, kind: str = "response", ranef: Conditioning =
         raise ModelError("working residuals belong to a single linear predictor; this model also has zero inflation.")
     eta = np.asarray(predict(record, kind="link", ranef=ranef), float)
     return (observed - mean) / links.slope(record.link, eta)
+
+
+def quantile_residuals(record: FittedModel, keep: list[bool], seed: int | None) -> np.ndarray:
+    """Standard normal under the model, discrete responses spread at random over their probability."""
+    record.model.family.require("cdf", "quantile residuals")
+    found = np.asarray(record.engine.quantile_residuals(keep, engine_seed(seed)), float)
+    if np.isnan(found).all():
+        raise ModelError(f"quantile residuals need a distribution function, which {record.family} does not have.")
+    return found
 
 
 def standardised_residuals(record: FittedModel) -> np.ndarray:
@@ -69,6 +90,7 @@ def prior_weights(record: FittedModel) -> np.ndarray:
 
 def variance(record: FittedModel, keep: list[bool]) -> np.ndarray:
     """Var(y_i | eta_i) of each row with the kept terms, before weights."""
+    record.model.family.require("variance", "residuals divided by their standard deviation")
     if all(keep):
         own = np.asarray(record.engine.variance(), float)
         # Precision weights are part of the engine's variance of its own rows; the other weights are not.

@@ -7,6 +7,7 @@
 //! dispersion and shape where it has them, the thresholds of an ordinal family (one predictor for each
 //! of their parameters), and last the zero inflation that [`ZeroInflated`] adds.
 
+mod alternatives;
 mod card;
 mod counted_tails;
 mod density;
@@ -18,6 +19,7 @@ mod bell;
 mod beta;
 mod betabinomial;
 mod binomial;
+mod conway_maxwell;
 mod cumulative;
 mod gamma;
 mod gaussian;
@@ -40,6 +42,7 @@ use rand::Rng;
 pub use crate::jet::{packed2, packed3};
 use crate::link::Link;
 
+pub use alternatives::{Alternatives, alternatives};
 pub use card::{Card, Component, Parameter, Support};
 pub use cumulative::Thresholds;
 pub use density::Density;
@@ -97,6 +100,7 @@ pub static CATALOGUE: &[Entry] = &[
     Entry { card: &truncated::GENPOIS, build: truncated::build_genpois },
     Entry { card: &truncated::NBINOM1, build: truncated::build_nbinom1 },
     Entry { card: &truncated::NBINOM2, build: truncated::build_nbinom2 },
+    Entry { card: &conway_maxwell::CARD, build: conway_maxwell::build },
     Entry { card: &gamma::CARD, build: gamma::build },
     Entry { card: &lognormal::CARD, build: lognormal::build },
     Entry { card: &inverse_gaussian::CARD, build: inverse_gaussian::build },
@@ -256,4 +260,9 @@ pub trait Family: Send + Sync + Debug {
 
     /// Whether [`Family::fill`] has a hand-written path.
     fn closed_form(&self) -> bool;
+
+    /// Why a family that is not the engine's own could not be evaluated, if that has happened since this was last asked.
+    fn failure(&self) -> Option<String> {
+        None
+    }
 }

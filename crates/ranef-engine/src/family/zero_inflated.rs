@@ -359,4 +359,8 @@ impl Family for ZeroInflated {
     fn closed_form(&self) -> bool {
         self.inner.closed_form()
     }
+
+    fn failure(&self) -> Option<String> {
+        self.inner.failure()
+    }
 }

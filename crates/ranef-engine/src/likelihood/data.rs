@@ -13,6 +13,16 @@ pub enum Method {
     /// The mean's fixed effects move with the random effects to their joint mode; only random effects are integrated
     /// out (lme4's nAGQ = 0).
     Profile,
+    /// As `Ml`, but with this many points of adaptive Gauss-Hermite quadrature in each direction instead of Laplace's
+    /// approximation; for random effects of one grouping factor, at most [`super::quadrature::MOST_EFFECTS`] a level.
+    Quadrature(usize),
+}
+
+impl Method {
+    /// The predictor whose fixed effects move with the random effects.
+    pub fn inside(self) -> Option<usize> {
+        matches!(self, Self::Reml | Self::Profile).then_some(0)
+    }
 }
 
 /// The observations of a model.

@@ -4,24 +4,30 @@
 //! d Lap / d beta = X' r
 //! d Lap / d Lambda_f = sum over levels { (Z'r) u' - (Z'g) s' + D },   D = Z'WA H^-1 on the diagonal blocks
 //!
+//! By quadrature, averages over the nodes stand for what is taken at the mode here (see `quadrature.rs`).
+//!
 //! The cost does not depend on the number of parameters. Reference: Skaug & Fournier (2006),
 //! Comput. Stat. Data Anal. 51, 699-709; Erisman & Tinney (1975), Commun. ACM 18, 177-179 (selected inverse).
 use super::data::Method;
 use super::laplace::Laplace;
+use super::quadrature::Averages;
 use crate::design::by_chunk;
 use crate::family::{packed2, packed3};
 use crate::linalg::{BlockMatrix, Congruence, product_diagonal};
 
 impl Laplace {
-    /// Writes d Lap / d x at the state's mode; returns the first-order correction of the value for the inner gradient
-    /// that is left there.
-    pub(super) fn outer_gradient(&mut self, gradient: &mut [f64]) -> f64 {
+    /// Writes the objective's gradient at the state's mode; returns its value, where that is by quadrature, and the
+    /// first-order correction of the value for the inner gradient that is left there.
+    pub(super) fn outer_gradient(&mut self, gradient: &mut [f64]) -> (Option<f64>, f64) {
         let data = self.data.clone();
         let (design, k_all) = (&data.design, data.design.n_predictors());
         let inverse = self.inverse_blocks();
         self.state.largest_variance = largest_diagonal(&inverse);
+        let (integral, averages) = self.rule.as_ref().map(|rule| self.integrate(rule, &inverse)).unzip();
+        let inverse = averages.as_ref().map_or(inverse, |averages: &Averages| averages.spread.clone());
         let posterior = self.effect_covariance(&inverse);
         let rows = &self.state.rows;
+        let first = averages.as_ref().map_or(&rows.first, |averages| &averages.first);
         let integrated = self.integrated_inside();
         let mut c = vec![vec![0.0; design.n]; k_all];
         by_chunk(design.n, c.iter_mut().map(Vec::as_mut_slice).collect(), |chunk, c| {
@@ -41,6 +47,9 @@ impl Laplace {
             }
         });
         let mut s = self.gather(&c);
+        if let Some(averages) = &averages {
+            s.iter_mut().zip(&averages.pull).for_each(|(s, a)| *s += a);
+        }
         self.factorization.solve_in_place(&mut s, 1);
         let (s_u, s_beta) = s.split_at(self.q);
         let s_b = self.effects(s_u);
@@ -50,7 +59,7 @@ impl Laplace {
             let mut targets: Vec<&mut [f64]> = spread.iter_mut().map(Vec::as_mut_slice).collect();
             self.add_spread(chunk.clone(), &s_b, s_beta, &mut targets);
             for (k, column) in r.iter_mut().enumerate() {
-                column.iter_mut().zip(&rows.first[k][chunk.clone()]).for_each(|(r, g)| *r += g);
+                column.iter_mut().zip(&first[k][chunk.clone()]).for_each(|(r, g)| *r += g);
                 for (l, direction) in spread.iter().enumerate() {
                     let w = &rows.second[packed2(k, l)][chunk.clone()];
                     column.iter_mut().zip(w).zip(direction).for_each(|((r, w), d)| *r -= w * d);
@@ -78,11 +87,17 @@ impl Laplace {
                 }
             }
         }
+        if let Some(averages) = &averages {
+            g[0].iter_mut().zip(&averages.products).for_each(|(g, product)| *g += product);
+        }
         let theta = self.state.x[self.layout.theta.clone()].to_vec();
         design.template.chain(&theta, &g, &mut gradient[self.layout.theta.clone()]);
         self.state.factor_gradient = g;
         let left = self.left_over();
-        0.5 * self.state.decrement + left.iter().zip(&s).map(|(e, s)| e * s).sum::<f64>()
+        let shift = left.iter().zip(&s).map(|(e, s)| e * s).sum::<f64>();
+        // f is stationary at the mode, so that Laplace's f is left of second order; an integral has its slope a in s.
+        let correction = if integral.is_some() { shift } else { 0.5 * self.state.decrement + shift };
+        (integral, correction)
     }
 
     /// Blocks of the inverse that the determinant's derivative needs: of the whole H, or of its random part where the

@@ -10,6 +10,7 @@
 //! Reference: Skaug & Fournier (2006), Comput. Stat. Data Anal. 51, 699-709;
 //! Kristensen et al. (2016), J. Stat. Softw. 70(5).
 use super::data::{Data, Method};
+use super::quadrature::Rule;
 use super::row_pass;
 use crate::design::by_chunk;
 use crate::family::{Derivatives, packed2};
@@ -109,6 +110,8 @@ pub struct Laplace {
     pub(crate) u_offsets: Vec<usize>,
     pub(crate) q: usize,
     pub(crate) state: State,
+    /// The nodes, where the effects are integrated out by quadrature.
+    pub(super) rule: Option<Rule>,
     pub(super) start_mode: Vec<f64>,
     /// Made by a metric, and moved along with the best point.
     pub(super) expansion: Option<Expansion>,
@@ -121,7 +124,7 @@ impl Laplace {
     /// The objective of `data` by `method`.
     pub fn new(data: Arc<Data>, method: Method) -> Self {
         let design = &data.design;
-        let inside = (method != Method::Ml).then_some(0);
+        let inside = method.inside();
         let mut next = 0;
         let beta = design
             .fixed
@@ -150,8 +153,13 @@ impl Laplace {
         let hessian = BlockMatrix::zeros(&pattern, &ranks);
         let factorization = Factorization::new(pattern.clone(), &ranks);
         let start_mode = vec![0.0; q + border];
+        let rule = match method {
+            Method::Quadrature(points) => Some(Rule::new(points, ranks[0])),
+            _ => None,
+        };
         Self {
             method,
+            rule,
             layout,
             pattern,
             factorization,
@@ -190,7 +198,7 @@ impl Laplace {
 
     /// The predictor whose fixed effects are inside.
     pub fn inside(&self) -> Option<usize> {
-        (self.method != Method::Ml).then_some(0)
+        self.method.inside()
     }
 
     /// Sets where the search for the mode starts: u, then beta~ inside.
@@ -449,11 +457,11 @@ impl Objective for Laplace {
             return *value;
         }
         let Some(f) = self.find_mode(x, 3) else { return f64::INFINITY };
-        let correction = self.outer_gradient(gradient);
+        let (integral, correction) = self.outer_gradient(gradient);
         if self.state.largest_variance > LARGEST_VARIANCE {
             return f64::INFINITY;
         }
-        let value = self.assemble_value(f) - correction;
+        let value = integral.unwrap_or_else(|| self.assemble_value(f)) - correction;
         self.state.known = Some((value, gradient.to_vec()));
         value
     }

@@ -8,5 +8,6 @@ pub mod laplace;
 mod metric;
 mod modes;
 pub mod profiled;
+pub mod quadrature;
 mod row_pass;
 pub mod start;

@@ -3,7 +3,7 @@
 //! beta: the fit without random effects. theta: one-way moments of that fit's scores. For a column z on a factor with
 //! levels l, the score S_l = sum z (dl/deta) has E S_l^2 = I_l + v I_l^2 with information I_l = sum z^2 W, so that
 //! v = sum(S_l^2 - I_l) / sum I_l^2 estimates the variance.
-use super::data::{Data, Method};
+use super::data::Data;
 use super::independent::Independent;
 use super::laplace::Laplace;
 use crate::family::packed2;
@@ -37,7 +37,7 @@ pub fn start(laplace: &mut Laplace, data: &Arc<Data>) -> Vec<f64> {
         }
         first += fixed.p();
     }
-    debug_assert!(laplace.method() == Method::Ml || mode.len() >= laplace.n_effects());
+    debug_assert!(laplace.inside().is_none() || mode.len() >= laplace.n_effects());
     laplace.set_start_mode(mode);
     x[layout.theta.clone()].copy_from_slice(&start_theta(data, &independent));
     x

@@ -25,7 +25,7 @@ mod pattern;
 mod product_diagonal;
 mod remainder;
 mod selected_inverse;
-mod small_cholesky;
+pub(crate) mod small_cholesky;
 mod sparse_cholesky;
 
 pub use block_matrix::BlockMatrix;

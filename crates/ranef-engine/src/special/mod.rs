@@ -37,3 +37,7 @@ pub use rising::{ln_rising, ln_rising_excess, ln_rising_rest};
 
 /// `[f, f′, f″, f‴]` of a univariate function at a point.
 pub type Taylor = [f64; 4];
+
+/// A function of two variables (a, b) at a point with its partial derivatives: f; f_a, f_b; f_aa, f_ab, f_bb; f_aaa, f_aab,
+/// f_abb, f_bbb.
+pub type Taylor2 = [f64; 10];
