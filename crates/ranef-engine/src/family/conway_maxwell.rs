@@ -248,17 +248,17 @@ fn sum<const N: usize>(log_mu: f64, nu: f64, terms: &mut Terms) -> Option<Law> {
         }
         rho = next;
     }
-    let [rest, mean, variance] = terms.moments(anchor, rho, nu)?;
-    if !(variance > 0.0) || (mean + anchor - mu).abs() > 1e-6 * mu {
+    // Weights once more, and with them the joint central moments of (Y, −D): m[a][b] of degree a in the first, b in the second.
+    let mut weighed = vec![(0.0, 0.0, 1.0)];
+    if !terms.visit(anchor, rho, nu, |k, d, weight| weighed.push((k, d, weight))) {
         return None;
     }
-    // Joint central moments of (Y, −D): m[a][b] of degree a in the first, b in the second.
+    let rest: f64 = weighed[1..].iter().map(|(_, _, weight)| weight).sum();
     let mass = 1.0 + rest;
-    let mut d_mean = 0.0;
-    terms.visit(anchor, rho, nu, |_, d, weight| d_mean -= weight * d);
-    d_mean /= mass;
+    let mean = weighed.iter().map(|(k, _, weight)| weight * k).sum::<f64>() / mass;
+    let d_mean = -weighed.iter().map(|(_, d, weight)| weight * d).sum::<f64>() / mass;
     let mut m = [[0.0; 5]; 5];
-    let mut add = |k: f64, d: f64, weight: f64| {
+    for (k, d, weight) in &weighed {
         let (p, q, w) = (k - mean, -d - d_mean, weight / mass);
         let (pp, pq, qq) = (p * p, p * q, q * q);
         m[2][0] += w * pp;
@@ -268,15 +268,14 @@ fn sum<const N: usize>(log_mu: f64, nu: f64, terms: &mut Terms) -> Option<Law> {
         m[2][1] += w * pp * q;
         m[1][2] += w * p * qq;
         m[0][3] += w * qq * q;
-        if N > 3 {
-            m[4][0] += w * pp * pp;
-            m[3][1] += w * pp * pq;
-            m[2][2] += w * pp * qq;
-            m[1][3] += w * pq * qq;
-        }
-    };
-    add(0.0, 0.0, 1.0);
-    terms.visit(anchor, rho, nu, add);
+        m[4][0] += w * pp * pp;
+        m[3][1] += w * pp * pq;
+        m[2][2] += w * pp * qq;
+        m[1][3] += w * pq * qq;
+    }
+    if !(m[2][0] > 0.0) || (mean + anchor - mu).abs() > 1e-6 * mu {
+        return None;
+    }
     let k40 = m[4][0] - 3.0 * m[2][0] * m[2][0];
     let k31 = m[3][1] - 3.0 * m[2][0] * m[1][1];
     let k22 = m[2][2] - m[2][0] * m[0][2] - 2.0 * m[1][1] * m[1][1];
@@ -424,7 +423,8 @@ impl Density for ConwayMaxwell {
     fn start(&self, data: Responses<'_>) -> Vec<f64> {
         let mean = data.mean_predictor(self.links[0], CARD.support);
         let phi = data.ratio(self.links[0], mean, |y, mu| (y - mu).powi(2), |_, mu| mu);
-        vec![mean, log_within(phi, 0.1, 20.0)]
+        // What looks like dispersion may be the random effects', and far out the likelihood is flat.
+        vec![mean, log_within(phi, 0.1, 5.0)]
     }
 
     fn start_mean(&self, y: f64, _trials: f64) -> f64 {

@@ -11,7 +11,7 @@ use crate::inference::Posterior;
 use crate::likelihood::data::{Data, Method};
 use crate::likelihood::laplace::{Laplace, Layout};
 use crate::likelihood::profiled::Profiled;
-use crate::likelihood::start::start;
+use crate::likelihood::start::{start, with_moments};
 use crate::linalg::among_threads;
 use crate::link::Link;
 use crate::objective::Objective;
@@ -120,8 +120,23 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Fit {
     let design = data.design.clone();
     let units = |x: &[f64]| units_of(&data, &layout.beta, x);
     let edge = |x: &[f64], hessian: &[f64]| family_edge(&data, &layout, x, hessian);
-    let mut optimum =
-        search::search(&mut laplace, &from, &settings, units, &design.template, layout.theta.clone(), edge);
+    let search_from = |from: &[f64], laplace: &mut Laplace| {
+        search::search(laplace, from, &settings, units, &design.template, layout.theta.clone(), edge)
+    };
+    let mut optimum = search_from(&from, &mut laplace);
+    if !optimum.verdict.boundary.is_empty() {
+        // The likelihood is flat out there: only a search from within tells that it is the maximum.
+        let within = with_moments(&data, &layout.beta, &optimum.verdict.boundary, &optimum.x);
+        let mut other = search_from(&within, &mut laplace);
+        if other.verdict.status.is_converged() && other.value < optimum.value - 1e-6 {
+            other.evaluations += optimum.evaluations;
+            optimum = other;
+        } else {
+            // The objective's state belongs to the point that is kept.
+            laplace.value_gradient(&optimum.x, &mut vec![0.0; optimum.x.len()]);
+            laplace.accept();
+        }
+    }
     let (decrement, definite) = laplace.inner_state();
     optimum.verdict.inner_decrement = decrement;
     optimum.verdict.inner_definite = definite;

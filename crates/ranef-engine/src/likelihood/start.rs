@@ -17,6 +17,22 @@ const SMALLEST_SHARE: f64 = 0.05;
 /// Starting standard deviations stay in this range (links are logarithmic or alike, columns have unit size).
 const LARGEST_SD: f64 = 3.0;
 
+/// A predictor beyond the mean's of this mean size is near the edge of its parameter's space.
+const FAR_OUT: f64 = 5.0;
+
+/// A point with the moment estimates of a family's constants in the place of some outer coefficients of `x`.
+pub fn with_moments(data: &Arc<Data>, beta: &[Option<std::ops::Range<usize>>], which: &[usize], x: &[f64]) -> Vec<f64> {
+    let constants = Independent::new(data.clone()).start();
+    let (mut out, mut first) = (x.to_vec(), 0);
+    for (fixed, range) in data.design.fixed.iter().zip(beta) {
+        for (j, m) in range.clone().into_iter().flatten().enumerate().filter(|(_, m)| which.contains(m)) {
+            out[m] = constants[first + j];
+        }
+        first += fixed.p();
+    }
+    out
+}
+
 /// The start of `laplace`; also sets where its first search for the mode begins.
 pub fn start(laplace: &mut Laplace, data: &Arc<Data>) -> Vec<f64> {
     let (design, layout) = (&data.design, laplace.layout().clone());
@@ -24,7 +40,19 @@ pub fn start(laplace: &mut Laplace, data: &Arc<Data>) -> Vec<f64> {
     let from = independent.start();
     let settings = Settings { max_iterations: 50, gradient_tolerance: 1e-2, update: Update::Refresh };
     let outcome = minimise(&mut independent, &from, &settings);
-    let beta = if outcome.value.is_finite() { outcome.x } else { from };
+    let mut beta = if outcome.value.is_finite() { outcome.x } else { from.clone() };
+    // What random effects will explain may have driven a further parameter to the edge of its space, where the likelihood is
+    // flat: there the search would stay. Moments are no worse a start.
+    let (found, moments) = (independent.eta(&beta), independent.eta(&from));
+    let mut at = 0;
+    for (k, fixed) in design.fixed.iter().enumerate() {
+        let range = at..at + fixed.p();
+        at = range.end;
+        let size = |eta: &[f64]| eta.iter().map(|eta| eta.abs()).sum::<f64>() / design.n as f64;
+        if k > 0 && size(&found[k]) > FAR_OUT.max(size(&moments[k])) {
+            beta[range.clone()].copy_from_slice(&from[range]);
+        }
+    }
     let mut ignored = vec![0.0; beta.len()];
     independent.value_gradient(&beta, &mut ignored);
     let mut x = vec![0.0; layout.dim];
