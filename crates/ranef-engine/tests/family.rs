@@ -587,6 +587,13 @@ fn quantile_residuals_of_samples_are_standard_normal() {
         let (link, domain) = (family.links()[0], family.card().support.domain());
         let mut rng = ChaCha8Rng::seed_from_u64(200 + seed as u64);
         for eta in predictors(&**family, mean_predictors(link, domain), false) {
+            // Where doubles next to 0 or 1 are too far apart for the law, its draws are ties at the last of them.
+            let beyond = family.tails(1.0 - f64::EPSILON / 2.0, n, &eta)[1];
+            let zeros = if inflated(&**family) { family.log_density(0.0, n, &eta).exp() } else { 0.0 };
+            let below = family.tails(f64::MIN_POSITIVE, n, &eta)[0] - zeros;
+            if family.card().support == Support::Unit && beyond.max(below) > 1e-3 {
+                continue;
+            }
             let mut places: Vec<f64> = (0..DRAWS)
                 .map(|_| {
                     let y = family.sample(&eta, n, &mut rng);
@@ -804,7 +811,12 @@ fn gradients_of_predictions_are_exact() {
             assert_eq!(sigma, family.sigma(&eta));
             let variance = family.predict(Kind::Variance, &eta, &mut gradient);
             let direct = family.variance(&eta, 1.0);
-            assert!(variance == direct || (variance - direct).abs() <= 1e-14 * variance);
+            // The same formula on two kinds of number; what it may subtract is of the size of the squared mean.
+            let mean = family.predict(Kind::Response, &eta, &mut gradient);
+            assert!(
+                variance == direct || (variance - direct).abs() <= 1e-14 * variance.max(mean * mean),
+                "{family:?} eta {eta:?}: variance {variance} or {direct}"
+            );
         }
     }
 }
@@ -968,9 +980,9 @@ fn refusals_name_what_there_is() {
     assert_eq!(
         message("nbinom3", None, false),
         "there is no family 'nbinom3'; did you mean 'nbinom1'? Families: gaussian, binomial, \
-         poisson, nbinom2, nbinom1, nbinom12, betabinomial, genpois, bell, truncated_poisson, truncated_genpois, \
-         truncated_nbinom1, truncated_nbinom2, gamma, lognormal, inverse_gaussian, student_t, beta, skewnormal, \
-         tweedie, cumulative, ordbeta"
+         poisson, nbinom2, nbinom1, nbinom12, betabinomial, genpois, compois, bell, truncated_poisson, \
+         truncated_genpois, truncated_compois, truncated_nbinom1, truncated_nbinom2, gamma, lognormal, \
+         inverse_gaussian, student_t, beta, skewnormal, tweedie, cumulative, ordbeta"
     );
     assert_eq!(
         message("poisson", Some("logit"), false),

@@ -24,8 +24,10 @@ use std::collections::HashMap;
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, Exp1};
 
+use super::counted_tails;
 use super::poisson::{check_count, half_deviance};
 use super::start::log_within;
+use super::truncated::{self, Truncatable};
 use super::{Card, Component, Density, FamilyError, Options, Parameter, Responses, Support};
 use crate::jet::{Jet, Number};
 use crate::link::{Domain, Link};
@@ -53,7 +55,7 @@ pub const CARD: Card = Card {
 
 /// Makes the family.
 pub fn build(options: Options) -> Result<Box<dyn super::Family>, FamilyError> {
-    Ok(Box::new(ConwayMaxwell { links: [options.link, Link::Log] }))
+    Ok(Box::new(ConwayMaxwell::new(options)))
 }
 
 /// The Conway-Maxwell-Poisson family.
@@ -62,64 +64,102 @@ pub struct ConwayMaxwell {
     links: [Link; 2],
 }
 
-/// |log φ| beyond which the law is, to any data, its limit: a geometric one, or two neighbouring counts. It changes no more.
-const LARGEST_LOG_PHI: f64 = 13.0;
-/// νx and x/ν from which four terms of the expansion of Z are exact to rounding.
-const EXPANSION_FROM: f64 = 2000.0;
+/// log φ below and above which the law is, to any data, its limit: two neighbouring counts, or a geometric law. It changes no
+/// more; a smaller φ would leave a variance below the rounding of large means.
+const LOG_PHI: [f64; 2] = [-7.0, 13.0];
+/// νx and x/ν from which four terms of the expansion of Z are exact to rounding: the fifth is 0.06 (νx)⁻⁴ for small ν and
+/// 10⁻⁷ (ν/x)⁴ for large ones.
+const EXPANSION_FROM: [f64; 2] = [2000.0, 200.0];
 /// Terms of Z that are summed at most on one side.
 const MOST_TERMS: f64 = 2e6;
 /// Exponents this far below the largest do not count.
 const NEGLIGIBLE: f64 = 42.0;
 
-/// What the density of a row needs: functions of (log μ, ν), with derivatives.
+/// What the density of a row needs: functions of (μ or log μ, ν), with derivatives.
 #[derive(Clone, Copy, Debug)]
 enum Law {
-    /// c, ρ and log Z relative to the anchor, c or 0.
-    Sum { centre: f64, anchor: f64, rho: Taylor2, log_z: Taylor2, variance: Taylor2 },
+    /// For means below a half: log λ, log Z, log[(Z − 1)/λ].
+    Few { log_lambda: Taylor2, log_z: Taylor2, log_rest: Taylor2, variance: Taylor2 },
+    /// c, ρ and log Z relative to c.
+    Sum { centre: f64, rho: Taylor2, log_z: Taylor2, variance: Taylor2 },
     /// log x, and log(1 + c₁/(νx) + …).
     Expansion { log_x: Taylor2, log_series: Taylor2 },
+}
+
+/// What the derivatives of a law are in, besides ν: whichever the link makes of the predictor without loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum In {
+    Mean,
+    LogMean,
+}
+
+impl In {
+    /// The mean as a function of the variable.
+    fn mean<const N: usize>(self, mu: f64) -> Jet<2, N> {
+        match self {
+            Self::Mean => Jet::variable(mu, 0),
+            Self::LogMean => Jet::<2, N>::variable(mu.ln(), 0).compose([mu; 4]),
+        }
+    }
 }
 
 thread_local! {
     /// D(c ± k) by centre: data have few.
     static TERMS: RefCell<HashMap<u64, Terms>> = RefCell::default();
     /// Rows next to each other often have the same parameters.
-    static LAST: RefCell<Option<([u64; 2], usize, Option<Law>)>> = const { RefCell::new(None) };
+    static LAST: RefCell<Option<([u64; 2], In, usize, Option<Law>)>> = const { RefCell::new(None) };
 }
 
-/// The law with mean e^log_mu, with derivatives to `order`; `None` where neither a sum nor the expansion serves.
-fn law(log_mu: f64, nu: f64, order: usize) -> Option<Law> {
-    let key = [log_mu.to_bits(), nu.to_bits()];
+/// The law with mean μ, with derivatives to `order`; `None` where neither a sum nor the expansion serves.
+fn law(mu: f64, nu: f64, variable: In, order: usize) -> Option<Law> {
+    let key = [mu.to_bits(), nu.to_bits()];
     let known = LAST.with_borrow(|last| match last {
-        Some((at, known, law)) if *at == key && *known >= order => Some(*law),
+        Some((at, other, known, law)) if *at == key && *other == variable && *known >= order => Some(*law),
         _ => None,
     });
     known.unwrap_or_else(|| {
         let law = match order {
-            0 | 1 => solve::<3>(log_mu, nu),
-            2 => solve::<6>(log_mu, nu),
-            _ => solve::<10>(log_mu, nu),
+            0 | 1 => solve::<3>(mu, nu, variable),
+            2 => solve::<6>(mu, nu, variable),
+            _ => solve::<10>(mu, nu, variable),
         };
-        LAST.with_borrow_mut(|last| *last = Some((key, order, law)));
+        LAST.with_borrow_mut(|last| *last = Some((key, variable, order, law)));
         law
     })
 }
 
-fn solve<const N: usize>(log_mu: f64, nu: f64) -> Option<Law> {
-    let mu = log_mu.exp();
-    if mu * nu > EXPANSION_FROM && mu > EXPANSION_FROM * nu {
-        return expand::<N>(log_mu, nu);
+fn solve<const N: usize>(mu: f64, nu: f64, variable: In) -> Option<Law> {
+    if expandable(mu, nu) {
+        return Some(expand::<N>(mu, nu, variable));
     }
-    if mu.is_nan() || mu > MOST_TERMS {
+    if !reachable(mu, nu) {
         return None;
+    }
+    if mu < 0.5 {
+        return few::<N>(mu, nu, variable);
     }
     let centre = mu.round().max(1.0);
     TERMS.with_borrow_mut(|all| {
         if all.len() > 4096 {
             all.clear();
         }
-        sum::<N>(log_mu, nu, all.entry(centre.to_bits()).or_insert_with(|| Terms::new(centre)))
+        sum::<N>(mu, nu, variable, all.entry(centre.to_bits()).or_insert_with(|| Terms::new(centre)))
     })
+}
+
+/// Whether the expansion serves.
+fn expandable(mu: f64, nu: f64) -> bool {
+    mu * nu > EXPANSION_FROM[0] && mu > EXPANSION_FROM[1] * nu && mu < f64::INFINITY
+}
+
+/// Whether the density can be computed.
+fn reachable(mu: f64, nu: f64) -> bool {
+    mu >= f64::MIN_POSITIVE && (expandable(mu, nu) || summable(mu, nu))
+}
+
+/// Whether Z has few enough terms: those of a geometric law, or ten standard deviations.
+fn summable(mu: f64, nu: f64) -> bool {
+    mu < 2e4 || (mu < MOST_TERMS && 10.0 * (mu / nu).sqrt() < 0.5 * MOST_TERMS)
 }
 
 /// D(c + k) and D(c − k), as far as they were needed.
@@ -160,16 +200,14 @@ impl Terms {
         if y >= self.centre { self.up((y - self.centre) as usize) } else { self.down((self.centre - y) as usize) }
     }
 
-    /// Calls `add(y − anchor, D, weight)` for every count but `anchor` whose weight e^{(y−anchor)ρ − νD}, relative to that of the
-    /// anchor, matters; `false` if they are too many or too large. The anchor is the centre, or 0 below the centre 1: D is 0 at
-    /// both.
-    fn visit(&mut self, anchor: f64, rho: f64, nu: f64, mut add: impl FnMut(f64, f64, f64)) -> bool {
+    /// Calls `add(y − c, D, weight)` for every count but c whose weight e^{(y−c)ρ − νD}, relative to that of c, matters; `false`
+    /// if they are too many or too large.
+    fn visit(&mut self, rho: f64, nu: f64, mut add: impl FnMut(f64, f64, f64)) -> bool {
         let mut top = 0.0_f64;
-        for (step, last) in [(1.0, f64::INFINITY), (-1.0, anchor)] {
+        for (step, last) in [(1.0, f64::INFINITY), (-1.0, self.centre)] {
             let mut k = 1.0;
             while k <= last {
-                let y = anchor + step * k;
-                let d = self.of(y);
+                let d = self.of(self.centre + step * k);
                 let exponent = step * k * rho - nu * d;
                 top = top.max(exponent);
                 if exponent < top - NEGLIGIBLE {
@@ -185,10 +223,10 @@ impl Terms {
         true
     }
 
-    /// (mass beside the anchor's, E Y − anchor, Var Y).
-    fn moments(&mut self, anchor: f64, rho: f64, nu: f64) -> Option<[f64; 3]> {
+    /// (mass beside that of c, E Y − c, Var Y).
+    fn moments(&mut self, rho: f64, nu: f64) -> Option<[f64; 3]> {
         let (mut rest, mut first, mut second) = (0.0, 0.0, 0.0);
-        let whole = self.visit(anchor, rho, nu, |k, _, weight| {
+        let whole = self.visit(rho, nu, |k, _, weight| {
             rest += weight;
             first += weight * k;
             second += weight * k * k;
@@ -199,14 +237,12 @@ impl Terms {
 }
 
 /// ρ with E Y = μ, and its surroundings.
-fn sum<const N: usize>(log_mu: f64, nu: f64, terms: &mut Terms) -> Option<Law> {
-    let (mu, c) = (log_mu.exp(), terms.centre);
-    // Small means are counted from 0, so that they keep their digits.
-    let anchor = if mu < 0.5 { 0.0 } else { c };
+fn sum<const N: usize>(mu: f64, nu: f64, variable: In, terms: &mut Terms) -> Option<Law> {
+    let c = terms.centre;
     let k = mu.floor();
     // Ratios of neighbouring probabilities on either side of μ bound ρ: e^{±40} leaves no mass beyond.
     let mut high = nu * ((k + 1.0) / c).ln() + 40.0;
-    let mut low = if k >= 1.0 { nu * (k / c).ln() - 40.0 } else { log_mu - 40.0 };
+    let mut low = if k >= 1.0 { nu * (k / c).ln() - 40.0 } else { mu.ln() - 40.0 };
     let guess = mu + (nu - 1.0) / (2.0 * nu);
     let mut rho = if nu > 10.0 && k >= 1.0 && mu > k {
         // Two neighbours carry nearly all.
@@ -216,21 +252,22 @@ fn sum<const N: usize>(log_mu: f64, nu: f64, terms: &mut Terms) -> Option<Law> {
     } else if guess > 0.5 * mu {
         nu * (guess / c).ln()
     } else {
-        log_mu - mu.ln_1p() - nu * c.ln()
+        mu.ln() - mu.ln_1p() - nu * c.ln()
     };
     rho = rho.clamp(low, high);
     for _ in 0..200 {
         let (at_most, mut next);
-        match terms.moments(anchor, rho, nu) {
+        match terms.moments(rho, nu) {
             None => (at_most, next) = (false, f64::NAN),
             Some([_, mean, variance]) => {
                 // log E Y is nearly linear in ρ for small means, E Y for large ones.
-                let mean = mean + anchor;
-                let excess = mean / mu;
-                let step = excess.ln() * mean / variance;
-                at_most = excess <= 1.0;
+                // The difference keeps its digits relative to c.
+                let excess = (mean - (mu - c)) / mu;
+                let mean = mean + c;
+                let step = excess.ln_1p() * mean / variance;
+                at_most = excess <= 0.0;
                 next = rho - step;
-                if step.abs() <= 1e-15 * (1.0 + rho.abs()) || (excess - 1.0).abs() < 4e-16 {
+                if step.abs() <= 1e-15 * (1.0 + rho.abs()) || excess.abs() < 1e-17 {
                     break;
                 }
             }
@@ -248,17 +285,52 @@ fn sum<const N: usize>(log_mu: f64, nu: f64, terms: &mut Terms) -> Option<Law> {
         }
         rho = next;
     }
-    // Weights once more, and with them the joint central moments of (Y, −D): m[a][b] of degree a in the first, b in the second.
     let mut weighed = vec![(0.0, 0.0, 1.0)];
-    if !terms.visit(anchor, rho, nu, |k, d, weight| weighed.push((k, d, weight))) {
+    if !terms.visit(rho, nu, |k, d, weight| weighed.push((k, d, weight))) {
         return None;
     }
     let rest: f64 = weighed[1..].iter().map(|(_, _, weight)| weight).sum();
-    let mass = 1.0 + rest;
-    let mean = weighed.iter().map(|(k, _, weight)| weight * k).sum::<f64>() / mass;
-    let d_mean = -weighed.iter().map(|(_, d, weight)| weight * d).sum::<f64>() / mass;
+    let [mean, d_mean] = means(&weighed);
+    let m = central_moments(&weighed, mean, d_mean);
+    if !(m[2][0] > 0.0) || (mean + c - mu).abs() > 1e-6 * mu {
+        return None;
+    }
+    let k40 = m[4][0] - 3.0 * m[2][0] * m[2][0];
+    let k31 = m[3][1] - 3.0 * m[2][0] * m[1][1];
+    let k22 = m[2][2] - m[2][0] * m[0][2] - 2.0 * m[1][1] * m[1][1];
+    let k13 = m[1][3] - 3.0 * m[1][1] * m[0][2];
+    let log_z_of = [rest.ln_1p(), mean, d_mean, m[2][0], m[1][1], m[0][2], m[3][0], m[2][1], m[1][2], m[0][3]];
+    let mean_of = [mean, m[2][0], m[1][1], m[3][0], m[2][1], m[1][2], k40, k31, k22, k13];
+    let variance_of = [m[2][0], m[3][0], m[2][1], k40, k31, k22, 0.0, 0.0, 0.0, 0.0];
+    let (mu, nu) = (variable.mean::<N>(mu), Jet::<2, N>::variable(nu, 1));
+    let mut rho = Jet::<2, N>::constant(rho);
+    // Each pass makes one more order of ρ(log μ, ν) exact; the value is exact already.
+    for _ in 0..Jet::<2, N>::ORDER {
+        let mut excess = rho.compose2(nu, &mean_of) - mu;
+        excess.coefficients[0] = 0.0;
+        rho = rho - excess / m[2][0];
+    }
+    Some(Law::Sum {
+        centre: c,
+        rho: padded(rho),
+        log_z: padded(rho.compose2(nu, &log_z_of)),
+        variance: padded(rho.compose2(nu, &variance_of)),
+    })
+}
+
+/// Means of (k, −D) under the weights of (k, D, weight).
+fn means(weighed: &[(f64, f64, f64)]) -> [f64; 2] {
+    let mass: f64 = weighed.iter().map(|(_, _, weight)| weight).sum();
+    let first: f64 = weighed.iter().map(|(k, _, weight)| weight * k).sum();
+    let second: f64 = weighed.iter().map(|(_, d, weight)| weight * d).sum();
+    [first / mass, -second / mass]
+}
+
+/// Joint central moments of (k, −D): m[a][b] of degree a in the first, b in the second.
+fn central_moments(weighed: &[(f64, f64, f64)], mean: f64, d_mean: f64) -> [[f64; 5]; 5] {
+    let mass: f64 = weighed.iter().map(|(_, _, weight)| weight).sum();
     let mut m = [[0.0; 5]; 5];
-    for (k, d, weight) in &weighed {
+    for (k, d, weight) in weighed {
         let (p, q, w) = (k - mean, -d - d_mean, weight / mass);
         let (pp, pq, qq) = (p * p, p * q, q * q);
         m[2][0] += w * pp;
@@ -273,40 +345,92 @@ fn sum<const N: usize>(log_mu: f64, nu: f64, terms: &mut Terms) -> Option<Law> {
         m[2][2] += w * pp * qq;
         m[1][3] += w * pq * qq;
     }
-    if !(m[2][0] > 0.0) || (mean + anchor - mu).abs() > 1e-6 * mu {
-        return None;
+    m
+}
+
+/// Small means: everything from power series in λ with positive terms, R = (Z − 1)/λ and its like, so that nothing cancels
+/// as λ → 0.
+fn few<const N: usize>(mu: f64, nu: f64, variable: In) -> Option<Law> {
+    let lambda = few_lambda(mu, nu)?;
+    // Partial derivatives in (λ, ν) of Σ jᵖ e^{−ν log j!} λ^{j−1} for p = 0, 1, 2: (Z − 1)/λ, Z′ and (λZ′)′. Of the first the
+    // leading term, 1, is left out.
+    let mut series = [[0.0; 10]; 3];
+    for j in 1..FEW_TERMS {
+        let (k, d) = (f64::from(j - 1), -ln_factorial(f64::from(j)));
+        let weight = |a: i32| {
+            let falling = [1.0, k, k * (k - 1.0), k * (k - 1.0) * (k - 2.0)][a as usize];
+            if falling == 0.0 { 0.0 } else { falling * (nu * d).exp() * lambda.powi(j - 1 - a) }
+        };
+        let [w0, w1, w2, w3] = [weight(0), weight(1), weight(2), weight(3)];
+        let terms = [w0, w1, w0 * d, w2, w1 * d, w0 * d * d, w3, w2 * d, w1 * d * d, w0 * d * d * d];
+        for (power, sums) in series.iter_mut().enumerate() {
+            let factor = f64::from(j).powi(power as i32);
+            sums.iter_mut().zip(&terms).for_each(|(sum, term)| *sum += factor * term);
+        }
+        if j == 1 {
+            series[0][0] = 0.0;
+        }
+        if j > 8 && w0 * f64::from(j).powi(6) < 1e-20 {
+            break;
+        }
     }
-    let k40 = m[4][0] - 3.0 * m[2][0] * m[2][0];
-    let k31 = m[3][1] - 3.0 * m[2][0] * m[1][1];
-    let k22 = m[2][2] - m[2][0] * m[0][2] - 2.0 * m[1][1] * m[1][1];
-    let k13 = m[1][3] - 3.0 * m[1][1] * m[0][2];
-    let log_z_of = [rest.ln_1p(), mean, d_mean, m[2][0], m[1][1], m[0][2], m[3][0], m[2][1], m[1][2], m[0][3]];
-    let mean_of = [mean, m[2][0], m[1][1], m[3][0], m[2][1], m[1][2], k40, k31, k22, k13];
-    let variance_of = [m[2][0], m[3][0], m[2][1], k40, k31, k22, 0.0, 0.0, 0.0, 0.0];
-    let (log_mu, nu) = (Jet::<2, N>::variable(log_mu, 0), Jet::<2, N>::variable(nu, 1));
-    let mut rho = Jet::<2, N>::constant(rho);
-    // Each pass makes one more order of ρ(log μ, ν) exact; the value is exact already.
+    let (mu, nu) = (variable.mean::<N>(mu), Jet::<2, N>::variable(nu, 1));
+    let mut at = Jet::<2, N>::constant(lambda);
+    let parts = |at: Jet<2, N>| {
+        let [rest, slope, bend] = [0, 1, 2].map(|power| at.compose2(nu, &series[power]));
+        let mass = at * (rest + 1.0) + 1.0;
+        let mean = at * slope / mass;
+        (rest, mass, mean, at * bend / mass - mean * mean)
+    };
+    let rate = parts(at).3.value() / lambda;
     for _ in 0..Jet::<2, N>::ORDER {
-        let mut excess = rho.compose2(nu, &mean_of) + anchor - log_mu.exp();
+        let mut excess = parts(at).2 - mu;
         excess.coefficients[0] = 0.0;
-        rho = rho - excess / m[2][0];
+        at = at - excess / rate;
     }
-    Some(Law::Sum {
-        centre: c,
-        anchor,
-        rho: padded(rho),
-        log_z: padded(rho.compose2(nu, &log_z_of)),
-        variance: padded(rho.compose2(nu, &variance_of)),
+    let (rest, _, _, variance) = parts(at);
+    let log_z = (at * (rest + 1.0)).ln_1p();
+    // λ = μ Z/Z′, where it moves away from μ by little.
+    let log_mu = if variable == In::LogMean { Jet::variable(mu.value().ln(), 0) } else { mu.ln() };
+    Some(Law::Few {
+        log_lambda: padded(log_mu + log_z - at.compose2(nu, &series[1]).ln()),
+        log_z: padded(log_z),
+        log_rest: padded(rest.ln_1p()),
+        variance: padded(variance),
     })
 }
 
-/// log x with E Y = μ: E Y = x − (ν−1)/(2ν) − z S′(z)/(ν S(z)), z = 1/(νx).
-fn expand<const N: usize>(log_mu: f64, nu: f64) -> Option<Law> {
-    let (log_mu, nu) = (Jet::<2, N>::variable(log_mu, 0), Jet::<2, N>::variable(nu, 1));
-    let (mu, shift) = (log_mu.exp(), (nu - 1.0) / (nu * 2.0));
-    if !mu.value().is_finite() {
-        return None;
+/// Terms of the series for means below a half: those of a geometric law end before.
+const FEW_TERMS: i32 = 120;
+
+/// λ with E Y = μ, for μ below a half, by Newton's method on log E Y, which is concave in log λ.
+fn few_lambda(mu: f64, nu: f64) -> Option<f64> {
+    let mut log_lambda = mu.ln();
+    for _ in 0..60 {
+        let (mut mass, mut first, mut second) = (1.0, 0.0, 0.0);
+        for j in 1..FEW_TERMS {
+            let weight = (f64::from(j) * log_lambda - nu * ln_factorial(f64::from(j))).exp();
+            mass += weight;
+            first += weight * f64::from(j);
+            second += weight * f64::from(j * j);
+            if weight * f64::from(j * j) < 1e-20 * first {
+                break;
+            }
+        }
+        let mean = first / mass;
+        let step = (mean / mu - 1.0).ln_1p() * mean / (second / mass - mean * mean);
+        log_lambda -= step;
+        if step.abs() < 1e-15 {
+            break;
+        }
     }
+    log_lambda.is_finite().then(|| log_lambda.exp())
+}
+
+/// log x with E Y = μ: E Y = x − (ν−1)/(2ν) − z S′(z)/(ν S(z)), z = 1/(νx).
+fn expand<const N: usize>(mu: f64, nu: f64, variable: In) -> Law {
+    let (mu, nu) = (variable.mean::<N>(mu), Jet::<2, N>::variable(nu, 1));
+    let shift = (nu - 1.0) / (nu * 2.0);
     let mut x = mu + shift;
     let mut series = Jet::<2, N>::constant(1.0);
     for _ in 0..6 {
@@ -319,7 +443,7 @@ fn expand<const N: usize>(log_mu: f64, nu: f64) -> Option<Law> {
         let slope = ((c[2] * z * 3.0 + c[1] * 2.0) * z + c[0]) * z;
         x = mu + shift + slope / (nu * series);
     }
-    Some(Law::Expansion { log_x: padded(x.ln()), log_series: padded(series.ln()) })
+    Law::Expansion { log_x: padded(x.ln()), log_series: padded(series.ln()) }
 }
 
 fn padded<const N: usize>(jet: Jet<2, N>) -> Taylor2 {
@@ -349,17 +473,22 @@ fn log_mass(law: &Law, y: f64, nu: f64) -> f64 {
     density(law, y, 0.0, nu)
 }
 
+/// `at` is the variable that the law's derivatives are in.
 #[inline(always)]
-fn density<D: Number>(law: &Law, y: f64, log_mu: D, nu: D) -> D {
+fn density<D: Number>(law: &Law, y: f64, at: D, nu: D) -> D {
     match law {
-        Law::Sum { centre, anchor, rho, log_z, .. } => {
-            let rho = log_mu.compose2(nu, rho);
-            rho * (y - anchor) - nu * relative_factorial(y, *centre) - log_mu.compose2(nu, log_z)
+        Law::Few { log_lambda, log_z, .. } => {
+            let value = -(nu * ln_factorial(y)) - at.compose2(nu, log_z);
+            if y == 0.0 { value } else { value + at.compose2(nu, log_lambda) * y }
+        }
+        Law::Sum { centre, rho, log_z, .. } => {
+            let rho = at.compose2(nu, rho);
+            rho * (y - centre) - nu * relative_factorial(y, *centre) - at.compose2(nu, log_z)
         }
         Law::Expansion { log_x, log_series } => {
-            let log_x = log_mu.compose2(nu, log_x);
+            let log_x = at.compose2(nu, log_x);
             let x = log_x.value().exp();
-            let normal = (nu.ln() - log_x - LN_TWO_PI) * 0.5 - log_mu.compose2(nu, log_series);
+            let normal = (nu.ln() - log_x - LN_TWO_PI) * 0.5 - at.compose2(nu, log_series);
             // y log(y/x) − y + x as a function of log x.
             let distance = log_x.compose([half_deviance(y, x), x - y, x, x]);
             if y == 0.0 {
@@ -375,11 +504,35 @@ fn density<D: Number>(law: &Law, y: f64, log_mu: D, nu: D) -> D {
 const LN_TWO_PI: f64 = 1.837_877_066_409_345_5;
 
 impl ConwayMaxwell {
+    /// With the chosen link.
+    pub(super) fn new(options: Options) -> Self {
+        Self { links: [options.link, Link::Log] }
+    }
+
+    /// The law of a row, the variable that its derivatives are in, and ν.
     fn law<D: Number>(&self, eta: &[D]) -> (Option<Law>, D, D) {
         let log_phi = eta[1].value();
-        let kept = if log_phi.abs() <= LARGEST_LOG_PHI { eta[1] } else { D::from(LARGEST_LOG_PHI.copysign(log_phi)) };
-        let (log_mu, nu) = (self.links[0].log_mean(eta[0]), (-kept).exp());
-        (law(log_mu.value(), nu.value(), D::ORDER), log_mu, nu)
+        let within = log_phi.clamp(LOG_PHI[0], LOG_PHI[1]);
+        let kept = if within == log_phi { eta[1] } else { D::from(within) };
+        let (mean, nu) = (self.links[0].mean(eta[0]), (-kept).exp());
+        let (variable, at) = if self.links[0] == Link::Log { (In::LogMean, eta[0]) } else { (In::Mean, mean) };
+        (law(mean.value(), nu.value(), variable, D::ORDER), at, nu)
+    }
+}
+
+impl Truncatable for ConwayMaxwell {
+    const TRUNCATED: &'static Card = &truncated::COMPOIS;
+
+    fn beside_zero<D: Number>(&self, y: f64, eta: &[D]) -> [D; 2] {
+        let (Some(law), at, nu) = self.law(eta) else { return [D::from(f64::NAN), D::from(f64::NEG_INFINITY)] };
+        if let Law::Few { log_lambda, log_rest, log_z, .. } = &law {
+            // Z − 1 = λ R, and log[(eˣ − 1)/x] − x/2 is the logarithm of sinh(x/2)/(x/2).
+            let (x, log_rest) = (at.compose2(nu, log_z), at.compose2(nu, log_rest));
+            let power = if y == 1.0 { D::from(0.0) } else { at.compose2(nu, log_lambda) * (y - 1.0) };
+            return [x, power - nu * ln_factorial(y) - log_rest + x.log_sinhc_half()];
+        }
+        let x = -density(&law, 0.0, at, nu);
+        [x, density(&law, y, at, nu) + x * 0.5 - x.ln()]
     }
 }
 
@@ -394,20 +547,21 @@ impl Density for ConwayMaxwell {
         self.links[0].feasible(eta[0], Domain::Positive)
             && !(self.links[0] == Link::Sqrt && eta[0] == 0.0)
             && !eta[1].is_nan()
+            && reachable(self.links[0].mean(eta[0]), (-eta[1].clamp(LOG_PHI[0], LOG_PHI[1])).exp())
     }
 
     fn log_density<D: Number>(&self, y: f64, _trials: f64, eta: &[D]) -> D {
         match self.law(eta) {
-            (Some(law), log_mu, nu) => density(&law, y, log_mu, nu),
+            (Some(law), at, nu) => density(&law, y, at, nu),
             _ => D::from(f64::NEG_INFINITY),
         }
     }
 
     fn variance<D: Number>(&self, eta: &[D], _trials: f64) -> D {
         match self.law(eta) {
-            (Some(Law::Sum { variance, .. }), log_mu, nu) => log_mu.compose2(nu, &variance),
+            (Some(Law::Few { variance, .. } | Law::Sum { variance, .. }), at, nu) => at.compose2(nu, &variance),
             // Var Y = dμ/d log λ with log λ = ν log x: the expansion's leading terms, x/ν.
-            (Some(Law::Expansion { log_x, .. }), log_mu, nu) => log_mu.compose2(nu, &log_x).exp() / nu,
+            (Some(Law::Expansion { log_x, .. }), at, nu) => at.compose2(nu, &log_x).exp() / nu,
             _ => D::from(f64::NAN),
         }
     }
@@ -433,22 +587,7 @@ impl Density for ConwayMaxwell {
 
     fn tails(&self, y: f64, _trials: f64, eta: &[f64]) -> [f64; 2] {
         let (Some(law), _, nu) = self.law(eta) else { return [f64::NAN; 2] };
-        // From y outwards, each side until nothing is added.
-        let mut sums = [0.0; 2];
-        for (sum, step) in sums.iter_mut().zip([-1.0, 1.0]) {
-            let mut at = y + step;
-            let mut before = 0.0;
-            while at >= 0.0 {
-                let mass = log_mass(&law, at, nu).exp();
-                *sum += mass;
-                if mass <= 1e-17 * *sum && mass <= before || (mass == 0.0 && (at - y).abs() > 1e6) {
-                    break;
-                }
-                before = mass;
-                at += step;
-            }
-        }
-        sums
+        counted_tails::tails(y, self.links[0].mean(eta[0]), f64::INFINITY, |y| log_mass(&law, y, nu))
     }
 
     /// Rejection from a universal envelope of discrete log-concave laws: Devroye (1987), Computing 39, 87-91.
@@ -460,6 +599,7 @@ impl Density for ConwayMaxwell {
         };
         // λ^{1/ν} rounds down to the mode.
         let mode = match &law {
+            Law::Few { log_lambda, .. } => (log_lambda[0] / nu).exp().floor(),
             Law::Sum { centre, rho, .. } => (centre * (rho[0] / nu).exp()).floor(),
             Law::Expansion { log_x, .. } => log_x[0].exp().floor(),
         };
@@ -504,11 +644,11 @@ mod tests {
 
     #[test]
     fn sum_and_expansion_meet() {
-        for nu in [0.3_f64, 0.8, 1.0, 1.7, 4.0] {
-            let mu = 1.0001 * (EXPANSION_FROM / nu).max(EXPANSION_FROM * nu);
+        for nu in [0.3_f64, 0.8, 1.0, 1.7, 4.0, 30.0] {
+            let mu = 1.0001 * (EXPANSION_FROM[0] / nu).max(EXPANSION_FROM[1] * nu);
             let log_mu = mu.ln();
-            let expansion = expand::<10>(log_mu, nu).unwrap();
-            let sum = sum::<10>(log_mu, nu, &mut Terms::new(mu.round())).unwrap();
+            let expansion = expand::<10>(mu, nu, In::LogMean);
+            let sum = sum::<10>(mu, nu, In::LogMean, &mut Terms::new(mu.round())).unwrap();
             for z in [-4.0, -0.5, 0.0, 3.0] {
                 let y = (mu + z * (mu / nu).sqrt()).round();
                 let jets = |law: &Law| {

@@ -12,6 +12,7 @@
 
 use rand::{Rng, RngExt};
 
+use super::conway_maxwell::{self, ConwayMaxwell};
 use super::genpois::{self, GenPois};
 use super::negative_binomial::{self, Nbinom1, Nbinom2};
 use super::poisson::{self, Poisson, check_count};
@@ -65,6 +66,14 @@ pub const GENPOIS: Card = truncated(
     "(mu phi - f0 mu^2 / (1 - f0)) / (1 - f0), f0 = exp(-mu / sqrt(phi))",
 );
 
+/// Card of the truncated Conway-Maxwell-Poisson.
+pub const COMPOIS: Card = truncated(
+    conway_maxwell::CARD,
+    "truncated_compois",
+    "Conway-Maxwell-Poisson truncated at zero",
+    "(V - f0 mu^2 / (1 - f0)) / (1 - f0), V that of compois",
+);
+
 /// Makes `truncated_poisson`.
 pub fn build_poisson(options: Options) -> Result<Box<dyn super::Family>, FamilyError> {
     Ok(Box::new(Truncated(Poisson::new(options))))
@@ -83,6 +92,11 @@ pub fn build_nbinom2(options: Options) -> Result<Box<dyn super::Family>, FamilyE
 /// Makes `truncated_genpois`.
 pub fn build_genpois(options: Options) -> Result<Box<dyn super::Family>, FamilyError> {
     Ok(Box::new(Truncated(GenPois::new(options))))
+}
+
+/// Makes `truncated_compois`.
+pub fn build_compois(options: Options) -> Result<Box<dyn super::Family>, FamilyError> {
+    Ok(Box::new(Truncated(ConwayMaxwell::new(options))))
 }
 
 /// A family without its zeros.
