@@ -51,8 +51,10 @@ def test_a_response_outside_the_family_names_the_row_of_the_callers_data():
         ({"family": "poisson", "dispersion": "~ 1"}, "poisson has no dispersion parameter"),
         ({"family": "poisson", "shape": "~ 1"}, "poisson has no shape parameter"),
         ({"family": "nbinom2", "dispersion": "~ 0"}, "nbinom2 needs its dispersion"),
-        ({"family": "poisson", "quadrature": 5}, "quadrature=5 is not available"),
         ({"family": "poisson", "quadrature": 0.5}, "whole number of points"),
+        ({"family": "poisson", "quadrature": True}, "whole number of points"),
+        ({"family": "poisson", "quadrature": -1}, "whole number of points, 0 or more"),
+        ({"family": "poisson", "quadrature": 5, "reml": True}, "Leave one of the two arguments out"),
         ({"family": "poisson", "priors": {"Days": 1}}, "priors are not available"),
         ({"family": "poisson", "control": {"max_iter": 3}}, r"control is a ranef\.Control"),
     ],
@@ -60,6 +62,23 @@ def test_a_response_outside_the_family_names_the_row_of_the_callers_data():
 def test_options_that_do_not_go_together_are_refused(arguments, text):
     with pytest.raises(rf.ModelError, match=text):
         rf.glmm("SiblingNegotiation ~ 1 + (1 | Nest)", data("owls"), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("formula", "quadrature", "text"),
+    [
+        ("y ~ 1 + (1 | a) + (1 | b)", 5, "random effects of one grouping factor; the model has 2: a, b"),
+        ("y ~ 1", 5, "random effects of one grouping factor; the model has none"),
+        ("y ~ 1 + (1 + u + v + w | a)", 5, r"up to 3 random effects a level; a has 4 \(Intercept, u, v, w\)"),
+        ("y ~ 1 + (1 + u + v | a)", 99, r"99 with 3 random effects a level makes 970299 nodes"),
+    ],
+)
+def test_integrals_that_quadrature_cannot_take_are_refused(formula, quadrature, text):
+    rng = np.random.default_rng(1)
+    made = pd.DataFrame({name: rng.normal(size=60) for name in "uvw"})
+    made = made.assign(y=rng.poisson(2.0, 60), a=np.tile(list("abcdef"), 10), b=np.repeat(list("klmno"), 12))
+    with pytest.raises(rf.ModelError, match=text):
+        rf.glmm(formula, made, family="poisson", quadrature=quadrature)
 
 
 def test_as_many_fixed_effects_as_rows_leave_no_residual():

@@ -183,11 +183,11 @@ class Fitted:
     def fitted_values(self, kind: str) -> Array:
         """The same for the rows of the fit, without standard errors."""
 
-    def variance(self) -> Array:
-        """Var(y | eta) of each row; of the proportion, where there are trials."""
+    def variance(self, keep: Sequence[bool]) -> Array:
+        """Var(y | eta) of each row, each term kept at its modes or zero; of the proportion, where there are trials."""
 
-    def unit_deviance(self) -> Array:
-        """Squared deviance residual of each row; NaN where the family has none."""
+    def unit_deviance(self, keep: Sequence[bool]) -> Array:
+        """Squared deviance residual of each row, each term kept at its modes or zero; NaN where the family has none."""
 
     def loglik_rows(self) -> Array:
         """Log density of each row at the conditional modes."""

@@ -105,7 +105,7 @@ def test_ordered_categories(left: str) -> None:
 @pytest.mark.parametrize(
     ("left", "kind", "error", "message"),
     [
-        ("f", "numeric", DataError, "must be numbers; it has the levels no, yes"),
+        ("f", "numeric", DataError, "must be numbers for this family; it has the levels no, yes"),
         ("log(t)", "numeric", DataError, "not numeric"),
         ("cbind(s, n)", "numeric", FormulaError, "binomial families only"),
         ("cbind(s)", "binomial", FormulaError, "two columns"),

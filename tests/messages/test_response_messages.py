@@ -33,6 +33,7 @@ CASES = {
 INFLATABLE = {"zero_for_gamma", "count_of_zero", "zero_of_a_truncated_poisson"}
 
 
+@pytest.mark.filterwarnings("ignore::ranef.errors.ConvergenceWarning")
 @pytest.mark.parametrize("case", CASES)
 def test_a_family_that_takes_the_response_is_named(case):
     family, y, expected = CASES[case]

@@ -48,17 +48,19 @@ def test_residuals_of_all_kinds(form):
     model = fitted(form)
     raw = model.residuals("response")
     np.testing.assert_allclose(raw + model.fitted(), observed(model), rtol=1e-12, atol=1e-12)
+    raw_fixed = model.residuals("response", ranef=False)
     for ranef in (True, False):
         assert np.isfinite(model.residuals("pearson", ranef=ranef)).all()
     standardised = np.asarray(model.residuals("pearson")) / np.asarray(raw)
     assert (standardised[raw != 0] > 0).all()
     if not parts(form)[1]:
         assert np.isfinite(model.residuals("working")).all()
-    if np.isnan(model.engine.unit_deviance()).all():
+    if np.isnan(model.engine.unit_deviance([True])).all():
         with pytest.raises(rf.ModelError, match="not defined"):
             model.residuals("deviance")
     else:
         assert (np.sign(model.residuals("deviance")) == np.sign(raw)).all()
+        assert (np.sign(model.residuals("deviance", ranef=False)) == np.sign(raw_fixed)).all()
 
 
 def observed(model: rf.Fit) -> np.ndarray:

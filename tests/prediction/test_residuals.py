@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import xlogy
 
 import ranef as rf
 from models import cbpp, data, owls, owls_poisson, sleepstudy
@@ -55,8 +56,16 @@ def test_what_is_not_defined_is_refused():
         sleepstudy().residuals("student")
     with pytest.raises(rf.ModelError, match="zero inflation"):
         owls().residuals("working")
-    with pytest.raises(rf.ModelError, match="conditional modes only"):
-        cbpp().residuals("deviance", ranef=False)
+
+
+def test_residuals_without_random_effects_are_those_of_the_fixed_part():
+    fit = cbpp()
+    response = fit.design.response
+    y, n, p = np.asarray(response.y), np.asarray(response.trials), np.asarray(fit.predict(ranef=False))
+    raw = y / n - p
+    np.testing.assert_allclose(fit.residuals("pearson", ranef=False), raw / np.sqrt(p * (1 - p) / n), rtol=1e-12)
+    unit = 2 * (xlogy(y, y / (n * p)) + xlogy(n - y, (n - y) / (n - n * p)))
+    np.testing.assert_allclose(fit.residuals("deviance", ranef=False), np.sign(raw) * np.sqrt(unit), rtol=1e-9)
 
 
 def test_quantile_residuals_of_a_gaussian_are_standardised():

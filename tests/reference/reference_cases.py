@@ -21,8 +21,11 @@ def stored(prefix: str = "") -> dict[str, dict]:
 
 
 @cache
-def frame(name: str) -> pd.DataFrame:
-    """The data of a case: one of the package's data sets, or one simulated for the references."""
+def frame(name: str, rows: int | None = None) -> pd.DataFrame:
+    """The data of a case, or its first rows: one of the package's data sets, or one simulated for the references."""
+    if rows is not None:
+        first = frame(name).head(rows)
+        return first.assign(**{g: first[g].cat.remove_unused_categories() for g in first.select_dtypes("category")})
     if name not in SIMULATED:
         return rf.load_dataset(name)
     dtype = {
@@ -38,12 +41,14 @@ CASES = {name: case for name, case in stored().items() if not name.startswith("o
 def fitted(name: str) -> "rf.Fit":
     """The model of a case, fitted through the public interface."""
     case = CASES[name]
-    data, weights = frame(case["data"]), case["weights"]
+    data, weights = frame(case["data"], case.get("rows")), case["weights"]
     if case["package"] == "lme4" and case["family"] == "gaussian":
         return rf.lmm(case["formula"], data, reml=case["reml"], weights=weights)
     options = {"zi": case["zi"]} if case["zi"] else {}
     if case["dispersion"] not in (None, "~1"):
         options["dispersion"] = case["dispersion"]
+    if "quadrature" in case:
+        options["quadrature"] = case["quadrature"]
     return rf.glmm(
         case["formula"],
         data,

@@ -11,7 +11,9 @@ import ranef as rf
 from ranef import _engine
 from reference_cases import r_name
 
-CASE = json.loads((Path(__file__).parent / "ordinal" / "clmm_wine_laplace.json").read_text())
+ORDINAL = Path(__file__).parent / "ordinal"
+CASE = json.loads((ORDINAL / "clmm_wine_laplace.json").read_text())
+TEN_POINTS = json.loads((ORDINAL / "clmm_wine_agq10.json").read_text())
 # clmm stops at a gradient of 2e-5, whose effect on the log-likelihood is of its square.
 LOGLIK = 1e-8
 # The same gradient over a curvature of a few: estimates and modes.
@@ -42,6 +44,14 @@ def test_thresholds_and_effects_are_those_of_clmm():
         np.testing.assert_allclose(list(fit.fixef(component).values()), list(estimates.values()), atol=ESTIMATE)
         errors = np.sqrt(np.diag(fit.vcov(component)))
         np.testing.assert_allclose(errors, [reference[name] for name in estimates], rtol=STD_ERROR)
+
+
+def test_quadrature_is_that_of_clmm():
+    fit = rf.glmm(TEN_POINTS["formula"], rf.load_dataset("wine"), family="cumulative", quadrature=10)
+    assert fit.converged
+    assert fit.loglik == pytest.approx(TEN_POINTS["logLik"], abs=LOGLIK)
+    for component, estimates in (("threshold", TEN_POINTS["thresholds"]), ("cond", TEN_POINTS["fixef"]["cond"])):
+        np.testing.assert_allclose(list(fit.fixef(component).values()), list(estimates.values()), atol=ESTIMATE)
 
 
 def test_standard_errors_are_those_of_the_curvature_of_the_log_likelihood():

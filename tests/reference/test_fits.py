@@ -7,6 +7,7 @@ expect of each kind of number. README.md beside this file tells where R's own an
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import gammaln, xlogy
 
 from reference_cases import CASES, fitted, r_name, same_grouping, same_level
 
@@ -56,12 +57,23 @@ def on_our_scale(case: dict, component: str) -> float:
     return 0.5 if component == "disp" and case["family"] == "gaussian" else 1.0
 
 
+def saturated(fit) -> float:
+    """The binomial log-likelihood at the observed proportions."""
+    response = fit.design.response
+    trials = np.ones(fit.nobs) if response.trials is None else np.asarray(response.trials)
+    successes = np.asarray(response.y)
+    failures = trials - successes
+    choose = gammaln(trials + 1) - gammaln(successes + 1) - gammaln(failures + 1)
+    return float(np.sum(choose + xlogy(successes, successes / trials) + xlogy(failures, failures / trials)))
+
+
 @every_case
 def test_log_likelihood(name):
     case, fit = CASES[name], fitted(name)
     assert fit.converged
     assert fit.nobs == case["n"]
-    gap = fit.loglik - case["logLik"]
+    # With several nodes lme4's log-likelihood is relative to the saturated model.
+    gap = fit.loglik - case["logLik"] - (saturated(fit) if case.get("quadrature", 1) > 1 else 0.0)
     tolerance = case["tolerances"]["logLik_abs"]
     assert gap > -tolerance
     if name.startswith("lmm_"):
@@ -173,6 +185,7 @@ def test_predictions(name):
         np.testing.assert_allclose(estimate, block["fit"], rtol=PREDICTION, atol=PREDICTION, err_msg=what)
         # At a level it has not met, glmmTMB adds the variance between groups to the squared standard error.
         if with_se and known:
-            np.testing.assert_allclose(out["std_error"], block["se"], rtol=PREDICTION_SE, err_msg=what)
+            relative = max(PREDICTION_SE, case["tolerances"]["se_rel"])
+            np.testing.assert_allclose(out["std_error"], block["se"], rtol=relative, err_msg=what)
         compared += 1
     assert compared == len([b for b in case["predictions"]["blocks"] if b["type"] in KIND])

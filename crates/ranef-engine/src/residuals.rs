@@ -11,6 +11,7 @@ use crate::link::Link;
 use crate::prediction::LEFT_OUT;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::borrow::Cow;
 
 /// Quantile residual of a response, `place` ∈ [0, 1) being where it lies within its own probability; NaN where the
 /// predictors are infeasible or the family has no distribution function.
@@ -37,25 +38,27 @@ pub fn quantile_residual(family: &dyn Family, y: f64, trials: f64, eta: &[f64], 
 }
 
 impl Fit {
-    /// Quantile residuals of the rows, with the random effects of the terms in `keep` at their conditional modes and
-    /// those of the others zero. The same seed places every response alike.
+    /// Linear predictors of the rows, by predictor, with the random effects of the terms in `keep` at their conditional
+    /// modes and those of the others zero.
+    pub fn eta_keeping(&self, keep: &[bool]) -> Cow<'_, [Vec<f64>]> {
+        if keep.iter().all(|keep| *keep) {
+            return Cow::Borrowed(&self.eta);
+        }
+        let mut design = self.own_design();
+        for (codes, _) in design.codes.iter_mut().zip(keep).filter(|(_, keep)| !**keep) {
+            codes.fill(LEFT_OUT);
+        }
+        Cow::Owned(self.linear_predictor(&design))
+    }
+
+    /// Quantile residuals of the rows at [`Fit::eta_keeping`]. The same seed places every response alike.
     pub fn quantile_residuals(&self, keep: &[bool], seed: u64) -> Vec<f64> {
-        let without;
-        let eta = if keep.iter().all(|keep| *keep) {
-            &self.eta
-        } else {
-            let mut design = self.own_design();
-            for (codes, _) in design.codes.iter_mut().zip(keep).filter(|(_, keep)| !**keep) {
-                codes.fill(LEFT_OUT);
-            }
-            without = self.linear_predictor(&design);
-            &without
-        };
+        let eta = self.eta_keeping(keep);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut row = vec![0.0; eta.len()];
         (0..self.data.y.len())
             .map(|i| {
-                row.iter_mut().zip(eta).for_each(|(value, eta)| *value = eta[i]);
+                row.iter_mut().zip(&*eta).for_each(|(value, eta)| *value = eta[i]);
                 quantile_residual(&*self.data.family, self.data.y[i], self.data.trials_at(i), &row, rng.random())
             })
             .collect()

@@ -123,6 +123,28 @@ impl Fitted {
     fn by_row(&self, f: impl Fn(&Data, usize, &[f64]) -> f64) -> Vec<f64> {
         (0..self.fit.data.y.len()).map(|i| f(&self.fit.data, i, &self.row(i))).collect()
     }
+
+    /// The same with the random effects of the terms in `keep` at their modes, those of the others zero.
+    fn by_row_keeping<'py>(
+        &self,
+        py: Python<'py>,
+        keep: &[bool],
+        f: impl Fn(&Data, usize, &[f64]) -> f64,
+    ) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        self.check_choices(keep)?;
+        let eta = self.fit.eta_keeping(keep);
+        let row = |i: usize| eta.iter().map(|eta| eta[i]).collect::<Vec<f64>>();
+        let values = (0..self.fit.data.y.len()).map(|i| f(&self.fit.data, i, &row(i))).collect();
+        intact(&*self.fit.data.family)?;
+        Ok(vector(py, values))
+    }
+
+    fn check_choices(&self, keep: &[bool]) -> PyResult<()> {
+        if keep.len() == self.n_terms() {
+            return Ok(());
+        }
+        Err(refuse("spec", format!("{} choices for {} terms", keep.len(), self.n_terms())))
+    }
 }
 
 fn kind_of(name: &str) -> PyResult<Kind> {
@@ -328,17 +350,16 @@ impl Fitted {
         Ok(vector(py, values))
     }
 
-    fn variance<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
-        vector(py, self.by_row(|data, i, eta| data.family.variance(eta, data.trials_at(i))))
+    /// Var(y | eta) of each row with the terms to keep at their modes, the others zero.
+    fn variance<'py>(&self, py: Python<'py>, keep: Vec<bool>) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        self.by_row_keeping(py, &keep, |data, i, eta| data.family.variance(eta, data.trials_at(i)))
     }
 
-    fn unit_deviance<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
-        vector(
-            py,
-            self.by_row(|data, i, eta| {
-                data.family.unit_deviance(data.y[i], data.trials_at(i), eta).unwrap_or(f64::NAN)
-            }),
-        )
+    /// The same of the unit deviance; NaN where the family has none.
+    fn unit_deviance<'py>(&self, py: Python<'py>, keep: Vec<bool>) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        self.by_row_keeping(py, &keep, |data, i, eta| {
+            data.family.unit_deviance(data.y[i], data.trials_at(i), eta).unwrap_or(f64::NAN)
+        })
     }
 
     fn loglik_rows<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
@@ -355,9 +376,7 @@ impl Fitted {
         keep: Vec<bool>,
         seed: u64,
     ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-        if keep.len() != self.n_terms() {
-            return Err(refuse("spec", format!("{} choices for {} terms", keep.len(), self.n_terms())));
-        }
+        self.check_choices(&keep)?;
         let residuals = py.detach(|| self.fit.quantile_residuals(&keep, seed));
         intact(&*self.fit.data.family)?;
         Ok(vector(py, residuals))

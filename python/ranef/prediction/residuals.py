@@ -91,18 +91,9 @@ def prior_weights(record: FittedModel) -> np.ndarray:
 def variance(record: FittedModel, keep: list[bool]) -> np.ndarray:
     """Var(y_i | eta_i) of each row with the kept terms, before weights."""
     record.model.family.require("variance", "residuals divided by their standard deviation")
-    if all(keep):
-        own = np.asarray(record.engine.variance(), float)
-        # Precision weights are part of the engine's variance of its own rows; the other weights are not.
-        return own * prior_weights(record) if record.model.profiled else own
-    value, _ = record.engine.predict(engine_rows(record, None, keep), "variance", False)
-    trials = record.design.response.trials
-    # Prediction speaks of one trial; only the binomial's variance is exactly 1/trials of that.
-    if trials is not None and record.family != "binomial":
-        raise ModelError(
-            f"{record.family}: residuals of this kind are available at the conditional modes only (ranef=True)."
-        )
-    return np.asarray(value, float) if trials is None else np.asarray(value, float) / trials
+    own = np.asarray(record.engine.variance(keep), float)
+    # Precision weights are part of the engine's variance; the other weights are not.
+    return own * prior_weights(record) if record.model.profiled else own
 
 
 def unit_variance(record: FittedModel, keep: list[bool]) -> np.ndarray:
@@ -116,9 +107,7 @@ def unit_variance(record: FittedModel, keep: list[bool]) -> np.ndarray:
 
 def deviance_residuals(record: FittedModel, keep: list[bool], raw: np.ndarray) -> np.ndarray:
     """sign(y - mu) sqrt(w d)."""
-    if not all(keep):
-        raise ModelError("deviance residuals are available at the conditional modes only (ranef=True).")
-    unit = np.asarray(record.engine.unit_deviance(), float)
+    unit = np.asarray(record.engine.unit_deviance(keep), float)
     if np.isnan(unit).all():
         raise ModelError(f"deviance residuals are not defined for {record.model.family!r}; use kind='pearson'.")
     return np.sign(raw) * np.sqrt(prior_weights(record) * np.maximum(unit, 0.0))

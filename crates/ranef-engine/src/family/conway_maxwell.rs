@@ -107,14 +107,22 @@ thread_local! {
     /// D(c ± k) by centre: data have few.
     static TERMS: RefCell<HashMap<u64, Terms>> = RefCell::default();
     /// Rows next to each other often have the same parameters.
-    static LAST: RefCell<Option<([u64; 2], In, usize, Option<Law>)>> = const { RefCell::new(None) };
+    static LAST: RefCell<Option<Solved>> = const { RefCell::new(None) };
+}
+
+/// What was solved: the bits of (μ, ν), the variable of the derivatives, their order, the law.
+struct Solved {
+    key: [u64; 2],
+    variable: In,
+    order: usize,
+    law: Option<Law>,
 }
 
 /// The law with mean μ, with derivatives to `order`; `None` where neither a sum nor the expansion serves.
 fn law(mu: f64, nu: f64, variable: In, order: usize) -> Option<Law> {
     let key = [mu.to_bits(), nu.to_bits()];
     let known = LAST.with_borrow(|last| match last {
-        Some((at, other, known, law)) if *at == key && *other == variable && *known >= order => Some(*law),
+        Some(last) if last.key == key && last.variable == variable && last.order >= order => Some(last.law),
         _ => None,
     });
     known.unwrap_or_else(|| {
@@ -123,7 +131,7 @@ fn law(mu: f64, nu: f64, variable: In, order: usize) -> Option<Law> {
             2 => solve::<6>(mu, nu, variable),
             _ => solve::<10>(mu, nu, variable),
         };
-        LAST.with_borrow_mut(|last| *last = Some((key, variable, order, law)));
+        LAST.with_borrow_mut(|last| *last = Some(Solved { key, variable, order, law }));
         law
     })
 }
@@ -292,7 +300,7 @@ fn sum<const N: usize>(mu: f64, nu: f64, variable: In, terms: &mut Terms) -> Opt
     let rest: f64 = weighed[1..].iter().map(|(_, _, weight)| weight).sum();
     let [mean, d_mean] = means(&weighed);
     let m = central_moments(&weighed, mean, d_mean);
-    if !(m[2][0] > 0.0) || (mean + c - mu).abs() > 1e-6 * mu {
+    if m[2][0].is_nan() || m[2][0] <= 0.0 || (mean + c - mu).abs() > 1e-6 * mu {
         return None;
     }
     let k40 = m[4][0] - 3.0 * m[2][0] * m[2][0];

@@ -130,7 +130,7 @@ impl Laplace {
             let mut shares = vec![[1.0, 0.0]; levels];
             for level in 0..levels {
                 let term = terms[level];
-                if !(term > f64::NEG_INFINITY) {
+                if term.is_nan() || term == f64::NEG_INFINITY {
                     continue;
                 }
                 let top = term.max(largest[level]);

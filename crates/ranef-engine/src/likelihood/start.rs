@@ -6,7 +6,7 @@
 use super::data::Data;
 use super::independent::Independent;
 use super::laplace::Laplace;
-use crate::family::packed2;
+use crate::family::{Component, packed2};
 use crate::link::Link;
 use crate::objective::Objective;
 use crate::optimizer::{Settings, Update, minimise};
@@ -48,8 +48,10 @@ pub fn start(laplace: &mut Laplace, data: &Arc<Data>) -> Vec<f64> {
     for (k, fixed) in design.fixed.iter().enumerate() {
         let range = at..at + fixed.p();
         at = range.end;
+        // Thresholds stand in order: they are taken together, as found.
+        let alone = data.family.components()[k] != Component::Threshold;
         let size = |eta: &[f64]| eta.iter().map(|eta| eta.abs()).sum::<f64>() / design.n as f64;
-        if k > 0 && size(&found[k]) > FAR_OUT.max(size(&moments[k])) {
+        if k > 0 && alone && size(&found[k]) > FAR_OUT.max(size(&moments[k])) {
             beta[range.clone()].copy_from_slice(&from[range]);
         }
     }
