@@ -4,8 +4,9 @@
 //!
 //! log f(y | μ, φ) = log aμ + (y − 1) log u − u − log y!,   y = 0, 1, 2, …
 //!
-//! which is Consul & Jain's law of θ = aμ and λ = 1 − a. At φ = 1 it is the Poisson. For φ < 1 the counts end where u
-//! does, and the probabilities of those that remain add up to 1 only nearly.
+//! which is Consul & Jain's law of θ = aμ and λ = 1 − a. At φ = 1 it is the Poisson. For φ < 1 the counts above 1 end where
+//! u does, and the probabilities of those that remain add up to 1 only nearly. That of a count of 1, in which log u has no
+//! part, would jump to zero there, and the likelihood with it; it falls as e^{−u + 10u³} instead.
 //!
 //! Reference: Consul & Famoye (1992), Communications in Statistics 21:89-109; Joe & Zhu (2005), Biometrical Journal
 //! 47:219-229.
@@ -52,6 +53,19 @@ pub fn build(options: Options) -> Result<Box<dyn super::Family>, FamilyError> {
 /// Beyond this the products in the derivatives of log u leave the range of a double: no data have such a mean.
 const LARGEST: f64 = 1e100;
 
+/// Whether a count above 0 has a probability, at its u.
+fn supported(y: f64, u: f64) -> bool {
+    (u > 0.0 || y == 1.0) && u < LARGEST
+}
+
+/// How steeply the probability of 1 falls where u < 0, with two continuous derivatives: by nothing that matters while u > −0.1.
+const FALL: f64 = 10.0;
+
+/// The part of log f(1) that makes it fall where u < 0.
+fn beyond<D: Number>(u: D) -> D {
+    if u.value() < 0.0 { u * u * u * FALL } else { D::from(0.0) }
+}
+
 /// The generalised Poisson family.
 #[derive(Clone, Copy, Debug)]
 pub struct GenPois {
@@ -78,6 +92,9 @@ impl Truncatable for GenPois {
     fn beside_zero<D: Number>(&self, y: f64, eta: &[D]) -> [D; 2] {
         let theta = self.theta(eta);
         let u = (eta[1] * -0.5).exp_m1() * -y + theta;
+        if y == 1.0 {
+            return [theta, (eta[1] * -0.5).exp_m1() - theta * 0.5 + beyond(u)];
+        }
         if !(u.value() > 0.0 && u.value() < LARGEST) {
             return [theta, D::from(f64::NEG_INFINITY)];
         }
@@ -108,10 +125,14 @@ impl Density for GenPois {
         }
         // u = (1 − a)y + aμ
         let u = (eta[1] * -0.5).exp_m1() * -y + theta;
-        if !(u.value() > 0.0 && u.value() < LARGEST) {
+        if !supported(y, u.value()) {
             return D::from(f64::NEG_INFINITY);
         }
-        self.links[0].log_mean(eta[0]) - eta[1] * 0.5 + u.ln() * (y - 1.0) - u - ln_factorial(y)
+        let log_theta = self.links[0].log_mean(eta[0]) - eta[1] * 0.5;
+        if y == 1.0 {
+            return log_theta - u + beyond(u);
+        }
+        log_theta + u.ln() * (y - 1.0) - u - ln_factorial(y)
     }
 
     fn variance<D: Number>(&self, eta: &[D], _trials: f64) -> D {
@@ -136,9 +157,9 @@ impl Density for GenPois {
     fn start(&self, data: Responses<'_>) -> Vec<f64> {
         let mean = data.mean_predictor(self.links[0], CARD.support);
         let phi = data.ratio(self.links[0], mean, |y, mu| (y - mu).powi(2), |_, mu| mu);
-        // Every count needs u > 0, which is √φ > 1 − μ/y: start inside by a fifth of the way to 1.
+        // Every count above 1 needs u > 0, which is √φ > 1 − μ/y: start inside by a fifth of the way to 1.
         let bound = (0..data.y.len())
-            .filter(|&i| data.y[i] > 0.0)
+            .filter(|&i| data.y[i] > 1.0)
             .map(|i| 1.0 - self.links[0].mean(mean + data.offset.map_or(0.0, |offset| offset[i])) / data.y[i])
             .fold(0.0, f64::max);
         let least = (0.2 + 0.8 * bound).powi(2);
@@ -208,8 +229,11 @@ fn log_link(y: f64, eta: f64, (half, a, shortfall): (f64, f64, f64)) -> [f64; 10
         return [t, t, -0.5 * t, t, -0.5 * t, 0.25 * t, t, -0.5 * t, 0.25 * t, -0.125 * t];
     }
     let u = theta - y * shortfall;
-    if !(u > 0.0 && u < LARGEST) {
+    if !supported(y, u) {
         return [f64::NEG_INFINITY; 10];
+    }
+    if y == 1.0 {
+        return of_one(log_theta, theta, a, u);
     }
     let value = log_theta + (y - 1.0) * u.ln() - u - ln_factorial(y);
     let v = theta - a * y;
@@ -230,5 +254,25 @@ fn log_link(y: f64, eta: f64, (half, a, shortfall): (f64, f64, f64)) -> [f64; 10
         -0.5 * g1 * p + g2 * (p * w - p * p) + g3 * p * p * w,
         0.25 * g1 * p + g2 * (-p * w - 0.5 * p * w) + g3 * p * w * w,
         0.25 * g1 * w - 1.5 * g2 * w * w + g3 * w * w * w,
+    ]
+}
+
+/// The same for a count of 1: log θ + g(u), g = −u, and what makes it fall where u < 0.
+#[inline(always)]
+fn of_one(log_theta: f64, theta: f64, a: f64, u: f64) -> [f64; 10] {
+    let w = u.min(0.0);
+    let (g1, g2, g3) = (3.0 * FALL * w * w - 1.0, 6.0 * FALL * w, if u < 0.0 { 6.0 * FALL } else { 0.0 });
+    let (p, q) = (theta, -0.5 * (theta - a));
+    [
+        log_theta - u + FALL * w * w * w,
+        1.0 + g1 * p,
+        -0.5 + g1 * q,
+        g1 * p + g2 * p * p,
+        -0.5 * g1 * p + g2 * p * q,
+        -0.5 * g1 * q + g2 * q * q,
+        g1 * p + 3.0 * g2 * p * p + g3 * p * p * p,
+        -0.5 * g1 * p + g2 * (p * q - p * p) + g3 * p * p * q,
+        0.25 * g1 * p - 1.5 * g2 * p * q + g3 * p * q * q,
+        0.25 * g1 * q - 1.5 * g2 * q * q + g3 * q * q * q,
     ]
 }
