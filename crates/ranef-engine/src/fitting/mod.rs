@@ -11,7 +11,7 @@ use crate::inference::Posterior;
 use crate::likelihood::data::{Data, Method};
 use crate::likelihood::laplace::{Laplace, Layout};
 use crate::likelihood::profiled::Profiled;
-use crate::likelihood::start::{start, with_moments};
+use crate::likelihood::start::{neutral, start, with_moments};
 use crate::linalg::among_threads;
 use crate::link::Link;
 use crate::objective::Objective;
@@ -124,10 +124,18 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Fit {
         search::search(laplace, from, &settings, units, &design.template, layout.theta.clone(), edge)
     };
     let mut optimum = search_from(&from, &mut laplace);
-    if !optimum.verdict.boundary.is_empty() {
-        // The likelihood is flat out there: only a search from within tells that it is the maximum.
-        let within = with_moments(&data, &layout.beta, &optimum.verdict.boundary, &optimum.x);
+    mark_separation(&data, &layout, &mut optimum);
+    // The likelihood is flat out there: only a search from within tells that it is the maximum.
+    let within = if !optimum.verdict.boundary.is_empty() {
+        Some(with_moments(&data, &layout.beta, &optimum.verdict.boundary, &optimum.x))
+    } else if design.is_random(0) && optimum.verdict.separated.iter().any(|(predictor, _)| *predictor == 0) {
+        Some(neutral(&data, &layout))
+    } else {
+        None
+    };
+    if let Some(within) = within {
         let mut other = search_from(&within, &mut laplace);
+        mark_separation(&data, &layout, &mut other);
         if other.verdict.status.is_converged() && other.value < optimum.value - 1e-6 {
             other.evaluations += optimum.evaluations;
             optimum = other;
@@ -143,7 +151,6 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Fit {
     if optimum.verdict.status == Status::Failed && laplace.largest_variance() > NOT_UNIMODAL {
         optimum.verdict.status = Status::Breakdown;
     }
-    mark_separation(&data, &layout, &mut optimum);
     let modes = laplace.effects(&laplace.mode()[..laplace.n_effects()]);
     Fit {
         likelihood: Likelihood::Laplace(method),

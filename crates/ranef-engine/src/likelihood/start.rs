@@ -5,7 +5,7 @@
 //! v = sum(S_l^2 - I_l) / sum I_l^2 estimates the variance.
 use super::data::Data;
 use super::independent::Independent;
-use super::laplace::Laplace;
+use super::laplace::{Laplace, Layout};
 use crate::family::{Component, packed2};
 use crate::link::Link;
 use crate::objective::Objective;
@@ -17,7 +17,8 @@ const SMALLEST_SHARE: f64 = 0.05;
 /// Starting standard deviations stay in this range (links are logarithmic or alike, columns have unit size).
 const LARGEST_SD: f64 = 3.0;
 
-/// A predictor beyond the mean's of this mean size is near the edge of its parameter's space.
+/// A predictor beyond the mean's of this mean size, or the mean's so far from where moments put it, is near the edge of its
+/// parameter's space.
 const FAR_OUT: f64 = 5.0;
 
 /// A point with the moment estimates of a family's constants in the place of some outer coefficients of `x`.
@@ -33,6 +34,34 @@ pub fn with_moments(data: &Arc<Data>, beta: &[Option<std::ops::Range<usize>>], w
     out
 }
 
+/// A start far from every edge, for a search that ended at one: the mean of the responses, unit dispersion and shape, even
+/// zero inflation, and standard deviations of 1 on the scale of the predictor.
+pub fn neutral(data: &Arc<Data>, layout: &Layout) -> Vec<f64> {
+    let (design, family) = (&data.design, &data.family);
+    let trials: f64 = (0..design.n).map(|i| data.trials_at(i)).sum();
+    let mean = family.start_mean(data.y.iter().sum::<f64>() / trials, 1.0);
+    let thresholds = family.start(&data.y, data.trials.as_deref(), data.weights.as_deref(), design.fixed[0].offset());
+    let mut x = vec![0.0; layout.dim];
+    for (k, (fixed, range)) in design.fixed.iter().zip(&layout.beta).enumerate() {
+        let Some(range) = range else { continue };
+        let constant = match family.components()[k] {
+            Component::Cond => mean,
+            Component::Threshold => thresholds[k],
+            _ => 0.0,
+        };
+        // The projection of the constant on the columns; Q'Q = n I.
+        for (target, value) in x[range.clone()].iter_mut().zip(fixed.gather(&vec![constant; design.n])) {
+            *target = value / design.n as f64;
+        }
+    }
+    let template = &data.design.template;
+    for (term, place) in data.design.places.iter().enumerate() {
+        let range = template.theta_range(term);
+        x[layout.theta.clone()][range].copy_from_slice(&template.covariance(term).start(&vec![1.0; place.width]));
+    }
+    x
+}
+
 /// The start of `laplace`; also sets where its first search for the mode begins.
 pub fn start(laplace: &mut Laplace, data: &Arc<Data>) -> Vec<f64> {
     let (design, layout) = (&data.design, laplace.layout().clone());
@@ -41,16 +70,21 @@ pub fn start(laplace: &mut Laplace, data: &Arc<Data>) -> Vec<f64> {
     let settings = Settings { max_iterations: 50, gradient_tolerance: 1e-2, update: Update::Refresh };
     let outcome = minimise(&mut independent, &from, &settings);
     let mut beta = if outcome.value.is_finite() { outcome.x } else { from.clone() };
-    // What random effects will explain may have driven a further parameter to the edge of its space, where the likelihood is
-    // flat: there the search would stay. Moments are no worse a start.
+    // What random effects will explain may have driven a parameter to the edge of its space, where the likelihood is flat:
+    // there the search would stay. Moments are no worse a start.
     let (found, moments) = (independent.eta(&beta), independent.eta(&from));
+    let size = |eta: &mut dyn Iterator<Item = f64>| eta.map(f64::abs).sum::<f64>() / design.n as f64;
+    let away = size(&mut found[0].iter().zip(&moments[0]).map(|(found, moments)| found - moments));
+    if data.family.links()[0] != Link::Identity && away > FAR_OUT {
+        beta.clone_from(&from);
+    }
     let mut at = 0;
     for (k, fixed) in design.fixed.iter().enumerate() {
         let range = at..at + fixed.p();
         at = range.end;
         // Thresholds stand in order: they are taken together, as found.
         let alone = data.family.components()[k] != Component::Threshold;
-        let size = |eta: &[f64]| eta.iter().map(|eta| eta.abs()).sum::<f64>() / design.n as f64;
+        let size = |eta: &[f64]| size(&mut eta.iter().copied());
         if k > 0 && alone && size(&found[k]) > FAR_OUT.max(size(&moments[k])) {
             beta[range.clone()].copy_from_slice(&from[range]);
         }
