@@ -13,8 +13,8 @@ GOOD = {"converged", "converged_singular", "boundary_family"}
 #: Statuses that tell a fit without a maximum apart.
 TOLD = {"breakdown", "separated", "saddle", "failed"}
 FEW, MANY, WIDE = 3, 100, 200
-#: Overdispersed counts truncated at zero are nearly a logarithmic series where their mean is small, whatever the mean: in
-#: the wide ranges some groups, or all, say nothing of it. glmmTMB 1.1.5 ends without a log-likelihood on most of these.
+#: Overdispersed counts truncated at zero are nearly a logarithmic series where their mean is small, whatever the mean:
+#: over wide ranges some groups, or all, say nothing of it. glmmTMB 1.1.5 gives no log-likelihood for most of these.
 MEANLESS = ("truncated_nbinom1", "truncated_genpois")
 
 

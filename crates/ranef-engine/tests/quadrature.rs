@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use ranef_engine::covariance;
 use ranef_engine::design::{Column, Design, Fixed, TermSpec};
-use ranef_engine::family::{self, Family};
+use ranef_engine::family::{self, Component, Family};
 use ranef_engine::likelihood::data::{Data, Method};
 use ranef_engine::likelihood::laplace::Laplace;
 use ranef_engine::link::Link;
@@ -48,7 +48,9 @@ fn model(family: Arc<dyn Family>, slope: bool, second: bool, seed: u64) -> Arc<D
             })
             .collect();
     let design = Design::new(N, fixed, vec![(codes, LEVELS)], terms);
-    let mut eta = vec![0.3; k_all];
+    // Thresholds stand in order.
+    let further = |(k, component): (usize, &Component)| if *component == Component::Threshold { k as f64 } else { 0.3 };
+    let mut eta: Vec<f64> = family.components().iter().enumerate().map(further).collect();
     eta[0] = family.start_mean(1.0, 3.0);
     let trials: Option<Vec<f64>> =
         (family.card().name == "binomial").then(|| (0..N).map(|i| 1.0 + (i % 3) as f64).collect());
@@ -165,7 +167,8 @@ fn the_gradient_is_exact_for_every_family() {
             }
             let theta = quadrature.layout().theta.clone();
             // A link that is not surjective leaves less room around the mode.
-            let size = if data.family.links()[0] == Link::Inverse { 0.03 } else { 0.3 };
+            let bounded = matches!(data.family.links()[0], Link::Inverse | Link::InverseSquared);
+            let size = if bounded { 0.03 } else { 0.3 };
             x[theta].iter_mut().for_each(|x| *x *= size);
             let mut gradient = vec![0.0; x.len()];
             let value = quadrature.value_gradient(&x, &mut gradient);
