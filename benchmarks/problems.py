@@ -113,4 +113,10 @@ PROBLEMS = (
     ),
     Problem("crossed_1e6", "crossed_1e6", "y", "x", (("1", "a"), ("1", "b")), "1e5 x 1e3 crossed levels"),
     Problem("single_1e7", "single_1e7", "y", "x", (("1", "g"),), "ten million rows: each must be met once"),
+    Problem(
+        "nbinom2_1e5", "nbinom2_1e5", "y", "x", (("1", "g"),), "the density of a count with a dispersion", "nbinom2"
+    ),
+    Problem("genpois_1e5", "genpois_1e5", "y", "x", (("1", "g"),), "the same", "genpois"),
+    Problem("tweedie_1e5", "tweedie_1e5", "y", "x", (("1", "g"),), "a density that is a series", "tweedie"),
+    Problem("compois_1e5", "compois_1e5", "y", "x", (("1", "g"),), "a density without a closed constant", "compois"),
 )

@@ -55,6 +55,52 @@ def single(rng: np.random.Generator, n: int, groups: int) -> Columns:
     return {"g": g, "x": x, "y": 1 + 0.5 * x + 0.8 * rng.normal(size=groups)[g] + rng.normal(size=n)}
 
 
+def group_means(rng: np.random.Generator, n: int, groups: int) -> tuple[Columns, np.ndarray]:
+    """A predictor and groups, and the means they make."""
+    g, x = rng.integers(0, groups, n), rng.normal(size=n)
+    return {"g": g, "x": x}, np.exp(0.8 + 0.3 * x + 0.4 * rng.normal(size=groups)[g])
+
+
+def negative_binomial(rng: np.random.Generator, n: int, groups: int) -> Columns:
+    """Counts with quadratic variance."""
+    columns, mean = group_means(rng, n, groups)
+    return columns | {"y": rng.negative_binomial(1.5, 1.5 / (1.5 + mean)).astype(float)}
+
+
+def generalised_poisson(rng: np.random.Generator, n: int, groups: int) -> Columns:
+    """Counts of variance 2 mu: total progeny of founders who have 1 - 1/sqrt(2) children each."""
+    columns, mean = group_means(rng, n, groups)
+    generation = rng.poisson(mean / np.sqrt(2))
+    total = generation
+    while generation.any():
+        generation = rng.poisson((1 - 1 / np.sqrt(2)) * generation)
+        total = total + generation
+    return columns | {"y": total.astype(float)}
+
+
+def conway_maxwell(rng: np.random.Generator, n: int, groups: int) -> Columns:
+    """Counts of nu = 1.5, of nearly the stated means, by inversion."""
+    columns, mean = group_means(rng, n, groups)
+    nu, j = 1.5, np.arange(200)
+    log_lambda = nu * np.log(mean + (nu - 1) / (2 * nu))
+    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(j[1:]))])
+    y = np.empty(n)
+    for rows in np.array_split(np.arange(n), 50):
+        exponent = log_lambda[rows, None] * j - nu * log_factorial
+        mass = np.exp(exponent - exponent.max(axis=1, keepdims=True)).cumsum(axis=1)
+        y[rows] = (mass < rng.random((len(rows), 1)) * mass[:, -1:]).sum(axis=1)
+    return columns | {"y": y}
+
+
+def tweedie(rng: np.random.Generator, n: int, groups: int) -> Columns:
+    """Poisson sums of gamma variables: phi = 1.3, power 1.6."""
+    columns, mean = group_means(rng, n, groups)
+    phi, power = 1.3, 1.6
+    events = rng.poisson(mean ** (2 - power) / (phi * (2 - power)))
+    shape, scale = (2 - power) / (power - 1), phi * (power - 1) * mean ** (power - 1)
+    return columns | {"y": np.where(events > 0, rng.gamma(np.maximum(events, 1) * shape, scale), 0.0)}
+
+
 SCHEMES: dict[str, Callable[[np.random.Generator], Columns]] = {
     "maximal": maximal,
     "counts_1e6": lambda rng: counts(rng, 1_000_000, 10_000),
@@ -62,6 +108,10 @@ SCHEMES: dict[str, Callable[[np.random.Generator], Columns]] = {
     "clicks_2e5": lambda rng: clicks(rng, 200_000, 20_000, 2_000),
     "crossed_1e6": lambda rng: crossed(rng, 1_000_000, 100_000, 1_000),
     "single_1e7": lambda rng: single(rng, 10_000_000, 100_000),
+    "nbinom2_1e5": lambda rng: negative_binomial(rng, 100_000, 1_000),
+    "genpois_1e5": lambda rng: generalised_poisson(rng, 100_000, 1_000),
+    "tweedie_1e5": lambda rng: tweedie(rng, 100_000, 1_000),
+    "compois_1e5": lambda rng: conway_maxwell(rng, 100_000, 1_000),
 }
 
 

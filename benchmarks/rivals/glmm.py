@@ -13,6 +13,8 @@ FAMILIES = {"gaussian": "gaussian", "binomial": "binomial", "poisson": "poisson"
 def prepare(problem, frame):
     if problem["zi"]:
         raise NotImplementedError("no zero inflation")
+    if problem["family"] not in FAMILIES:
+        raise NotImplementedError(f"no {problem['family']}")
     formula = problem["formula"]
     if problem["trials"]:
         frame = frame.assign(failures=frame[problem["trials"]] - frame[problem["response"]])

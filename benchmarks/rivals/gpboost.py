@@ -26,6 +26,8 @@ def prepare(problem, frame):
         raise NotImplementedError("the zero part must have the covariates of the mean")
     if any(terms.strip() != "1" for terms, _ in problem["random"]):
         raise NotImplementedError("independent slopes only")
+    if problem["family"] not in LIKELIHOODS:
+        raise NotImplementedError(f"no {problem['family']}")
     frame = numeric_response(problem, frame)
     x = np.ascontiguousarray(patsy.dmatrix(problem["fixed"], frame))
     y = frame[problem["response"]].to_numpy(float)

@@ -24,7 +24,10 @@ def prepare(problem, frame):
         return lambda: mixedlm.lmer(formula, frame, REML=False, **options)
     if problem["family"] == "nbinom2":
         return lambda: mixedlm.glmer_nb(formula, frame, **options)
-    family = {"binomial": mixedlm.families.Binomial, "poisson": mixedlm.families.Poisson}[problem["family"]]
+    families = {"binomial": mixedlm.families.Binomial, "poisson": mixedlm.families.Poisson}
+    family = families.get(problem["family"])
+    if family is None:
+        raise NotImplementedError(f"no {problem['family']}")
     return lambda: mixedlm.glmer(formula, frame, family=family(), **options)
 
 

@@ -12,6 +12,10 @@ const DECREMENT_TOLERANCE: f64 = 1e-16;
 const CHORD_DECREMENT: f64 = 1e-9;
 /// A decrement below which a failure to fall is put down to rounding.
 const ROUNDING_DECREMENT: f64 = 1e-9;
+/// A step by an earlier H must leave at most this share of the decrement for the next one to be worth its while.
+const STALE_SHARE: f64 = 0.1;
+/// Nor may it change a predictor on a non-linear scale by more than this.
+const STALE_CHANGE: f64 = 1.0;
 const MAX_INNER_ITERATIONS: usize = 200;
 const ARMIJO: f64 = 1e-4;
 const LARGEST_CHANGE: f64 = 5.0;
@@ -21,7 +25,8 @@ impl Laplace {
     /// mode with a positive definite H is found.
     ///
     /// Newton's method with a line search. Where H is indefinite the rows' curvature is replaced by
-    /// its absolute value for that step. It ends on the Newton decrement, which bounds the distance to the mode; the
+    /// its absolute value for that step. Where factoring H takes much longer than a pass over the rows, steps by the last
+    /// factored H come in between, as long as they converge fast. It ends on the Newton decrement, which bounds the distance to the mode; the
     /// relative decrease of f does not.
     pub(super) fn find_mode(&mut self, x: &[f64], order: usize) -> Option<f64> {
         let outer = self.outer_eta(x);
@@ -32,6 +37,9 @@ impl Laplace {
         let factored = std::mem::replace(&mut self.factored, false);
         let tolerance = DECREMENT_TOLERANCE * (1.0_f64).max(self.q as f64 / 100.0);
         let (mut evaluated, mut previous) = (2, f64::INFINITY);
+        let costly = self.factorization.is_costly(self.data.design.n);
+        // The decrement that a step by the last factored H has to fall below.
+        let mut stale = if factored { f64::INFINITY } else { 0.0 };
         for iteration in 0..MAX_INNER_ITERATIONS {
             self.inner_iterations += 1;
             let gradient = self.inner_gradient();
@@ -45,6 +53,23 @@ impl Laplace {
                     f = self.evaluate_rows(order);
                     evaluated = order;
                     continue;
+                }
+                step.clone_from(&gradient);
+            }
+            if costly && stale > 0.0 {
+                self.factorization.solve_in_place(&mut step, 1);
+                let decrement = product(&step, &gradient);
+                if decrement < STALE_SHARE * stale && decrement > 0.1 * tolerance {
+                    let from = self.state.mode.clone();
+                    let largest = self.move_along(&from, &step, 1.0, &outer);
+                    let trial = if largest <= STALE_CHANGE { self.evaluate_rows(2) } else { f64::INFINITY };
+                    if trial <= f + 1e-12 * f.abs() {
+                        (f, evaluated, stale) = (trial, 2, decrement);
+                        continue;
+                    }
+                    self.move_along(&from, &step, 0.0, &outer);
+                    f = self.evaluate_rows(2);
+                    evaluated = 2;
                 }
                 step.clone_from(&gradient);
             }
@@ -72,6 +97,7 @@ impl Laplace {
                 self.factored = true;
                 return Some(f);
             }
+            stale = if definite { decrement } else { 0.0 };
             // Third derivatives are wanted at the mode only; the step after a small decrement is the last one.
             let next_order = if decrement < 1e-2 { order } else { 2 };
             let from = self.state.mode.clone();

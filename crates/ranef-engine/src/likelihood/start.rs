@@ -82,10 +82,9 @@ pub fn start(laplace: &mut Laplace, data: &Arc<Data>) -> Vec<f64> {
     for (k, fixed) in design.fixed.iter().enumerate() {
         let range = at..at + fixed.p();
         at = range.end;
-        // Thresholds stand in order: they are taken together, as found.
-        let alone = data.family.components()[k] != Component::Threshold;
+        let flat = matches!(data.family.components()[k], Component::Disp | Component::Shape);
         let size = |eta: &[f64]| size(&mut eta.iter().copied());
-        if k > 0 && alone && size(&found[k]) > FAR_OUT.max(size(&moments[k])) {
+        if flat && size(&found[k]) > FAR_OUT.max(size(&moments[k])) {
             beta[range.clone()].copy_from_slice(&from[range]);
         }
     }

@@ -96,6 +96,11 @@ impl Factorization {
         self.offsets[self.pattern.n_factors()]
     }
 
+    /// Whether a factorisation takes longer than many passes over `rows` rows: where a large dense matrix is left.
+    pub fn is_costly(&self, rows: usize) -> bool {
+        self.remainder.dense_work() > 1000.0 * rows as f64
+    }
+
     /// Factors M, given Lambda' B Lambda with its border and corner; the identity is added here.
     ///
     /// # Errors

@@ -135,6 +135,11 @@ impl Remainder {
         self.position.len()
     }
 
+    /// Multiply-adds of a dense factorisation; none where it is sparse.
+    pub fn dense_work(&self) -> f64 {
+        if matches!(self.storage, Storage::Dense(_)) { (self.order() as f64).powi(3) / 3.0 } else { 0.0 }
+    }
+
     /// The remaining factors, in the caller's order.
     pub fn factors(&self) -> &[usize] {
         &self.factors
