@@ -9,6 +9,8 @@ use ranef_engine::family;
 use ranef_engine::fitting::verdict::Status;
 use ranef_engine::fitting::{Control, Fit, Likelihood, fit};
 use ranef_engine::likelihood::data::{Data, Method};
+use ranef_engine::likelihood::laplace::Laplace;
+use ranef_engine::objective::Objective;
 use std::sync::Arc;
 
 const GROUPS: usize = 20;
@@ -177,4 +179,38 @@ fn simulated_data_bring_the_parameters_back() {
     // The mean of 60 estimates has a standard error of about 0.2 / sqrt(60); maximum likelihood shrinks sds by 1/(2G).
     assert!((sum[0] - beta[0]).abs() < 0.1 && (sum[1] - beta[1]).abs() < 0.06, "{sum:?} {beta:?}");
     assert!((sum[2] / sds[0] - 1.0).abs() < 0.12 && (sum[3] / sds[1] - 1.0).abs() < 0.2, "{sum:?} {sds:?}");
+}
+
+#[test]
+fn modes_do_not_depend_on_the_factor_that_leads_to_them() {
+    // Two crossed factors that leave a dense matrix of 400, which takes longer to factor than the rows to pass.
+    const ROWS: usize = 3000;
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    let codes = |levels: usize, step: usize| (0..ROWS).map(|i| ((i * step + i / levels) % levels) as u32).collect();
+    let groupings: Vec<(Vec<u32>, usize)> = vec![(codes(600, 7), 600), (codes(400, 11), 400)];
+    let y: Vec<f64> =
+        (0..ROWS).map(|_| -> f64 { StandardNormal.sample(&mut rng) }).map(|e| (0.8 + 0.7 * e).exp().round()).collect();
+    let term = |grouping| TermSpec {
+        predictor: 0,
+        grouping,
+        columns: vec![Column::One],
+        covariance: covariance::build("us", 1).expect("in the catalogue"),
+    };
+    let fixed = vec![Fixed::new(ROWS, &vec![1.0; ROWS], None)];
+    let design = Arc::new(Design::new(ROWS, fixed, groupings, vec![term(0), term(1)]));
+    let family = family::build("poisson", None, false).expect("in the catalogue").into();
+    let data = Arc::new(Data { y, trials: None, weights: None, family, design });
+    let mut walking = Laplace::new(data.clone(), Method::Ml);
+    for x in [[0.8, 0.5, 0.4], [0.81, 0.52, 0.4], [0.9, 0.6, 0.3], [0.3, 1.2, 0.9], [0.8, 0.5, 0.4]] {
+        let mut gradient = [vec![0.0; 3], vec![0.0; 3]];
+        let value = walking.value_gradient(&x, &mut gradient[0]);
+        walking.accept();
+        let mut fresh = Laplace::new(data.clone(), Method::Ml);
+        let expected = fresh.value_gradient(&x, &mut gradient[1]);
+        // The searches end within 1e-8 standard errors of the mode; the value's error is of second order.
+        assert!((value - expected).abs() < 1e-9 * expected.abs(), "{x:?}: {value} not {expected}");
+        for (a, b) in gradient[0].iter().zip(&gradient[1]) {
+            assert!((a - b).abs() < 1e-6 * (1.0 + b.abs()), "{x:?}: {gradient:?}");
+        }
+    }
 }
