@@ -42,13 +42,20 @@ pub const CARD: Card = Card {
 
 /// Makes the family.
 pub fn build(options: Options) -> Result<Box<dyn super::Family>, FamilyError> {
-    Ok(Box::new(Beta { links: [options.link, Link::Log] }))
+    Ok(Box::new(Beta::new(options.link)))
 }
 
 /// The beta family.
 #[derive(Clone, Copy, Debug)]
 pub struct Beta {
     links: [Link; 2],
+}
+
+impl Beta {
+    /// With a link for the mean.
+    pub(super) const fn new(link: Link) -> Self {
+        Self { links: [link, Link::Log] }
+    }
 }
 
 /// The mean's side of a row: log μ, log(1 − μ) and the divergence K, each with its derivatives in η.

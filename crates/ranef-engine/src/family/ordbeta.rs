@@ -14,12 +14,11 @@
 
 use rand::{Rng, RngExt};
 
-use super::gamma::log_draw;
-use super::start::log_within;
+use super::beta::Beta;
 use super::{Card, Component, Density, FamilyError, Options, Parameter, Responses, Support};
 use crate::jet::Number;
 use crate::link::{Domain, Link};
-use crate::special::{beta_tails, expit, log_expit};
+use crate::special::expit;
 
 /// Card of the ordered beta family.
 pub const CARD: Card = Card {
@@ -65,6 +64,9 @@ pub struct OrderedBeta {
     links: [Link; 4],
 }
 
+/// The law strictly between the bounds.
+const BETWEEN: Beta = Beta::new(Link::Logit);
+
 /// P(1) and P(between).
 fn masses<D: Number>(eta: &[D]) -> [D; 2] {
     let one = (eta[0] - eta[3]).expit();
@@ -75,28 +77,6 @@ fn masses<D: Number>(eta: &[D]) -> [D; 2] {
 #[inline(always)]
 fn log_between<D: Number>(eta: &[D]) -> D {
     (eta[0] - eta[2]).log_expit() + (eta[3] - eta[0]).log_expit() + (eta[3] - eta[2]).log1mexp()
-}
-
-/// log Beta(y | μ, φ) for 0 < y < 1. With c(log φ) = φ log φ − φ − log Γ(φ), a = μφ, b = (1 − μ)φ:
-///
-/// c(log a) + c(log b) − c(log φ) − [part of y] − [part of 1 − y] − log y(1 − y)
-///
-/// where the parts make φ times the divergence of y from μ, both of them positive: nothing cancels for φ → ∞.
-#[inline(always)]
-fn log_beta<D: Number>(y: f64, eta: D, s: D) -> D {
-    let (log_mean, log_rest) = (eta.log_expit(), (-eta).log_expit());
-    let (log_y, log_not_y) = (y.ln(), (-y).ln_1p());
-    // a (eᵈ − 1 − d) with d the logarithm of y over its mean; for large d the exponentials meet first.
-    let part = |log_size: D, log_mean: D, log_y: f64| {
-        let d = -log_mean + log_y;
-        if d.value() > 1.0 { (s + log_y).exp() - log_size.exp() * (d + 1.0) } else { log_size.exp() * d.expm1mx() }
-    };
-    let (log_a, log_b) = (log_mean + s, log_rest + s);
-    log_a.ln_gamma_deficit() + log_b.ln_gamma_deficit()
-        - s.ln_gamma_deficit()
-        - part(log_a, log_mean, log_y)
-        - part(log_b, log_rest, log_not_y)
-        - (log_y + log_not_y)
 }
 
 impl Density for OrderedBeta {
@@ -114,7 +94,7 @@ impl Density for OrderedBeta {
         if y == 1.0 {
             return (eta[0] - eta[3]).log_expit();
         }
-        log_between(eta) + log_beta(y, eta[0], eta[1])
+        log_between(eta) + Density::log_density(&BETWEEN, y, 1.0, &eta[..2])
     }
 
     fn mean<D: Number>(&self, eta: &[D]) -> D {
@@ -131,7 +111,7 @@ impl Density for OrderedBeta {
         let [one, between] = masses(eta);
         let zero = (eta[2] - eta[0]).expit();
         let mean = self.mean(eta);
-        let within = (eta[0].log_expit() + (-eta[0]).log_expit() - eta[1].softplus()).exp();
+        let within = Density::variance(&BETWEEN, &eta[..2], 1.0);
         let centre = eta[0].expit() - mean;
         let rest = -mean + 1.0;
         between * (within + centre * centre) + one * rest * rest + zero * mean * mean
@@ -158,9 +138,8 @@ impl Density for OrderedBeta {
             (0.0, 0.0)
         } else {
             let between = Responses { y: &y, trials: None, weights: weights.as_deref(), offset: offset.as_deref() };
-            let mean = between.mean_predictor(Link::Logit, Support::Unit);
-            let share = between.ratio(Link::Logit, mean, |y, mu| (y - mu).powi(2), |_, mu| mu * (1.0 - mu));
-            (mean, log_within(1.0 / share - 1.0, 1e-2, 1e6))
+            let start = Density::start(&BETWEEN, between);
+            (start[0], start[1])
         };
         // Shares of the bounds, with half an observation for each part.
         let share = |inside: &dyn Fn(f64) -> bool| -> (f64, f64) {
@@ -189,19 +168,14 @@ impl Density for OrderedBeta {
             return [expit(eta[3] - eta[0]), 0.0];
         }
         let [one, between] = masses(eta);
-        // Parameters beyond either bound are a point mass to every digit.
-        let size = |log: f64| (log + eta[1]).exp().clamp(1e-300, 1e300);
-        let [below, above] = beta_tails(size(log_expit(eta[0])), size(log_expit(-eta[0])), y, 1.0 - y);
+        let [below, above] = Density::tails(&BETWEEN, y, 1.0, &eta[..2]);
         [expit(eta[2] - eta[0]) + between * below, between * above + one]
     }
 
     fn sample(&self, eta: &[f64], _trials: f64, rng: &mut dyn Rng) -> f64 {
         // Both draws are always made, so that a change of the thresholds leaves the other rows' draws in place.
         let u = rng.random::<f64>();
-        let (log_a, log_b) = (log_expit(eta[0]) + eta[1], log_expit(-eta[0]) + eta[1]);
-        let logit = log_draw(log_a.max(-700.0), rng) - log_draw(log_b.max(-700.0), rng);
-        // What lies closer to 0 or 1 than a double can be stays inside.
-        let between = expit(logit).clamp(f64::MIN_POSITIVE, 1.0 - 0.5 * f64::EPSILON);
+        let between = Density::sample(&BETWEEN, &eta[..2], 1.0, rng);
         if u < expit(eta[0] - eta[3]) {
             1.0
         } else if u < expit(eta[0] - eta[2]) {
