@@ -300,7 +300,8 @@ def page(chosen: list[str], times: int | None, each: Callable) -> str:
             "family": form,
             "all within 3 se": (found := recovery(form, times or 100, each))["all within 3 se"],
             "least often": found["least often"],
-            "converged": (wide := starts(form, times or 200, each))["converged"],
+            "converged there": found["converged"],
+            "converged over wide ranges": (wide := starts(form, times or 200, each))["converged"],
             "not plainly": wide["of which singular or at the family's edge, and others"],
         }
         for form in chosen
