@@ -150,9 +150,7 @@ impl Custom {
 impl Custom {
     /// The family for a response. The difference steps of predictors in units of the response are taken from its spread.
     pub fn for_response(&self, y: &[f64]) -> CustomFamily {
-        let n = y.len().max(1) as f64;
-        let mean = y.iter().sum::<f64>() / n;
-        let sd = (y.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / n).sqrt();
+        let [mean, sd] = mean_and_sd(y);
         let functions = self.family.clone();
         let steps = functions
             .steps
@@ -298,7 +296,7 @@ impl CustomFamily {
             })
             .collect();
         let Some(values) = self.call("log_density", &self.functions.log_density, Some(&y), &parameters, 1) else {
-            return (0..n).for_each(|i| set_infeasible(i, k, order, out));
+            return (0..n).for_each(|i| out.set_infeasible(i, k, order));
         };
         let values = &values[0];
         for i in 0..n {
@@ -317,7 +315,7 @@ impl CustomFamily {
             };
             let lines: Vec<[f64; 3]> = (0..directions.len()).map(along).collect();
             if !centre.is_finite() || lines.iter().flatten().any(|value| !value.is_finite()) {
-                set_infeasible(i, k, order, out);
+                out.set_infeasible(i, k, order);
                 continue;
             }
             out.value[i] = centre;
@@ -372,11 +370,11 @@ impl CustomFamily {
             Some(Vec::new())
         };
         let (Some(values), Some(wanted)) = (values, wanted) else {
-            return (0..n).for_each(|i| set_infeasible(i, k, order, out));
+            return (0..n).for_each(|i| out.set_infeasible(i, k, order));
         };
         for i in 0..n {
             if !values[0][i].is_finite() || wanted.iter().any(|values| !values[i].is_finite()) {
-                set_infeasible(i, k, order, out);
+                out.set_infeasible(i, k, order);
                 continue;
             }
             out.value[i] = values[0][i];
@@ -408,14 +406,11 @@ impl CustomFamily {
     }
 }
 
-/// The row has no density: −∞, derivatives 0.
-fn set_infeasible(i: usize, k: usize, order: usize, out: &mut Derivatives) {
-    out.value[i] = f64::NEG_INFINITY;
-    let count = [k, k * (k + 1) / 2, k * (k + 1) * (k + 2) / 6];
-    let blocks = [&mut out.first, &mut out.second, &mut out.third];
-    for (block, count) in blocks.into_iter().zip(count).take(order) {
-        block.iter_mut().take(count).for_each(|column| column[i] = 0.0);
-    }
+/// Mean and standard deviation of a response.
+fn mean_and_sd(y: &[f64]) -> [f64; 2] {
+    let n = y.len().max(1) as f64;
+    let mean = y.iter().sum::<f64>() / n;
+    [mean, (y.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / n).sqrt()]
 }
 
 /// A function's answer as `n` numbers.
@@ -498,9 +493,7 @@ impl Family for CustomFamily {
         }
         // The second parameter of a response without a scale of its own is most often that scale.
         if let (Support::Real, Some(Link::Log)) = (support, self.functions.links.get(1)) {
-            let n = y.len().max(1) as f64;
-            let centre = y.iter().sum::<f64>() / n;
-            let sd = (y.iter().map(|y| (y - centre).powi(2)).sum::<f64>() / n).sqrt();
+            let [_, sd] = mean_and_sd(y);
             if sd > 0.0 {
                 start[1] = sd.ln();
             }

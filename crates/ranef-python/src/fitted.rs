@@ -120,8 +120,15 @@ impl Fitted {
         tables
     }
 
-    fn by_row(&self, f: impl Fn(&Data, usize, &[f64]) -> f64) -> Vec<f64> {
-        (0..self.fit.data.y.len()).map(|i| f(&self.fit.data, i, &self.row(i))).collect()
+    /// A number for each row, from its linear predictors.
+    fn by_row(&self, eta: &[Vec<f64>], f: impl Fn(&Data, usize, &[f64]) -> f64) -> Vec<f64> {
+        let mut row = vec![0.0; eta.len()];
+        (0..self.fit.data.y.len())
+            .map(|i| {
+                row.iter_mut().zip(eta).for_each(|(value, eta)| *value = eta[i]);
+                f(&self.fit.data, i, &row)
+            })
+            .collect()
     }
 
     /// The same with the random effects of the terms in `keep` at their modes, those of the others zero.
@@ -132,9 +139,7 @@ impl Fitted {
         f: impl Fn(&Data, usize, &[f64]) -> f64,
     ) -> PyResult<Bound<'py, PyArray1<f64>>> {
         self.check_choices(keep)?;
-        let eta = self.fit.eta_keeping(keep);
-        let row = |i: usize| eta.iter().map(|eta| eta[i]).collect::<Vec<f64>>();
-        let values = (0..self.fit.data.y.len()).map(|i| f(&self.fit.data, i, &row(i))).collect();
+        let values = self.by_row(&self.fit.eta_keeping(keep), f);
         intact(&*self.fit.data.family)?;
         Ok(vector(py, values))
     }
@@ -155,7 +160,6 @@ fn kind_of(name: &str) -> PyResult<Kind> {
         "conditional" => Kind::Conditional,
         "zprob" => Kind::ZeroProbability,
         "dispersion" => Kind::Dispersion,
-        "variance" => Kind::Variance,
         other if other.starts_with("category ") => Kind::Category(
             other["category ".len()..].parse().map_err(|_| refuse("spec", format!("there is no {other:?}")))?,
         ),
@@ -345,7 +349,8 @@ impl Fitted {
 
     fn fitted_values<'py>(&self, py: Python<'py>, kind: &str) -> PyResult<Bound<'py, PyArray1<f64>>> {
         let kind = kind_of(kind)?;
-        let values = self.by_row(|data, _, eta| data.family.predict(kind, eta, &mut vec![0.0; eta.len()]));
+        let values =
+            self.by_row(&self.fit.eta, |data, _, eta| data.family.predict(kind, eta, &mut vec![0.0; eta.len()]));
         intact(&*self.fit.data.family)?;
         Ok(vector(py, values))
     }
@@ -365,7 +370,9 @@ impl Fitted {
     fn loglik_rows<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
         vector(
             py,
-            self.by_row(|data, i, eta| data.weight_at(i) * data.family.log_density(data.y[i], data.trials_at(i), eta)),
+            self.by_row(&self.fit.eta, |data, i, eta| {
+                data.weight_at(i) * data.family.log_density(data.y[i], data.trials_at(i), eta)
+            }),
         )
     }
 

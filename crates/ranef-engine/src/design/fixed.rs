@@ -137,6 +137,11 @@ impl Fixed {
         out
     }
 
+    /// beta~ of the projection of a column on these: Q' r / n, as Q'Q = n I.
+    pub fn project(&self, r: &[f64]) -> Vec<f64> {
+        self.gather(r).into_iter().map(|value| value / self.n as f64).collect()
+    }
+
     /// sums += Q' r over some rows; `r` has these rows only.
     pub(crate) fn gather_rows(&self, rows: Range<usize>, r: &[f64], sums: &mut [f64]) {
         for (j, sum) in sums.iter_mut().enumerate().take(self.p()) {

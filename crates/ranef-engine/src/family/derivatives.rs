@@ -68,6 +68,15 @@ impl Derivatives {
             shape(&mut self.third, count3(k), n);
         }
     }
+
+    /// Marks row `i` of `k` predictors as infeasible: −∞, derivatives to `order` 0.
+    pub fn set_infeasible(&mut self, i: usize, k: usize, order: usize) {
+        self.value[i] = f64::NEG_INFINITY;
+        let blocks = [(&mut self.first, k), (&mut self.second, count2(k)), (&mut self.third, count3(k))];
+        for (block, count) in blocks.into_iter().take(order) {
+            block[..count].iter_mut().for_each(|column| column[i] = 0.0);
+        }
+    }
 }
 
 /// Evaluates `row(i, y, trials, eta)`, which returns a jet's coefficients, and spreads them over

@@ -217,9 +217,6 @@ impl Density for GenPois {
 }
 
 /// Derivatives in (log μ, d = log φ), from (d/2, a, a − 1).
-///
-/// All are polynomials in p = θ/u and v/u with v = a(μ − y), the logarithmic derivatives of u, so that no power of u is
-/// ever formed.
 #[inline(always)]
 fn log_link(y: f64, eta: f64, (half, a, shortfall): (f64, f64, f64)) -> [f64; 10] {
     let log_theta = eta - half;
@@ -232,17 +229,26 @@ fn log_link(y: f64, eta: f64, (half, a, shortfall): (f64, f64, f64)) -> [f64; 10
     if !supported(y, u) {
         return [f64::NEG_INFINITY; 10];
     }
-    if y == 1.0 {
-        return of_one(log_theta, theta, a, u);
-    }
-    let value = log_theta + (y - 1.0) * u.ln() - u - ln_factorial(y);
     let v = theta - a * y;
-    let r = 1.0 / u;
-    let (p, w) = (theta * r, -0.5 * v * r);
-    // g(u) = (y − 1) log u − u: u g′, u² g″, u³ g‴.
-    let m = y - 1.0;
-    let (g1, g2, g3) = (m - u, -m, 2.0 * m);
-    // u's derivatives over u: η: p, d: w, ηη: p, ηd: −p/2, dd: −w/2, and so on.
+    if y == 1.0 {
+        // g(u) = −u, and what makes it fall where u < 0.
+        let below = u.min(0.0);
+        let fall = FALL * below * below;
+        let g = [3.0 * fall - 1.0, 6.0 * FALL * below, if u < 0.0 { 6.0 * FALL } else { 0.0 }];
+        return chained(log_theta - u + fall * below, g, theta, -0.5 * v);
+    }
+    // g(u) = (y − 1) log u − u.
+    let (m, r) = (y - 1.0, 1.0 / u);
+    let value = log_theta + m * u.ln() - u - ln_factorial(y);
+    chained(value, [m - u, -m, 2.0 * m], theta * r, -0.5 * v * r)
+}
+
+/// Derivatives of log θ + g(u) in (log μ, log φ), from its value, (s g′, s² g″, s³ g‴), p = θ/s and w = −a(μ − y)/2s for
+/// any scale s: with s = u no power of u is ever formed.
+///
+/// u's derivatives over s are η: p, d: w, ηη: p, ηd: −p/2, dd: −w/2, and so on.
+#[inline(always)]
+fn chained(value: f64, [g1, g2, g3]: [f64; 3], p: f64, w: f64) -> [f64; 10] {
     [
         value,
         1.0 + g1 * p,
@@ -254,25 +260,5 @@ fn log_link(y: f64, eta: f64, (half, a, shortfall): (f64, f64, f64)) -> [f64; 10
         -0.5 * g1 * p + g2 * (p * w - p * p) + g3 * p * p * w,
         0.25 * g1 * p + g2 * (-p * w - 0.5 * p * w) + g3 * p * w * w,
         0.25 * g1 * w - 1.5 * g2 * w * w + g3 * w * w * w,
-    ]
-}
-
-/// The same for a count of 1: log θ + g(u), g = −u, and what makes it fall where u < 0.
-#[inline(always)]
-fn of_one(log_theta: f64, theta: f64, a: f64, u: f64) -> [f64; 10] {
-    let w = u.min(0.0);
-    let (g1, g2, g3) = (3.0 * FALL * w * w - 1.0, 6.0 * FALL * w, if u < 0.0 { 6.0 * FALL } else { 0.0 });
-    let (p, q) = (theta, -0.5 * (theta - a));
-    [
-        log_theta - u + FALL * w * w * w,
-        1.0 + g1 * p,
-        -0.5 + g1 * q,
-        g1 * p + g2 * p * p,
-        -0.5 * g1 * p + g2 * p * q,
-        -0.5 * g1 * q + g2 * q * q,
-        g1 * p + 3.0 * g2 * p * p + g3 * p * p * p,
-        -0.5 * g1 * p + g2 * (p * q - p * p) + g3 * p * p * q,
-        0.25 * g1 * p - 1.5 * g2 * p * q + g3 * p * q * q,
-        0.25 * g1 * q - 1.5 * g2 * q * q + g3 * q * q * q,
     ]
 }

@@ -4,8 +4,6 @@
 //!
 //! Reference: McCullagh & Nelder (1989), Generalized Linear Models, ch. 6.
 
-use std::ops::Range;
-
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -138,18 +136,10 @@ fn fill_log(rows: Rows<'_>, order: usize, out: &mut Derivatives) {
             out.third[0][block.clone()].iter_mut().zip(&*mu).for_each(|(third, mu)| *third = -mu);
         }
         if infeasible {
-            clear_infeasible(block, order, out);
-        }
-    }
-}
-
-/// −∞ with derivatives 0 in rows whose value is not finite.
-fn clear_infeasible(rows: Range<usize>, order: usize, out: &mut Derivatives) {
-    for i in rows {
-        if !out.value[i].is_finite() {
-            out.value[i] = f64::NEG_INFINITY;
-            for (_, block) in (1..=order).zip([&mut out.first, &mut out.second, &mut out.third]) {
-                block[0][i] = 0.0;
+            for i in block {
+                if !out.value[i].is_finite() {
+                    out.set_infeasible(i, 1, order);
+                }
             }
         }
     }

@@ -14,7 +14,7 @@ pub enum Method {
     /// out (lme4's nAGQ = 0).
     Profile,
     /// As `Ml`, but with this many points of adaptive Gauss-Hermite quadrature in each direction instead of Laplace's
-    /// approximation; for random effects of one grouping factor, at most [`super::quadrature::MOST_EFFECTS`] a level.
+    /// approximation; for random effects of one grouping factor. The cost is that of k^r nodes for r effects a level.
     Quadrature(usize),
 }
 

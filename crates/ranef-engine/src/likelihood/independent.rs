@@ -39,14 +39,11 @@ impl Independent {
         let constants = data.family.start(&data.y, data.trials.as_deref(), data.weights.as_deref(), offset);
         let mut x = vec![0.0; self.dim];
         for ((fixed, &first), constant) in design.fixed.iter().zip(&self.starts).zip(constants) {
-            // The projection of the constant on the columns; Q'Q = n I.
             let own: Vec<f64> = match (fixed.offset(), first) {
                 (Some(offset), f) if f > 0 => offset.iter().map(|o| constant - o).collect(),
                 _ => vec![constant; design.n],
             };
-            for (target, value) in x[first..].iter_mut().zip(fixed.gather(&own)) {
-                *target = value / design.n as f64;
-            }
+            x[first..][..fixed.p()].copy_from_slice(&fixed.project(&own));
         }
         x
     }

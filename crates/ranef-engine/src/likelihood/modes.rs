@@ -34,32 +34,28 @@ impl Laplace {
         self.state.x = x.to_vec();
         self.state.factors = self.data.design.template.factors(self.theta(x));
         let mut f = self.enter(x, &outer)?;
-        let factored = std::mem::replace(&mut self.factored, false);
         let tolerance = DECREMENT_TOLERANCE * (1.0_f64).max(self.q as f64 / 100.0);
         let (mut evaluated, mut previous) = (2, f64::INFINITY);
         let costly = self.factorization.is_costly(self.data.design.n);
-        // The decrement that a step by the last factored H has to fall below.
-        let mut stale = if factored { f64::INFINITY } else { 0.0 };
+        // The decrement that a step by the last factored H has to fall below; zero where there is no such H.
+        let mut stale = if std::mem::replace(&mut self.factored, false) { f64::INFINITY } else { 0.0 };
         for iteration in 0..MAX_INNER_ITERATIONS {
             self.inner_iterations += 1;
             let gradient = self.inner_gradient();
             let mut step = gradient.clone();
-            // Next to a point whose mode is known to first order, the last H serves as well as a new one.
-            if iteration == 0 && factored && self.expansion.is_some() {
+            let near = iteration == 0 && self.expansion.is_some();
+            if stale > 0.0 && (near || costly) {
                 self.factorization.solve_in_place(&mut step, 1);
-                if product(&step, &gradient) < CHORD_DECREMENT {
+                let decrement = product(&step, &gradient);
+                // Next to a point whose mode is known to first order, the last H serves as well as a new one.
+                if near && decrement < CHORD_DECREMENT {
                     self.state.mode.iter_mut().zip(&step).for_each(|(v, s)| *v -= s);
                     self.refresh_eta(&outer);
                     f = self.evaluate_rows(order);
                     evaluated = order;
                     continue;
                 }
-                step.clone_from(&gradient);
-            }
-            if costly && stale > 0.0 {
-                self.factorization.solve_in_place(&mut step, 1);
-                let decrement = product(&step, &gradient);
-                if decrement < STALE_SHARE * stale && decrement > 0.1 * tolerance {
+                if costly && decrement < STALE_SHARE * stale && decrement > 0.1 * tolerance {
                     let from = self.state.mode.clone();
                     let largest = self.move_along(&from, &step, 1.0, &outer);
                     let trial = if largest <= STALE_CHANGE { self.evaluate_rows(2) } else { f64::INFINITY };

@@ -21,9 +21,6 @@ use super::row_pass;
 use crate::family::Derivatives;
 use crate::linalg::{BlockMatrix, small_cholesky, symmetric_eigen};
 
-/// The most random effects a level may have: the nodes are k^r.
-pub const MOST_EFFECTS: usize = 3;
-
 /// A product rule for the standard normal density in r dimensions.
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
@@ -97,7 +94,7 @@ impl Laplace {
     /// - log L by quadrature around the state's mode, and the averages of its gradient.
     pub(super) fn integrate(&self, rule: &Rule, inverse: &BlockMatrix) -> (f64, Averages) {
         let (design, state) = (&self.data.design, &self.state);
-        let (grouping, r) = (&design.groupings[0], self.factorization_rank());
+        let (grouping, r) = (&design.groupings[0], design.template.ranks()[0]);
         let (levels, p, codes) = (grouping.levels, grouping.width(), &grouping.codes);
         let roots = self.roots(r);
         let outer = self.outer_eta(&state.x);
@@ -181,11 +178,6 @@ impl Laplace {
             sums
         });
         (-logs, Averages { pull, spread, first, products })
-    }
-
-    /// Number of random effects of a level.
-    fn factorization_rank(&self) -> usize {
-        self.data.design.template.ranks()[0]
     }
 
     /// C_j of every level, lower triangular; `hessian` holds H_j - I.

@@ -49,10 +49,7 @@ pub fn neutral(data: &Arc<Data>, layout: &Layout) -> Vec<f64> {
             Component::Threshold => thresholds[k],
             _ => 0.0,
         };
-        // The projection of the constant on the columns; Q'Q = n I.
-        for (target, value) in x[range.clone()].iter_mut().zip(fixed.gather(&vec![constant; design.n])) {
-            *target = value / design.n as f64;
-        }
+        x[range.clone()].copy_from_slice(&fixed.project(&vec![constant; design.n]));
     }
     let template = &data.design.template;
     for (term, place) in data.design.places.iter().enumerate() {
