@@ -85,6 +85,8 @@ CUTS = np.array([-1.2, 0.0, 1.1, 2.3])
 #: Predictor of the zero inflation: its value in `recovery`, its range in `starts`.
 ZI, ZI_WIDE = -0.8, (-2.5, 1.5)
 INFLATED = " + zi"
+#: Data sets a form where their number is not given.
+RECOVERY, STARTS = 100, 200
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "families.md"
 
 
@@ -269,12 +271,12 @@ produce zeros becomes a hurdle with it.
 TAIL = """
 ## What was recovered, and what converged
 
-By simulation: `python benchmarks/family_study.py page` wrote this page. Recovery: 5000 rows in 100 groups with a random
-intercept, data drawn from the model; the number of data sets in which *every* parameter is within 3 standard errors of
-the truth (a normal estimate is so in 99.7 % of cases, so of five parameters in about 98.7 %). Convergence: 60 to 1000
-rows in 5 to 40 groups with parameters drawn from wide ranges (means far from 1, near-Poisson limits, many zeros,
-proportions near 0 and 1); a fit counts that ends converged, singular, or at the edge of the family's parameters (a
-dispersion that runs off to its limit), which is reported as such.
+By simulation: `python benchmarks/family_study.py page` wrote this page. Recovery: {recovery} data sets of 5000 rows
+in 100 groups with a random intercept, drawn from the model; the number in which *every* parameter is within 3 standard
+errors of the truth (a normal estimate is so in 99.7 % of cases, so of five parameters in about 98.7 %). Convergence:
+{starts} data sets of 60 to 1000 rows in 5 to 40 groups with parameters drawn from wide ranges (means far from 1,
+near-Poisson limits, many zeros, proportions near 0 and 1); a fit counts that ends converged, singular, or at the edge
+of the family's parameters (a dispersion that runs off to its limit), which is reported as such.
 """
 
 
@@ -298,15 +300,16 @@ def page(chosen: list[str], times: int | None, each: Callable) -> str:
     measured = (
         {
             "family": form,
-            "all within 3 se": (found := recovery(form, times or 100, each))["all within 3 se"],
+            "all within 3 se": (found := recovery(form, times or RECOVERY, each))["all within 3 se"],
             "least often": found["least often"],
             "converged there": found["converged"],
-            "converged over wide ranges": (wide := starts(form, times or 200, each))["converged"],
+            "converged over wide ranges": (wide := starts(form, times or STARTS, each))["converged"],
             "not plainly": wide["of which singular or at the family's edge, and others"],
         }
         for form in chosen
     )
-    return "\n".join([HEAD, *markdown(described), TAIL, *markdown(measured)]) + "\n"
+    tail = TAIL.format(recovery=times or RECOVERY, starts=times or STARTS)
+    return "\n".join([HEAD, *markdown(described), tail, *markdown(measured)]) + "\n"
 
 
 def one_thread() -> None:
@@ -329,7 +332,7 @@ def main() -> None:
         if options.study == "page":
             PAGE.write_text(page(chosen, options.times, each), encoding="utf-8")
             return
-        study, times = (recovery, 100) if options.study == "recovery" else (starts, 200)
+        study, times = (recovery, RECOVERY) if options.study == "recovery" else (starts, STARTS)
         for line in markdown(study(form, options.times or times, each) for form in chosen):
             print(line, flush=True)
 
