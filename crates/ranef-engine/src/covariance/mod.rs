@@ -7,6 +7,7 @@
 //! even under a change of a column's sign no bounds are needed.
 
 mod diagonal;
+mod homogeneous_diagonal;
 mod template;
 mod unstructured;
 
@@ -39,6 +40,10 @@ pub struct Entry {
 pub static CATALOGUE: &[Entry] = &[
     Entry { card: &unstructured::CARD, build: |size| Box::new(unstructured::Unstructured::new(size)) },
     Entry { card: &diagonal::CARD, build: |size| Box::new(diagonal::Diagonal::new(size)) },
+    Entry {
+        card: &homogeneous_diagonal::CARD,
+        build: |size| Box::new(homogeneous_diagonal::HomogeneousDiagonal::new(size)),
+    },
 ];
 
 /// A structure that does not exist.
