@@ -1,5 +1,5 @@
 //! The contract of covariance structures, over the catalogue.
-use ranef_engine::covariance::{CATALOGUE, Covariance};
+use ranef_engine::covariance::{CATALOGUE, Covariance, Natural, Options, build_with};
 
 /// Central differences with a step of 1e-5: truncation and rounding are both near 1e-10.
 const DERIVATIVE_TOLERANCE: f64 = 1e-7;
@@ -26,7 +26,7 @@ fn worst_difference(a: &[f64], b: &[f64]) -> f64 {
 fn each_structure(check: impl Fn(&dyn Covariance, &str)) {
     for entry in CATALOGUE {
         for size in 1..=6 {
-            check(&*(entry.build)(size), &format!("{} of {size}", entry.card.name));
+            check(&*(entry.build)(size, &Options::default()), &format!("{} of {size}", entry.card.name));
         }
     }
 }
@@ -113,9 +113,230 @@ fn sigma(covariance: &dyn Covariance, theta: &[f64]) -> Vec<f64> {
     (0..p).flat_map(|j| (0..p).map(move |i| (i, j))).map(|(i, j)| entry(i, j)).collect()
 }
 
+fn structure(name: &str, size: usize) -> Box<dyn Covariance> {
+    build_with(name, size, &Options { rank: Some(2) }).expect("in the catalogue")
+}
+
+/// The correlations that a structure stands for, from its natural parameters: written once more, as plainly as can be.
+fn dense_correlation(name: &str, parameters: &[f64], i: usize, j: usize) -> f64 {
+    let lag = i.abs_diff(j);
+    match (name, lag) {
+        (_, 0) => 1.0,
+        ("cs" | "homcs", _) => parameters[0],
+        ("ar1" | "hetar1", _) => parameters[0].powi(lag as i32),
+        ("toep" | "homtoep", _) => parameters[lag - 1],
+        ("diag" | "homdiag", _) => 0.0,
+        _ => unreachable!("{name}"),
+    }
+}
+
+#[test]
+fn sigma_is_the_covariance_that_the_structure_stands_for() {
+    for name in ["diag", "homdiag", "cs", "homcs", "ar1", "hetar1", "toep", "homtoep"] {
+        for p in 1..=6 {
+            let covariance = structure(name, p);
+            for theta in thetas(&*covariance) {
+                let sigma = sigma(&*covariance, &theta);
+                let sd = |i: usize| sigma[i * p + i].sqrt();
+                let found: Vec<f64> =
+                    (covariance.correlations().iter()).map(|&(i, j)| sigma[j * p + i] / (sd(i) * sd(j))).collect();
+                for i in 0..p {
+                    if covariance.sds().len() == 1 {
+                        assert!((sd(i) - sd(0)).abs() < ROUNDING, "{name} of {p}");
+                    }
+                    for j in 0..i {
+                        let expected = dense_correlation(name, &found, i, j) * sd(i) * sd(j);
+                        assert!((sigma[j * p + i] - expected).abs() < ROUNDING, "{name} of {p}: ({i}, {j})");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn known_angles_give_known_correlations() {
+    let correlation = |name: &str, theta: &[f64], i: usize, j: usize| {
+        let p = 4;
+        let sigma = sigma(&*structure(name, p), theta);
+        sigma[j * p + i] / (sigma[i * p + i] * sigma[j * p + j]).sqrt()
+    };
+    // rho = cos^2 a - sin^2 a / 3
+    assert!(
+        (correlation("homcs", &[2.0, 0.6], 3, 1) - (0.6_f64.cos().powi(2) - 0.6_f64.sin().powi(2) / 3.0)).abs()
+            < ROUNDING
+    );
+    assert!((correlation("ar1", &[2.0, 0.6], 3, 1) - 0.6_f64.sin().powi(2)).abs() < ROUNDING);
+    // Durbin and Levinson by hand: r_2 = alpha_1^2 + alpha_2 (1 - alpha_1^2).
+    let (first, second) = (0.6_f64.sin(), (-0.4_f64).sin());
+    let lag_two = first * first + second * (1.0 - first * first);
+    assert!((correlation("homtoep", &[2.0, 0.6, -0.4, 0.3], 2, 0) - lag_two).abs() < ROUNDING);
+}
+
+#[test]
+fn theta_follows_a_scaling_of_the_rows_as_it_says() {
+    each_structure(|covariance, label| {
+        let p = covariance.size();
+        let scales: Vec<f64> =
+            (0..p).map(|i| if covariance.absorbs_row_scaling() { 1.0 + 0.4 * i as f64 } else { 1.7 }).collect();
+        for theta in thetas(covariance) {
+            let scaled: Vec<f64> = theta
+                .iter()
+                .enumerate()
+                .map(|(m, value)| {
+                    let (row, degree) = covariance.scaling(m);
+                    value * scales[row].powf(degree)
+                })
+                .collect();
+            let expected: Vec<f64> =
+                factor(covariance, &theta).iter().enumerate().map(|(at, value)| value * scales[at % p]).collect();
+            let error = worst_difference(&factor(covariance, &scaled), &expected);
+            assert!(error < ROUNDING, "{label}: {error:e}");
+        }
+    });
+}
+
+#[test]
+fn the_covariance_is_symmetric_about_an_edge_and_singular_on_it() {
+    each_structure(|covariance, label| {
+        let p = covariance.size();
+        for mut theta in thetas(covariance) {
+            covariance.canonical_signs(&mut theta);
+            for m in 0..theta.len() {
+                let Some(edge) = covariance.edge(&theta, m) else { continue };
+                // Of a whole column of Lambda the sign is free, of its pivot alone it is not.
+                if matches!(covariance.card().name, "us" | "rr") {
+                    continue;
+                }
+                let at = |distance: f64| {
+                    let mut moved = theta.clone();
+                    moved[m] = edge + distance;
+                    sigma(covariance, &moved)
+                };
+                let error = worst_difference(&at(0.3), &at(-0.3));
+                assert!(error < ROUNDING, "{label} theta[{m}]: {error:e}");
+                let mut on = theta.clone();
+                on[m] = edge;
+                assert!(covariance.idle(&on).contains(&m), "{label} theta[{m}]");
+                let lambda = factor(covariance, &on);
+                assert!((0..p).any(|j| lambda[j * p + j] == 0.0), "{label} theta[{m}]: no pivot is zero");
+            }
+        }
+    });
+}
+
+#[test]
+fn the_curvature_of_the_factor_is_the_change_of_its_derivative() {
+    each_structure(|covariance, label| {
+        let (size, n) = (covariance.size() * covariance.rank(), covariance.n_theta());
+        let g: Vec<f64> = (0..size).map(|at| (at as f64 * 0.9 + 0.2).cos()).collect();
+        for theta in thetas(covariance) {
+            let mut curvature = vec![0.0; n * n];
+            covariance.add_curvature(&theta, &g, &mut curvature);
+            let along = |theta: &[f64], m: usize| -> f64 {
+                let mut derivative = vec![f64::NAN; size];
+                covariance.derivative_into(theta, m, &mut derivative);
+                derivative.iter().zip(&g).map(|(d, g)| d * g).sum()
+            };
+            for k in 0..n {
+                let (mut above, mut below) = (theta.clone(), theta.clone());
+                above[k] += 2e-5;
+                below[k] -= 2e-5;
+                for j in 0..n {
+                    let numeric = (along(&above, j) - along(&below, j)) / 4e-5;
+                    assert!((curvature[k * n + j] - numeric).abs() < 2e-7, "{label} theta[{j}], theta[{k}]");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn the_boundary_term_is_the_trace_over_derivatives() {
+    each_structure(|covariance, label| {
+        let (p, r, k) = (covariance.size(), covariance.rank(), covariance.n_theta());
+        let n: Vec<f64> = (0..p * p).map(|at| ((at % p + at / p) as f64).cos()).collect();
+        for theta in thetas(covariance) {
+            let mut found = vec![0.0; k * k];
+            covariance.add_quadratic(&theta, &n, &mut found);
+            let derivatives: Vec<Vec<f64>> = (0..k)
+                .map(|m| {
+                    let mut derivative = vec![f64::NAN; p * r];
+                    covariance.derivative_into(&theta, m, &mut derivative);
+                    derivative
+                })
+                .collect();
+            for at in 0..k * k {
+                let (left, right) = (&derivatives[at % k], &derivatives[at / k]);
+                let mut expected = 0.0;
+                for c in 0..r {
+                    for a in 0..p {
+                        for b in 0..p {
+                            expected += left[c * p + a] * n[b * p + a] * right[c * p + b];
+                        }
+                    }
+                }
+                assert!((found[at] - expected).abs() < 10.0 * ROUNDING, "{label}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_natural_parameter_is_held_where_it_is_asked_to_be() {
+    each_structure(|covariance, label| {
+        let p = covariance.size();
+        for theta in thetas(covariance) {
+            let entry = |sigma: &[f64], i: usize, j: usize| sigma[j * p + i];
+            for row in covariance.sds() {
+                let mut held = theta.clone();
+                let Some(m) = covariance.hold(Natural::Sd(row), 0.7, &mut held) else { continue };
+                assert!((0..held.len()).all(|l| l == m || held[l] == theta[l]), "{label}");
+                assert!((entry(&sigma(covariance, &held), row, row).sqrt() - 0.7).abs() < ROUNDING, "{label}");
+            }
+            for (i, j) in covariance.correlations() {
+                let mut held = theta.clone();
+                let sigma_now = sigma(covariance, &theta);
+                let now = entry(&sigma_now, i, j) / (entry(&sigma_now, i, i) * entry(&sigma_now, j, j)).sqrt();
+                let Some(m) = covariance.hold(Natural::Correlation(i, j), 0.9 * now, &mut held) else { continue };
+                if held[m].is_nan() {
+                    continue;
+                }
+                assert!((0..held.len()).all(|l| l == m || held[l] == theta[l]), "{label}");
+                let sigma = sigma(covariance, &held);
+                let found = entry(&sigma, i, j) / (entry(&sigma, i, i) * entry(&sigma, j, j)).sqrt();
+                assert!((found - 0.9 * now).abs() < ROUNDING, "{label} ({i}, {j}): {found} is not 0.9 x {now}");
+            }
+        }
+    });
+}
+
+#[test]
+fn reduced_rank_with_as_many_latent_variables_as_columns_is_unstructured() {
+    let (reduced, full) = (build_with("rr", 4, &Options { rank: Some(4) }).unwrap(), structure("us", 4));
+    let theta: Vec<f64> = (0..10).map(|m| (m as f64).sin()).collect();
+    assert_eq!(factor(&*reduced, &theta), factor(&*full, &theta));
+    assert_eq!(structure("rr", 5).n_theta(), 9);
+    assert_eq!(structure("rr", 5).rank(), 2);
+}
+
+#[test]
+fn many_occasions_stay_positive_definite() {
+    let p = 40;
+    for name in ["cs", "hetar1", "toep", "homtoep"] {
+        let covariance = structure(name, p);
+        let theta: Vec<f64> = (0..covariance.n_theta()).map(|m| 1.2 * (m as f64 * 0.7).sin() + 0.1).collect();
+        let lambda = factor(&*covariance, &theta);
+        assert!((0..p).all(|j| lambda[j * p + j].abs() > 0.0), "{name}");
+        let sigma = sigma(&*covariance, &theta);
+        let again = covariance.theta_of(&lambda.iter().map(|v| v * 3.0).collect::<Vec<_>>());
+        assert!(again.iter().all(|value| value.is_finite()), "{name}");
+        assert!(sigma.iter().all(|value| value.is_finite()), "{name}");
+    }
+}
+
 #[test]
 fn homogeneous_diagonal_is_a_variance_times_the_identity() {
-    let build = CATALOGUE.iter().find(|entry| entry.card.name == "homdiag").expect("in the catalogue").build;
-    let found = sigma(&*build(3), &[0.5]);
+    let found = sigma(&*structure("homdiag", 3), &[0.5]);
     assert_eq!(found, [0.25, 0.0, 0.0, 0.0, 0.25, 0.0, 0.0, 0.0, 0.25]);
 }

@@ -33,13 +33,6 @@ impl Fitted {
         self.fit.data.design.places.len()
     }
 
-    /// What theta_m (of a term) is divided by on the way to the user's units.
-    fn theta_scale(&self, term: usize, m: usize) -> f64 {
-        let design = &self.fit.data.design;
-        let covariance = design.template.covariance(term);
-        covariance.entry(m).map_or(1.0, |(row, _)| design.places[term].scales[row])
-    }
-
     /// (term, index within the term) of each theta.
     fn thetas(&self) -> Vec<(usize, usize)> {
         let template = &self.fit.data.design.template;
@@ -64,7 +57,7 @@ impl Fitted {
         }
         for (m, (term, index)) in self.thetas().into_iter().enumerate() {
             let at = layout.theta.start + m;
-            map[at * dim + at] = 1.0 / self.theta_scale(term, index);
+            map[at * dim + at] = 1.0 / design.theta_scale(term, index);
             names[at] = ("theta", term, index);
         }
         let v = fit.parameter_covariance();

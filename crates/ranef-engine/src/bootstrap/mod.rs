@@ -142,7 +142,7 @@ impl Fit {
         let found = estimate(&mut objective, &self.optimum.x, &settings, &design.template, theta, units);
         let Some(solution) = profiled.solution(&found.x) else { return self.nothing() };
         let sigma = solution.sigma;
-        let theta: Vec<f64> = found.x.iter().map(|value| sigma * value).collect();
+        let theta = self.data.design.template.times(&found.x, sigma);
         let dispersion = design.fixed[1].to_rotated(&[sigma.ln()]);
         Replicate { parameters: self.natural(&[solution.beta, dispersion], &theta), ..found.replicate(sigma) }
     }

@@ -64,6 +64,10 @@ impl Covariance for Diagonal {
         true
     }
 
+    fn correlations(&self) -> Vec<(usize, usize)> {
+        Vec::new()
+    }
+
     fn canonical_signs(&self, theta: &mut [f64]) {
         theta.iter_mut().for_each(|value| *value = value.abs());
     }

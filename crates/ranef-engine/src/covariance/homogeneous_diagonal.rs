@@ -1,7 +1,7 @@
 //! Homogeneous diagonal: one variance for all columns, no correlations; `homdiag(x | g)`.
 //!
 //! theta = s, the standard deviation (up to sign): Lambda = s I.
-use super::{Card, Covariance};
+use super::{Card, Covariance, Natural};
 
 pub static CARD: Card = Card {
     name: "homdiag",
@@ -63,8 +63,25 @@ impl Covariance for HomogeneousDiagonal {
         vec![lambda[0]]
     }
 
+    fn edge(&self, _theta: &[f64], _m: usize) -> Option<f64> {
+        Some(0.0)
+    }
+
     fn absorbs_row_scaling(&self) -> bool {
-        false
+        self.size == 1
+    }
+
+    fn sds(&self) -> Vec<usize> {
+        vec![0]
+    }
+
+    fn correlations(&self) -> Vec<(usize, usize)> {
+        Vec::new()
+    }
+
+    fn hold(&self, parameter: Natural, value: f64, theta: &mut [f64]) -> Option<usize> {
+        theta[0] = value;
+        matches!(parameter, Natural::Sd(_)).then_some(0)
     }
 
     fn canonical_signs(&self, theta: &mut [f64]) {

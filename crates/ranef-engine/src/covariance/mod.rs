@@ -2,18 +2,32 @@
 //!
 //! A structure owns its theta: how many there are, how they make Lambda (p x r, column-major), how a derivative with
 //! respect to Lambda becomes one with respect to theta, where to start, and what the parameters are called. The
-//! likelihood sees only Lambda. The coordinates are *linear* in Lambda wherever that can be:
+//! likelihood sees only Lambda. The coordinates are *linear* in Lambda wherever that can be, and angles otherwise:
 //! a zero variance or a correlation of one is then an ordinary point at a finite theta, and because the objective is
 //! even under a change of a column's sign no bounds are needed.
 
+mod angle;
+mod autoregressive;
+mod compound_symmetry;
 mod diagonal;
 mod homogeneous_diagonal;
+mod reduced_rank;
+mod scaled;
 mod template;
+mod toeplitz;
 mod unstructured;
 
 pub use template::Template;
 
+use autoregressive::Autoregressive;
+use compound_symmetry::Exchangeable;
+use diagonal::Diagonal;
+use homogeneous_diagonal::HomogeneousDiagonal;
+use reduced_rank::ReducedRank;
+use scaled::Scaled;
 use thiserror::Error;
+use toeplitz::Lagged;
+use unstructured::Unstructured;
 
 /// What is known about a structure before any data are seen.
 #[derive(Debug)]
@@ -28,21 +42,53 @@ pub struct Card {
     pub reference: &'static str,
 }
 
+/// What a structure may be told besides the number of its columns.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// The number of latent variables of a reduced rank: 2, or the number of columns where that is less.
+    pub rank: Option<usize>,
+}
+
 /// A catalogue line: the card and the constructor for a block of `size` columns.
 pub struct Entry {
     /// The structure's card.
     pub card: &'static Card,
     /// Builds the structure for a block of the given size.
-    pub build: fn(usize) -> Box<dyn Covariance>,
+    pub build: fn(usize, &Options) -> Box<dyn Covariance>,
 }
 
 /// Every covariance structure there is.
 pub static CATALOGUE: &[Entry] = &[
-    Entry { card: &unstructured::CARD, build: |size| Box::new(unstructured::Unstructured::new(size)) },
-    Entry { card: &diagonal::CARD, build: |size| Box::new(diagonal::Diagonal::new(size)) },
+    Entry { card: &unstructured::CARD, build: |size, _| Box::new(Unstructured::new(size)) },
+    Entry { card: &diagonal::CARD, build: |size, _| Box::new(Diagonal::new(size)) },
+    Entry { card: &homogeneous_diagonal::CARD, build: |size, _| Box::new(HomogeneousDiagonal::new(size)) },
     Entry {
-        card: &homogeneous_diagonal::CARD,
-        build: |size| Box::new(homogeneous_diagonal::HomogeneousDiagonal::new(size)),
+        card: &compound_symmetry::CARD,
+        build: |size, _| Box::new(Scaled::heterogeneous(&compound_symmetry::CARD, Exchangeable::new(size))),
+    },
+    Entry {
+        card: &compound_symmetry::HOMOGENEOUS,
+        build: |size, _| Box::new(Scaled::homogeneous(&compound_symmetry::HOMOGENEOUS, Exchangeable::new(size))),
+    },
+    Entry {
+        card: &autoregressive::CARD,
+        build: |size, _| Box::new(Scaled::homogeneous(&autoregressive::CARD, Autoregressive::new(size))),
+    },
+    Entry {
+        card: &autoregressive::HETEROGENEOUS,
+        build: |size, _| Box::new(Scaled::heterogeneous(&autoregressive::HETEROGENEOUS, Autoregressive::new(size))),
+    },
+    Entry {
+        card: &toeplitz::CARD,
+        build: |size, _| Box::new(Scaled::heterogeneous(&toeplitz::CARD, Lagged::new(size))),
+    },
+    Entry {
+        card: &toeplitz::HOMOGENEOUS,
+        build: |size, _| Box::new(Scaled::homogeneous(&toeplitz::HOMOGENEOUS, Lagged::new(size))),
+    },
+    Entry {
+        card: &reduced_rank::CARD,
+        build: |size, options| Box::new(ReducedRank::new(size, options.rank.unwrap_or(2).min(size))),
     },
 ];
 
@@ -61,13 +107,33 @@ pub struct UnknownCovariance {
 /// # Errors
 /// [`UnknownCovariance`] when the catalogue has no such name.
 pub fn build(name: &str, size: usize) -> Result<Box<dyn Covariance>, UnknownCovariance> {
-    CATALOGUE.iter().find(|entry| entry.card.name == name).map(|entry| (entry.build)(size)).ok_or_else(|| {
+    build_with(name, size, &Options::default())
+}
+
+/// The same with options.
+///
+/// # Errors
+/// [`UnknownCovariance`] when the catalogue has no such name.
+pub fn build_with(name: &str, size: usize, options: &Options) -> Result<Box<dyn Covariance>, UnknownCovariance> {
+    CATALOGUE.iter().find(|entry| entry.card.name == name).map(|entry| (entry.build)(size, options)).ok_or_else(|| {
         UnknownCovariance {
             name: name.to_owned(),
             known: CATALOGUE.iter().map(|entry| entry.card.name).collect::<Vec<_>>().join(", "),
         }
     })
 }
+
+/// A parameter in the user's terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Natural {
+    /// The standard deviation of a column.
+    Sd(usize),
+    /// The correlation of two columns, the earlier first.
+    Correlation(usize, usize),
+}
+
+/// The step of the differences that give the curvature of Lambda: theta are of the size of one.
+const CURVATURE_STEP: f64 = 1e-5;
 
 /// A covariance structure in factor form: Sigma = Lambda Lambda'.
 pub trait Covariance: Send + Sync + std::fmt::Debug {
@@ -100,10 +166,97 @@ pub trait Covariance: Send + Sync + std::fmt::Debug {
         }
     }
 
-    /// The entry (row, column) of Lambda that theta_m *is*, for structures whose theta are entries of Lambda.
+    /// Whether Lambda is linear in theta.
+    fn is_linear(&self) -> bool {
+        true
+    }
+
+    /// Adds <d2 Lambda / dtheta_j dtheta_k, g> to `out` (n_theta x n_theta).
     ///
-    /// Only such structures have the exact boundary term N of the outer metric.
-    fn entry(&self, m: usize) -> Option<(usize, usize)>;
+    /// By central differences of [`Covariance::chain`], with an error near 1e-10 of the size of g.
+    fn add_curvature(&self, theta: &[f64], g: &[f64], out: &mut [f64]) {
+        if self.is_linear() {
+            return;
+        }
+        let n = self.n_theta();
+        let mut columns = vec![0.0; n * n];
+        for (j, column) in columns.chunks_exact_mut(n).enumerate() {
+            let (mut above, mut below) = (theta.to_vec(), theta.to_vec());
+            above[j] += CURVATURE_STEP;
+            below[j] -= CURVATURE_STEP;
+            let mut slope = vec![0.0; n];
+            self.chain(&above, g, column);
+            self.chain(&below, g, &mut slope);
+            let step = above[j] - below[j];
+            column.iter_mut().zip(&slope).for_each(|(value, below)| *value = (*value - below) / step);
+        }
+        for j in 0..n {
+            for i in 0..n {
+                out[j * n + i] += 0.5 * (columns[j * n + i] + columns[i * n + j]);
+            }
+        }
+    }
+
+    /// Adds tr(dLambda_j' N dLambda_k) to `out` (n_theta x n_theta), for N symmetric, p x p.
+    fn add_quadratic(&self, theta: &[f64], n: &[f64], out: &mut [f64]) {
+        let (p, r, n_theta) = (self.size(), self.rank(), self.n_theta());
+        let entries: Option<Vec<(usize, usize)>> = (0..n_theta).map(|m| self.entry(m)).collect();
+        if let Some(entries) = entries {
+            for (k, &(row_k, column_k)) in entries.iter().enumerate() {
+                for (j, &(row_j, column_j)) in entries.iter().enumerate() {
+                    if column_j == column_k {
+                        out[k * n_theta + j] += n[row_k * p + row_j];
+                    }
+                }
+            }
+            return;
+        }
+        let mut derivatives = vec![0.0; n_theta * p * r];
+        for (m, derivative) in derivatives.chunks_exact_mut(p * r).enumerate() {
+            self.derivative_into(theta, m, derivative);
+        }
+        for k in 0..n_theta {
+            let column = |c: usize| &derivatives[k * p * r + c * p..][..p];
+            let image: Vec<f64> = (0..r)
+                .flat_map(|c| (0..p).map(move |a| (c, a)))
+                .map(|(c, a)| column(c).iter().enumerate().map(|(b, value)| n[b * p + a] * value).sum())
+                .collect();
+            for (j, derivative) in derivatives.chunks_exact(p * r).enumerate() {
+                out[k * n_theta + j] += derivative.iter().zip(&image).map(|(d, image)| d * image).sum::<f64>();
+            }
+        }
+    }
+
+    /// The entry (row, column) of Lambda that theta_m *is*, for structures whose theta are entries of Lambda.
+    fn entry(&self, _m: usize) -> Option<(usize, usize)> {
+        None
+    }
+
+    /// How theta_m follows a scaling of Lambda: with row i of Lambda multiplied by c_i it is multiplied by c_row^degree.
+    fn scaling(&self, m: usize) -> (usize, f64) {
+        (self.entry(m).map_or(0, |(row, _)| row), 1.0)
+    }
+
+    /// The value of theta_m, near the one it has, at which Lambda loses a column's variance, and about which the
+    /// covariance is symmetric in theta_m.
+    fn edge(&self, _theta: &[f64], m: usize) -> Option<f64> {
+        self.entry(m).and_then(|(row, column)| (row == column).then_some(0.0))
+    }
+
+    /// The theta at an edge or without meaning because of another one that is.
+    fn idle(&self, theta: &[f64]) -> Vec<usize> {
+        let all = 0..self.n_theta();
+        if all.clone().all(|m| self.entry(m).is_some()) {
+            let column = |m: usize| self.entry(m).expect("all are entries").1;
+            return all.clone().filter(|&m| all.clone().all(|l| column(l) != column(m) || theta[l] == 0.0)).collect();
+        }
+        let mut derivative = vec![0.0; self.size() * self.rank()];
+        all.filter(|&m| {
+            self.derivative_into(theta, m, &mut derivative);
+            self.edge(theta, m) == Some(theta[m]) || derivative.iter().all(|value| *value == 0.0)
+        })
+        .collect()
+    }
 
     /// Theta for which Lambda is diagonal with these standard deviations (as near as the structure can).
     fn start(&self, sds: &[f64]) -> Vec<f64>;
@@ -119,12 +272,20 @@ pub trait Covariance: Send + Sync + std::fmt::Debug {
     /// Flips signs of columns of Lambda so that its diagonal is not negative, in place in theta.
     fn canonical_signs(&self, theta: &mut [f64]);
 
-    /// The name of theta_m, given the names of the block's columns.
-    fn parameter_name(&self, m: usize, columns: &[String]) -> String {
-        match self.entry(m) {
-            Some((row, column)) if row == column => format!("sd({})", columns[row]),
-            Some((row, column)) => format!("cov({}, {})", columns[row], columns[column]),
-            None => format!("theta[{m}]"),
-        }
+    /// The columns whose standard deviations are parameters: the first where one stands for all.
+    fn sds(&self) -> Vec<usize> {
+        (0..self.size()).collect()
+    }
+
+    /// The pairs of columns whose correlations are parameters, the earlier column first; the others follow from them.
+    fn correlations(&self) -> Vec<(usize, usize)> {
+        let p = self.size();
+        (0..p).flat_map(|i| (i + 1..p).map(move |j| (i, j))).collect()
+    }
+
+    /// Sets the one theta that a natural parameter determines, given the others, so that it has a value; its index. `None`
+    /// where no one theta does, or where theta are entries of Lambda.
+    fn hold(&self, _parameter: Natural, _value: f64, _theta: &mut [f64]) -> Option<usize> {
+        None
     }
 }

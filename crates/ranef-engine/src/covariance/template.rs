@@ -127,15 +127,29 @@ impl Template {
     pub fn chain(&self, theta: &[f64], g: &[Vec<f64>], out: &mut [f64]) {
         out.fill(0.0);
         for (term, slot) in self.slots.iter().enumerate() {
-            let (p, r, range) = (slot.covariance.size(), slot.covariance.rank(), self.theta_range(term));
-            let width = self.widths[slot.factor];
-            let mut small = vec![0.0; p * r];
-            for column in 0..r {
-                let from = (slot.column + column) * width + slot.row;
-                small[column * p..(column + 1) * p].copy_from_slice(&g[slot.factor][from..from + p]);
-            }
+            let (small, range) = (self.term_block(term, &g[slot.factor]), self.theta_range(term));
             slot.covariance.chain(&theta[range.clone()], &small, &mut out[range]);
         }
+    }
+
+    /// d objective / d Lambda of one term, p_t x r_t, from that of its grouping factor.
+    pub fn term_block(&self, term: usize, factor: &[f64]) -> Vec<f64> {
+        let slot = &self.slots[term];
+        let (p, width) = (slot.covariance.size(), self.widths[slot.factor]);
+        (0..slot.covariance.rank())
+            .flat_map(|column| factor[(slot.column + column) * width + slot.row..][..p].iter().copied())
+            .collect()
+    }
+
+    /// Theta of Lambda times a constant.
+    pub fn times(&self, theta: &[f64], constant: f64) -> Vec<f64> {
+        theta.iter().enumerate().map(|(m, value)| constant.powf(self.degree(m)) * value).collect()
+    }
+
+    /// The power of a constant by which theta_m is multiplied when Lambda is multiplied by it.
+    pub fn degree(&self, m: usize) -> f64 {
+        let term = self.term_of(m);
+        self.covariance(term).scaling(m - self.slots[term].theta).1
     }
 
     /// The entry (factor, row, column) of Lambda that theta_m is, for structures linear in Lambda.

@@ -194,9 +194,13 @@ impl Design {
 
     /// Theta of one term in the user's units, from theta in the scaled columns.
     pub fn theta_to_original(&self, term: usize, theta: &[f64]) -> Vec<f64> {
-        let covariance = self.template.covariance(term);
-        let lambda = self.factor_in_original(term, theta);
-        covariance.theta_of(&lambda)
+        (theta.iter().enumerate()).map(|(m, value)| value / self.theta_scale(term, m)).collect()
+    }
+
+    /// What theta_m of a term is divided by on the way to the user's units.
+    pub fn theta_scale(&self, term: usize, m: usize) -> f64 {
+        let (row, degree) = self.template.covariance(term).scaling(m);
+        self.places[term].scales[row].powf(degree)
     }
 
     /// Lambda of one term (p x r, column-major) in the user's units, from the term's theta in the scaled columns.

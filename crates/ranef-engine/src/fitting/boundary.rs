@@ -1,6 +1,7 @@
 //! Optima at which a covariance is singular.
 //!
-//! The optimiser works in entries of Lambda, where a zero variance is an ordinary point. Here the end point is brought
+//! The optimiser works in entries of Lambda and in angles, where a zero variance and a correlation of one are ordinary
+//! points. Here the end point is brought
 //! to a canonical form (columns of Lambda that carry no variance are exactly zero), and tested: the derivative of the
 //! objective with respect to variance added where there is none must not be negative (Karush-Kuhn-Tucker).
 use super::verdict::TermVerdict;
@@ -38,65 +39,68 @@ impl Frame<'_> {
         }
     }
 
-    /// Sets small pivots to zero where the objective allows it, and moves variance that a zero pivot's column still
-    /// carries into later columns. Returns the new value.
+    /// Sets theta that are near an edge (a small pivot of Lambda: zero) on it where the objective allows it, and moves
+    /// variance that a zero pivot's column still carries into later columns. Returns the new value.
     pub fn snap(&self, objective: &mut dyn Objective, x: &mut Vec<f64>, value: f64) -> f64 {
         let mut value = value;
         for term in 0..self.template.n_terms() {
-            for j in 0..self.template.covariance(term).rank() {
-                let Some(m) = self.pivot(term, j) else { continue };
-                if x[m] == 0.0 || x[m].abs() > SNAP * self.units[term] {
+            for m in self.range(term) {
+                let Some(edge) = self.edge(term, m, x) else { continue };
+                if x[m] == edge || (x[m] - edge).abs() > self.small(term, m, SNAP) {
                     continue;
                 }
                 let mut trial = x.clone();
-                trial[m] = 0.0;
+                trial[m] = edge;
                 self.fold_zero_columns(term, &mut trial);
                 let mut ignored = vec![0.0; x.len()];
-                let at_zero = objective.value_gradient(&trial, &mut ignored);
-                if at_zero <= value + SNAP_TOLERANCE {
+                let at_edge = objective.value_gradient(&trial, &mut ignored);
+                if at_edge <= value + SNAP_TOLERANCE {
                     objective.accept();
-                    (*x, value) = (trial, at_zero.min(value));
+                    (*x, value) = (trial, at_edge.min(value));
                 }
             }
         }
         value
     }
 
-    /// Indices of the parameters that a zero column of Lambda leaves without meaning.
-    pub fn fixed_at_zero(&self, x: &[f64]) -> Vec<usize> {
-        let mut fixed = Vec::new();
-        for term in 0..self.template.n_terms() {
-            let covariance = self.template.covariance(term);
-            let range = self.range(term);
-            for j in 0..covariance.rank() {
-                let column: Vec<usize> = (0..covariance.n_theta())
-                    .filter(|&m| covariance.entry(m).is_some_and(|(_, c)| c == j))
-                    .map(|m| range.start + m)
-                    .collect();
-                if !column.is_empty() && column.iter().all(|&m| x[m] == 0.0) {
-                    fixed.extend(column);
-                }
-            }
-        }
-        fixed
+    /// Indices of the parameters at an edge (zero variances, correlations of one), and of those that then have no
+    /// meaning.
+    pub fn fixed_at_edge(&self, x: &[f64]) -> Vec<usize> {
+        (0..self.template.n_terms())
+            .flat_map(|term| {
+                let range = self.range(term);
+                let idle = self.template.covariance(term).idle(&x[range.clone()]);
+                idle.into_iter().map(move |m| range.start + m)
+            })
+            .collect()
     }
 
-    /// For each zero pivot: the parameter and d objective / d variance there.
-    pub fn zero_pivot_curvature(&self, objective: &mut dyn Objective, x: &[f64]) -> Vec<(usize, usize, f64)> {
-        let fixed = self.fixed_at_zero(x);
+    /// For each parameter at an edge: its term and d objective / d variance there.
+    pub fn edge_curvature(&self, objective: &mut dyn Objective, x: &[f64]) -> Vec<(usize, usize, f64)> {
+        let fixed = self.fixed_at_edge(x);
         let mut found = Vec::new();
         for term in 0..self.template.n_terms() {
-            for j in 0..self.template.covariance(term).rank() {
-                let Some(m) = self.pivot(term, j).filter(|m| fixed.contains(m)) else { continue };
+            for m in self.range(term).filter(|m| fixed.contains(m)) {
+                let Some(edge) = self.edge(term, m, x).filter(|edge| x[m] == *edge) else { continue };
                 let (mut moved, mut gradient) = (x.to_vec(), vec![0.0; x.len()]);
-                moved[m] = PROBE * self.units[term];
+                moved[m] = self.within(term, m, edge, PROBE);
                 let value = objective.value_gradient(&moved, &mut gradient);
                 // d f / d theta = 2 theta d f / d variance at a pivot that is alone in its column.
-                let curvature = if value.is_finite() { gradient[m] / (2.0 * moved[m]) } else { f64::INFINITY };
+                let curvature = if value.is_finite() { gradient[m] / (2.0 * (moved[m] - edge)) } else { f64::INFINITY };
                 found.push((term, m, curvature));
             }
         }
         found
+    }
+
+    /// Moves parameters that are at an edge to where a variance of `size`, in units of the term's scale, begins.
+    pub fn lift(&self, x: &mut [f64], which: &[usize], size: f64) {
+        for &m in which {
+            let term = self.template.term_of(m - self.theta.start);
+            if let Some(edge) = self.edge(term, m, x) {
+                x[m] = self.within(term, m, edge, size);
+            }
+        }
     }
 
     /// The verdict of each term.
@@ -119,17 +123,30 @@ impl Frame<'_> {
         self.theta.start + range.start..self.theta.start + range.end
     }
 
-    /// The parameter that is the pivot of column j of a term's Lambda.
-    fn pivot(&self, term: usize, j: usize) -> Option<usize> {
-        let covariance = self.template.covariance(term);
-        (0..covariance.n_theta()).find(|&m| covariance.entry(m) == Some((j, j))).map(|m| self.range(term).start + m)
+    /// The edge near which a term's parameter is, if there is one for it.
+    fn edge(&self, term: usize, m: usize, x: &[f64]) -> Option<f64> {
+        let range = self.range(term);
+        self.template.covariance(term).edge(&x[range.clone()], m - range.start)
+    }
+
+    /// A distance of a parameter from its edge, from a size of Lambda in units of the term's scale.
+    fn small(&self, term: usize, m: usize, size: f64) -> f64 {
+        match self.template.degree(m - self.theta.start) {
+            0.0 => size,
+            degree => (size * self.units[term]).powf(degree),
+        }
+    }
+
+    /// That distance from the edge, on the side of zero.
+    fn within(&self, term: usize, m: usize, edge: f64, size: f64) -> f64 {
+        edge - self.small(term, m, size) * if edge > 0.0 { 1.0 } else { -1.0 }
     }
 
     /// Replaces Lambda by the semidefinite Cholesky factor of Lambda Lambda', in which a column with a zero pivot is zero.
     fn fold_zero_columns(&self, term: usize, x: &mut [f64]) {
         let covariance = self.template.covariance(term);
         let (p, r) = (covariance.size(), covariance.rank());
-        if r != p {
+        if r != p || !covariance.is_linear() {
             return;
         }
         let lambda = self.template.term_factor(term, &x[self.theta.clone()]);

@@ -35,29 +35,25 @@ pub fn estimate(
     units: &[f64],
 ) -> Estimate {
     let frame = Frame { template, theta: theta.clone(), units: units.to_vec() };
-    let lift = |x: &mut [f64], m: usize| x[m] = LIFTED * units[template.term_of(m - theta.start)];
     let mut from = start.to_vec();
-    for m in frame.fixed_at_zero(start) {
-        if template.entry(m - theta.start).is_some_and(|(_, row, column)| row == column) {
-            lift(&mut from, m);
-        }
-    }
+    frame.lift(&mut from, &frame.fixed_at_edge(start), LIFTED);
     let mut last = None;
     for _ in 0..SEARCHES {
         let outcome = minimise(objective, &from, settings);
         if !outcome.value.is_finite() {
-            theta.clone().for_each(|m| from[m] *= 0.25);
+            let smaller = template.times(&from[theta.clone()], 0.25);
+            from[theta.clone()].copy_from_slice(&smaller);
             continue;
         }
         let mut x = outcome.x;
         frame.canonical_signs(&mut x);
         let value = frame.snap(objective, &mut x, outcome.value);
-        let zero = frame.zero_pivot_curvature(objective, &x);
+        let zero = frame.edge_curvature(objective, &x);
         let rising: Vec<usize> = zero.iter().filter(|(_, _, c)| *c < RISING).map(|z| z.1).collect();
         let converged = rising.is_empty() && outcome.reason == StopReason::Converged;
         let singular = frame.judge(&x, &zero).iter().any(|term| term.rank < term.size);
         from.clone_from(&x);
-        rising.iter().for_each(|&m| lift(&mut from, m));
+        frame.lift(&mut from, &rising, LIFTED);
         last = Some(Estimate { x, value, converged, singular });
         if rising.is_empty() {
             break;

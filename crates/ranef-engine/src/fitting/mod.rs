@@ -6,6 +6,7 @@ mod search;
 mod separation;
 pub mod verdict;
 
+use crate::covariance::Template;
 use crate::error::ModelError;
 use crate::inference::Posterior;
 use crate::likelihood::data::{Data, Method};
@@ -296,9 +297,10 @@ fn maximise_profiled(
     );
     let solution = profiled.solution(&optimum.x).expect("the optimum was evaluated");
     let sigma = solution.sigma;
-    let theta: Vec<f64> = optimum.x.iter().map(|value| sigma * value).collect();
+    let theta = design.template.times(&optimum.x, sigma);
+    let slope = profiled.sigma_slope(&optimum.x);
     let parameter_covariance =
-        residual_covariance(&optimum, sigma, &profiled.sigma_slope(&optimum.x), profiled.degrees_of_freedom());
+        residual_covariance(&optimum, &design.template, sigma, &slope, profiled.degrees_of_freedom());
     // log sigma is the only coefficient of the dispersion, whose column is 1 = Q R.
     let dispersion = design.fixed[1].to_rotated(&[sigma.ln()]);
     let parameters: Vec<f64> = dispersion.iter().copied().chain(theta.iter().copied()).collect();
@@ -340,11 +342,17 @@ pub fn profiled_of(data: &Data, reml: bool, weights: Option<&[f64]>) -> Result<P
     Ok(Profiled::shared(&data.y, &data.design, weights, reml)?)
 }
 
-/// Covariance of (log sigma~, theta) from that of theta / sigma at the optimum.
+/// Covariance of (log sigma~, theta) from that of the theta relative to sigma at the optimum.
 ///
 /// With s(theta) the sigma that is best at theta and 2 m / sigma^2 the curvature along sigma itself, sigma given theta
 /// varies by sigma^2 / 2m about s: nothing beyond the verdict's Hessian is needed.
-fn residual_covariance(optimum: &Optimum, sigma: f64, slope: &[f64], degrees_of_freedom: f64) -> Vec<f64> {
+fn residual_covariance(
+    optimum: &Optimum,
+    template: &Template,
+    sigma: f64,
+    slope: &[f64],
+    degrees_of_freedom: f64,
+) -> Vec<f64> {
     let (k, dim) = (optimum.x.len(), optimum.x.len() + 1);
     if optimum.verdict.hessian_values.is_empty() && optimum.held.len() < k {
         return vec![f64::NAN; dim * dim];
@@ -362,12 +370,13 @@ fn residual_covariance(optimum: &Optimum, sigma: f64, slope: &[f64], degrees_of_
     for i in 0..k {
         relative[i * dim + k] = relative[k * dim + i];
     }
-    // log sigma = log s; theta = s * relative theta.
+    // log sigma = log s; theta = s^degree * relative theta.
     let mut jacobian = vec![0.0; dim * dim];
     jacobian[k * dim] = 1.0 / sigma;
     for m in 0..k {
-        jacobian[m * dim + m + 1] = sigma;
-        jacobian[k * dim + m + 1] = optimum.x[m];
+        let degree = template.degree(m);
+        jacobian[m * dim + m + 1] = sigma.powf(degree);
+        jacobian[k * dim + m + 1] = degree * sigma.powf(degree - 1.0) * optimum.x[m];
     }
     let mut out = vec![0.0; dim * dim];
     for a in 0..dim {

@@ -14,6 +14,8 @@ const MAX_RESTARTS: usize = 4;
 const LARGEST_SCALE: f64 = 10.0;
 /// A distance to the optimum, in standard errors, that a Newton step is worth.
 const POLISH: f64 = 1e-7;
+/// Where a variance that is zero and wants to grow starts, in units of the term's scale.
+const LIFTED: f64 = 0.1;
 /// The largest distance to the optimum, in standard errors, of a converged fit.
 const CONVERGED: f64 = 1e-3;
 
@@ -62,7 +64,8 @@ pub fn search(
                 return best;
             }
             if restart < MAX_RESTARTS {
-                theta.clone().for_each(|m| from[m] *= 0.25);
+                let smaller = template.times(&from[theta.clone()], 0.25);
+                from[theta.clone()].copy_from_slice(&smaller);
                 continue;
             }
             return failed(outcome, evaluations, trace, template);
@@ -71,15 +74,13 @@ pub fn search(
         let mut x = outcome.x.clone();
         frame.canonical_signs(&mut x);
         let value = frame.snap(objective, &mut x, outcome.value);
-        let zero = frame.zero_pivot_curvature(objective, &x);
+        let zero = frame.edge_curvature(objective, &x);
         evaluations += zero.len();
         let rising: Vec<usize> =
             zero.iter().filter(|(_, _, c)| *c < -1e-6 * (1.0 + value.abs() * 1e-6)).map(|z| z.1).collect();
         if !rising.is_empty() && restart < MAX_RESTARTS {
             from.clone_from(&x);
-            for m in rising {
-                from[m] = 0.1 * frame.units[template.term_of(m - theta.start)];
-            }
+            frame.lift(&mut from, &rising, LIFTED);
             continue;
         }
         let (optimum, downhill) = judge(objective, &frame, x, &outcome, &zero, &edge);
@@ -93,7 +94,7 @@ pub fn search(
             // Where the inner Hessian turns singular the approximation breaks down and the objective has a cliff; from
             // smaller variances the search stays on the side where it means something.
             from.copy_from_slice(start);
-            theta.clone().for_each(|m| from[m] *= 0.2);
+            from[theta.clone()].copy_from_slice(&template.times(&start[theta.clone()], 0.2));
             continue;
         }
         match downhill {
@@ -144,7 +145,7 @@ fn judge(
         gradient_differences(objective, &x, &scale)
     });
     let boundary = hessian.as_ref().map_or_else(Vec::new, |hessian| edge(&x, hessian));
-    let mut held = frame.fixed_at_zero(&x);
+    let mut held = frame.fixed_at_edge(&x);
     held.extend(&boundary);
     let free: Vec<usize> = (0..dim).filter(|m| !held.contains(m)).collect();
     let curvature =

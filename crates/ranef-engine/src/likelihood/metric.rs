@@ -3,7 +3,7 @@
 //! With P = W - W A H^-1 A' W and the working vectors q_m = Z t_m, t_m = dLambda_m u - Lambda dLambda_m' (Z'g):
 //!
 //! H0(beta, beta) = X' P X,   H0(theta_j, theta_k) = q_j' P q_k / 2,   H0(beta, theta) = 0
-//! + for theta that are entries of Lambda: N[a, c] at (ab), (cb), where d Lap / d Lambda = N Lambda
+//! + tr(dLambda_j' N dLambda_k) + <G, d2 Lambda_jk> for the theta of a term, where G = d Lap / d Lambda = N Lambda
 //!
 //! Near a zero variance the average information vanishes and N is all the curvature there is.
 //!
@@ -150,35 +150,33 @@ impl Laplace {
         (t, pulled)
     }
 
-    /// Adds N[a, c] at theta = Lambda[a, b], Lambda[c, b].
+    /// Adds tr(dLambda_j' N dLambda_k) + <G, d2Lambda_jk>.
     fn add_boundary_term(&self, out: &mut [f64]) {
         let (design, dim, first) = (&self.data.design, self.layout.dim, self.layout.theta.start);
         let theta = self.theta(&self.state.x);
         for term in 0..design.template.n_terms() {
             let Some(n) = self.boundary_matrix(term, theta) else { continue };
             let (covariance, range) = (design.template.covariance(term), design.template.theta_range(term));
-            let p = covariance.size();
-            for (i, a) in range.clone().enumerate() {
-                for (j, c) in range.clone().enumerate() {
-                    let (Some((row_a, column_a)), Some((row_c, column_c))) = (covariance.entry(i), covariance.entry(j))
-                    else {
-                        continue;
-                    };
-                    if column_a == column_c {
-                        out[(first + a) * dim + first + c] += n[row_c * p + row_a];
-                    }
+            let (own, k) = (&theta[range.clone()], range.len());
+            let g = design.template.term_block(term, &self.state.factor_gradient[design.template.factor_of(term)]);
+            let mut block = vec![0.0; k * k];
+            covariance.add_quadratic(own, &n, &mut block);
+            covariance.add_curvature(own, &g, &mut block);
+            for j in 0..k {
+                for i in 0..k {
+                    out[(first + range.start + j) * dim + first + range.start + i] += block[j * k + i];
                 }
             }
         }
     }
 
-    /// N of a term, symmetric p x p: G = N Lambda by back substitution with floored pivots. `None` for structures that
-    /// are not entries of a square Lambda.
+    /// N of a term, symmetric p x p: G = N Lambda by back substitution with floored pivots. `None` for structures
+    /// whose Lambda is not square.
     fn boundary_matrix(&self, term: usize, theta: &[f64]) -> Option<Vec<f64>> {
         let design = &self.data.design;
         let covariance = design.template.covariance(term);
         let p = covariance.size();
-        if covariance.n_theta() == 0 || covariance.entry(0).is_none() || covariance.rank() != p {
+        if covariance.n_theta() == 0 || covariance.rank() != p {
             return None;
         }
         let lambda = design.template.term_factor(term, theta);

@@ -1,6 +1,7 @@
 //! The likelihoods that are profiled: minus their logarithm as functions of all outer parameters, or of those left when a
 //! coefficient of a linear mixed model is known.
 use super::constraint::Constraint;
+use crate::covariance::Natural;
 use crate::fitting::{Fit, HalfCriterion, Likelihood, estimate};
 use crate::inference::{Curvature, gradient_differences};
 use crate::likelihood::laplace::Laplace;
@@ -104,14 +105,24 @@ impl Solver<'_> {
     /// Minus the log likelihood without the column of a term; infinite where the search fails.
     pub fn without(&mut self, fit: &Fit, term: usize, column: usize) -> f64 {
         let (template, first) = (&fit.data.design.template, fit.layout.theta.start);
-        let range = template.theta_range(term);
-        let zero: Vec<usize> = (0..template.covariance(term).n_theta())
-            .filter(|&m| template.covariance(term).entry(m).is_some_and(|(r, c)| r == column || c == column))
-            .map(|m| first + range.start + m)
-            .collect();
+        let (range, covariance) = (template.theta_range(term), template.covariance(term));
+        let without: Vec<usize> = if covariance.n_theta() > 0 && covariance.entry(0).is_some() {
+            let gone = |m: usize| covariance.entry(m).is_some_and(|(r, c)| r == column || c == column);
+            (0..covariance.n_theta()).filter(|&m| gone(m)).collect()
+        } else {
+            // The standard deviation is zero, and whatever then has no meaning rests.
+            let mut own = self.x[first + range.start..first + range.end].to_vec();
+            covariance.hold(Natural::Sd(column), 0.0, &mut own);
+            covariance.idle(&own)
+        };
+        let zero: Vec<usize> = without.iter().map(|m| first + range.start + m).collect();
         let free: Vec<usize> = (0..self.x.len()).filter(|m| !zero.contains(m)).collect();
         let mut x = self.x.clone();
-        zero.iter().for_each(|&m| x[m] = 0.0);
+        if covariance.n_theta() > 0 && covariance.entry(0).is_some() {
+            zero.iter().for_each(|&m| x[m] = 0.0);
+        } else {
+            covariance.hold(Natural::Sd(column), 0.0, &mut x[first + range.start..first + range.end]);
+        }
         let start: Vec<f64> = free.iter().map(|&m| x[m]).collect();
         let mut masked = Masked { objective: &mut *self.objective, free: &free, hessian: &self.criterion.hessian, x };
         let found = minimise(&mut masked, &start, &SETTINGS);
@@ -246,16 +257,20 @@ impl Objective for Explicit {
 
     fn value_gradient(&mut self, x: &[f64], gradient: &mut [f64]) -> f64 {
         let sigma = x[0].exp();
-        let relative: Vec<f64> = x[1..].iter().map(|theta| theta / sigma).collect();
+        let template = self.profiled.template();
+        let degrees: Vec<f64> = (0..x.len() - 1).map(|m| template.degree(m)).collect();
+        let relative = template.times(&x[1..], 1.0 / sigma);
         let mut slope = vec![0.0; x.len()];
         let value = self.profiled.value_gradient_sigma(&relative, sigma, &mut slope);
         if !value.is_finite() {
             return f64::INFINITY;
         }
         let k = relative.len();
-        let through: f64 = relative.iter().zip(&slope).map(|(theta, g)| theta * g).sum();
+        let through: f64 = (relative.iter().zip(&slope).zip(&degrees)).map(|((theta, g), d)| d * theta * g).sum();
         gradient[0] = 0.5 * (sigma * slope[k] - through);
-        gradient[1..].iter_mut().zip(&slope).for_each(|(g, s)| *g = 0.5 * s / sigma);
+        for ((g, s), degree) in gradient[1..].iter_mut().zip(&slope).zip(&degrees) {
+            *g = 0.5 * s * sigma.powf(-degree);
+        }
         0.5 * value
     }
 

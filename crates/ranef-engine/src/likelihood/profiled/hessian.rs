@@ -23,8 +23,8 @@ use faer::{Mat, MatRef};
 impl Profiled {
     /// The Hessian in theta of the criterion with sigma profiled out, n_theta x n_theta column-major.
     ///
-    /// `None` where it is not known in closed form or out of reach: the criterion is infinite, Lambda is not linear in
-    /// theta or not square, or the Schur complement is sparse.
+    /// `None` where it is not known in closed form or out of reach: the criterion is infinite, Lambda is not square, or
+    /// the Schur complement is sparse.
     pub fn hessian(&mut self, theta: &[f64]) -> Option<Vec<f64>> {
         if !self.evaluate(theta) {
             return None;
@@ -91,8 +91,7 @@ impl Profiled {
     fn hessian_at(&mut self, theta: &[f64], variance: f64) -> Option<(Vec<f64>, Vec<f64>)> {
         let n_theta = theta.len();
         let template = &self.design.template;
-        let closed = (0..n_theta).all(|m| template.entry(m).is_some()) && template.widths() == template.ranks();
-        if !closed {
+        if template.widths() != template.ranks() {
             return None;
         }
         let moves: Vec<(usize, Mat<f64>)> = (0..n_theta).map(|m| self.covariance_derivative(theta, m)).collect();

@@ -8,9 +8,9 @@
 //! AI_jk = (1 / sigma^2) { t_j' [Z'PZ] t_k - (t_j' Z'We)(t_k' Z'We) / r2 } ,
 //! ```
 //!
-//! the last term from profiling sigma out (exact: relative to sigma, V is proportional to sigma^2). Where Lambda is
-//! linear in theta the second derivative of V adds  delta_bd N_ac  for the entries (a, b) and (c, d) of Lambda_t, with
-//! N_t = 2 d criterion / d Sigma_t, so that d criterion / d Lambda_t = N_t Lambda_t. At a zero variance N is all the
+//! the last term from profiling sigma out (exact: relative to sigma, V is proportional to sigma^2). The second
+//! derivative of V adds  tr(dLambda_j' N dLambda_k) + <G, d2Lambda_jk>  within a term, with N = 2 d criterion / d Sigma and
+//! G = d criterion / d Lambda = N Lambda. At a zero variance N is all the
 //! curvature there is.
 //!
 //! Reference: Gilmour, Thompson & Cullis (1995), Biometrics 51, 1440-1450.
@@ -50,23 +50,26 @@ impl Profiled {
         gram
     }
 
-    /// Adds delta_bd N_ac for the entries (a, b) and (c, d) of each Lambda_t.
+    /// Adds tr(dLambda_j' N dLambda_k) + <G, d2Lambda_jk> for the theta of each term.
     pub(super) fn add_boundary_term(&mut self, theta: &[f64], variance: f64, metric: &mut [f64]) {
         let n_theta = theta.len();
-        let curvatures = self.variance_slopes(theta, variance);
+        let slopes = self.variance_slopes(theta, variance);
         let template = &self.design.template;
-        for k in 0..n_theta {
-            for j in 0..n_theta {
-                let term = template.term_of(j);
-                if term != template.term_of(k) {
-                    continue;
-                }
-                if let (Some((_, a, b)), Some((_, c, d))) = (template.entry(j), template.entry(k))
-                    && b == d
-                {
-                    let first = template.position(term).0;
-                    let p = template.covariance(term).size();
-                    metric[k * n_theta + j] += curvatures[term].slope[(c - first) * p + a - first];
+        let linear = (0..template.n_terms()).all(|term| template.covariance(term).is_linear());
+        let gradient = if linear { Vec::new() } else { self.factor_gradient(variance) };
+        let template = &self.design.template;
+        for (term, slope) in slopes.iter().enumerate() {
+            let (covariance, range) = (template.covariance(term), template.theta_range(term));
+            let (own, k) = (&theta[range.clone()], range.len());
+            let mut block = vec![0.0; k * k];
+            covariance.add_quadratic(own, &slope.slope, &mut block);
+            if !covariance.is_linear() {
+                let g = template.term_block(term, &gradient[template.factor_of(term)]);
+                covariance.add_curvature(own, &g, &mut block);
+            }
+            for j in 0..k {
+                for i in 0..k {
+                    metric[(range.start + j) * n_theta + range.start + i] += block[j * k + i];
                 }
             }
         }
