@@ -149,11 +149,17 @@ class Fitted:
 
     @property
     def theta(self) -> list[Array]:
-        """Per term, its parameters: us the lower triangle of Lambda by columns, diag its diagonal; absolute."""
+        """Per term, its parameters in the engine's coordinates (docs/explanation/covariance-structures.md)."""
 
     @property
     def theta_cov(self) -> Array:
         """Covariance of all theta, NaN where undefined (on the boundary)."""
+
+    def variance_components(self) -> list[dict[str, Any]]:
+        """Per term: sd and sd_se (p_t,), cor and cor_se of columns (0, 1), (0, 2), ..., (1, 2), ...
+
+        sds and cors: the columns and the pairs of columns whose standard deviations and correlations are parameters.
+        """
 
     @property
     def sigma(self) -> float:

@@ -39,6 +39,8 @@ BETWEEN = ("0|between", "between|1")
 # Structures that leave every column its own free variance; added to a residual variance they repeat it when each
 # level has one row. The others (ar1, exp, ...) are told from noise by their correlations.
 FREE_VARIANCE = ("us", "diag", "homdiag")
+# What covariance structures may be told besides their columns.
+OPTIONS = {"rr": ("d",)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -366,6 +368,8 @@ def require_fittable(model: Model) -> None:
     """Refuse models whose parameters cannot be told apart, before any number is computed."""
     design = model.design
     n = design.n
+    for term in design.random:
+        require_structure(term)
     if model.profiled and design.weights is not None and (zero := np.flatnonzero(design.weights == 0)).size:
         raise DataError(
             f"weights `{design.weights_name}` are 0 in row {int(design.rows[zero[0]])} (counting from 0): a residual "
@@ -427,6 +431,21 @@ def require_integrable(design: Design, *, method: str, quadrature: int) -> None:
         raise ModelError(
             f"quadrature={quadrature} with {effects} random effects a level makes {quadrature**effects} nodes for each "
             f"row; at most {MOST_NODES} are allowed. Use quadrature={int(MOST_NODES ** (1 / effects))} or fewer."
+        )
+
+
+def require_structure(term: RandomTerm) -> None:
+    """Refuse options that a covariance structure does not have, and a rank that is none."""
+    allowed = OPTIONS.get(term.structure, ())
+    for name in term.options:
+        if name not in allowed:
+            what = f"only {', '.join(allowed)}" if allowed else "no options"
+            raise ModelError(f"`{term.text}`: {term.structure}() takes {what}; leave `{name}` out.")
+    rank, width = term.options.get("d"), len(term.names)
+    if rank is not None and not (isinstance(rank, int) and not isinstance(rank, bool) and 1 <= rank <= width):
+        raise ModelError(
+            f"`{term.text}`: d is the number of latent variables behind {width} columns; give a whole number from 1 to "
+            f"{width}, not {rank!r}."
         )
 
 

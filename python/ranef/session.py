@@ -335,6 +335,25 @@ class Fit(FittedModel):
         """
         return self._frame(variance_components.varcorr(self))
 
+    def loadings(self) -> IntoFrame:
+        """Loadings of the terms of reduced rank, ``rr(0 + species | site, d = 2)``.
+
+        The effects of a level are b = Lambda u, with u independent standard normal latent variables. The loadings
+        Lambda are determined up to a rotation, chosen so that those above the diagonal are zero and those on it
+        positive.
+
+        Returns
+        -------
+        frame
+            component, group, term (the column), latent (1, 2, ...), loading.
+
+        Raises
+        ------
+        ModelError
+            When no term has reduced rank.
+        """
+        return self._frame(variance_components.loadings(self))
+
     def ranef(self, level: float = 0.95, uncertainty: str = "joint") -> IntoFrame:
         """Conditional modes of the random effects.
 

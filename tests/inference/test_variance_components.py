@@ -4,48 +4,7 @@ import numpy as np
 import pytest
 
 from models import cbpp, dyestuff2, pastes, salamanders, sleepstudy, sleepstudy_glmm, sleepstudy_uncorrelated
-from ranef.inference.variance_components import (
-    correlation,
-    delta_method,
-    factor_entries,
-    fisher_interval,
-    log_interval,
-)
-
-
-def filled(theta, entries, width):
-    factor = np.zeros((width, width))
-    for value, place in zip(theta, entries, strict=True):
-        factor[place] = value
-    return factor
-
-
-def test_entries_run_down_the_columns():
-    assert factor_entries("us", 3) == [(0, 0), (1, 0), (2, 0), (1, 1), (2, 1), (2, 2)]
-    assert factor_entries("diag", 2) == [(0, 0), (1, 1)]
-    assert factor_entries("ar1", 2) is None
-
-
-@pytest.mark.parametrize(("structure", "width"), [("us", 1), ("us", 2), ("us", 3), ("diag", 3)])
-def test_derivatives_are_those_of_the_formulas(structure, width):
-    entries = factor_entries(structure, width)
-    theta = np.random.default_rng(4).uniform(0.5, 1.5, len(entries))
-
-    def parameters(theta):
-        factor = filled(theta, entries, width)
-        sigma = factor @ factor.T
-        sd = np.sqrt(np.diag(sigma))
-        return sd, sigma / np.outer(sd, sd)
-
-    d_sd, d_cor = delta_method(filled(theta, entries, width), entries)
-    h = 1e-6
-    for m in range(len(theta)):
-        step = np.zeros(len(theta))
-        step[m] = h
-        (sd_up, cor_up), (sd_down, cor_down) = parameters(theta + step), parameters(theta - step)
-        # Central differences with step 1e-6: truncation 1e-12, rounding 1e-10.
-        np.testing.assert_allclose(d_sd[:, m], (sd_up - sd_down) / (2 * h), atol=1e-8)
-        np.testing.assert_allclose(d_cor[:, :, m], (cor_up - cor_down) / (2 * h), atol=1e-8)
+from ranef.inference.variance_components import correlation, fisher_interval, log_interval
 
 
 def test_intervals_stay_where_the_parameter_lives():

@@ -1,5 +1,5 @@
 //! The contract of covariance structures, over the catalogue.
-use ranef_engine::covariance::{CATALOGUE, Covariance, Natural, Options, build_with};
+use ranef_engine::covariance::{CATALOGUE, Covariance, Natural, NaturalScale, Options, build_with};
 
 /// Central differences with a step of 1e-5: truncation and rounding are both near 1e-10.
 const DERIVATIVE_TOLERANCE: f64 = 1e-7;
@@ -309,6 +309,47 @@ fn a_natural_parameter_is_held_where_it_is_asked_to_be() {
             }
         }
     });
+}
+
+#[test]
+fn standard_deviations_and_correlations_have_the_derivatives_of_central_differences() {
+    each_structure(|covariance, label| {
+        let p = covariance.size();
+        let pairs = (0..p).flat_map(|i| (i + 1..p).map(move |j| Natural::Correlation(i, j)));
+        for parameter in (0..p).map(Natural::Sd).chain(pairs) {
+            for theta in thetas(covariance) {
+                // Not so close to a variance of zero that a step leads across it.
+                let sds = |i: usize| NaturalScale::new(covariance, &theta).value(Natural::Sd(i));
+                if (0..p).any(|i| sds(i) < 1e-2) {
+                    continue;
+                }
+                let slope = NaturalScale::new(covariance, &theta).slope(parameter);
+                for (m, slope) in slope.iter().enumerate() {
+                    let at = |step: f64| {
+                        let mut moved = theta.clone();
+                        moved[m] += step;
+                        NaturalScale::new(covariance, &moved).value(parameter)
+                    };
+                    let numeric = (at(1e-5) - at(-1e-5)) / 2e-5;
+                    let scale = 1.0 + slope.abs();
+                    assert!((slope - numeric).abs() < 1e-5 * scale, "{label} {parameter:?} theta[{m}]");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn reduced_rank_starts_at_the_components_of_a_rough_covariance() {
+    // Sigma of rank two with a unit diagonal: the start is its own factor, up to rotation.
+    let p = 5;
+    let angles = [0.2, 0.9, 1.4, 2.1, 2.6_f64];
+    let dense: Vec<f64> = (0..p * p).map(|at| (angles[at % p] - angles[at / p]).cos()).collect();
+    let covariance = structure("rr", p);
+    let found = sigma(&*covariance, &covariance.start_near(&dense.iter().map(|v| 0.25 * v).collect::<Vec<_>>()));
+    // Correlations are believed up to 0.9, which moves those above it.
+    let error = worst_difference(&found, &dense.iter().map(|v| 0.25 * v).collect::<Vec<_>>());
+    assert!(error < 0.06, "{error}");
 }
 
 #[test]

@@ -269,6 +269,23 @@ impl Fitted {
         table(py, size, size, out)
     }
 
+    /// Per term: standard deviations and their standard errors, correlations of columns (0, 1), (0, 2), ..., (1, 2), ...
+    /// likewise; and which of both are parameters, the others following from them.
+    fn variance_components<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let (template, list) = (&self.fit.data.design.template, PyList::empty(py));
+        for (term, components) in self.fit.variance_components().into_iter().enumerate() {
+            let (covariance, entry) = (template.covariance(term), PyDict::new(py));
+            for (name, values) in [("sd", &components.sds), ("cor", &components.correlations)] {
+                entry.set_item(name, vector(py, values.iter().map(|(value, _)| *value).collect()))?;
+                entry.set_item(format!("{name}_se"), vector(py, values.iter().map(|(_, se)| *se).collect()))?;
+            }
+            entry.set_item("sds", covariance.sds())?;
+            entry.set_item("cors", covariance.correlations())?;
+            list.append(entry)?;
+        }
+        Ok(list)
+    }
+
     #[getter]
     fn sigma(&self) -> f64 {
         if !self.constant_dispersion() || self.fit.data.y.is_empty() {

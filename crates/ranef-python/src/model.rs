@@ -186,19 +186,13 @@ impl Model {
         let design = &self.data.design;
         let mut profiled = profiled_of(&self.data, reml, weights).map_err(raised)?;
         let theta = self.theta(factor)?;
-        let mut gradient = vec![0.0; theta.len()];
-        let value = profiled.value_gradient(&theta, &mut gradient);
+        let (value, slopes) = profiled.value_factor_gradient(&theta);
         let constant = if reml { 2.0 * design.fixed[0].log_det() } else { 0.0 };
         let factors = (0..design.places.len())
             .map(|term| {
-                let (place, covariance) = (&design.places[term], design.template.covariance(term));
-                let mut out = vec![0.0; place.width * covariance.rank()];
-                for (m, g) in gradient[design.template.theta_range(term)].iter().enumerate() {
-                    if let Some((row, column)) = covariance.entry(m) {
-                        out[column * place.width + row] = g * place.scales[row];
-                    }
-                }
-                out
+                let place = &design.places[term];
+                let g = design.template.term_block(term, &slopes[place.grouping]);
+                g.iter().enumerate().map(|(at, g)| g * place.scales[at % place.width]).collect()
             })
             .collect();
         Ok((value + constant, Vec::new(), factors))

@@ -157,7 +157,15 @@ fn read_terms(spec: &Bound<'_, PyDict>, n: usize, predictors: usize) -> PyResult
             let (columns, width) = random_columns(&columns, n)?;
             let card: Bound<'_, PyDict> = required(&entry, "covariance")?;
             let name: String = required(&card, "name")?;
-            let covariance = covariance::build(&name, width).map_err(|error| raised(error.into()))?;
+            let rank = card.get_item("d")?.map(|rank| rank.extract::<usize>()).transpose()?;
+            if let Some(rank) = rank.filter(|rank| !(1..=width).contains(rank)) {
+                return Err(refuse(
+                    "spec",
+                    format!("d = {rank} latent variables for {width} columns: give 1 to {width}"),
+                ));
+            }
+            let covariance = covariance::build_with(&name, width, &covariance::Options { rank })
+                .map_err(|error| raised(error.into()))?;
             Ok(TermSpec { predictor, grouping, columns, covariance })
         })
         .collect()

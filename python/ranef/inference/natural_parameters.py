@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from ranef.errors import ModelError, did_you_mean
 from ranef.fitting import FittedModel
-from ranef.inference.variance_components import INDEPENDENT
+from ranef.inference.variance_components import component_places
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class NaturalParameter:
     group : str or None
         The grouping factor; "Residual" for a residual standard deviation, None for fixed effects.
     term : str
-        As in `Fit.tidy`: ``Days``, ``sd__Intercept``, ``cor__Intercept.Days``, ``sd__Observation``.
+        As in `Fit.tidy`: ``Days``, ``sd__Intercept``, ``cor__Intercept.Days``, ``cor__ar1``, ``sd__Observation``.
     name : str
         The term; where several share it with the component before it (``zi__Intercept``) or the group behind it
         (``sd__Intercept|plate``).
@@ -66,20 +66,17 @@ def natural_parameters(record: FittedModel) -> list[NaturalParameter]:
                 place = ("fixed", predictor + column, 0, 0) if alone else ("fixed", predictor, column, 0)
                 found.append(NaturalParameter("fixed", component, None, name, name, place, position + column))
         position += len(names)
-    for t, term in enumerate(record.terms()):
+    # The engine's replicates hold all standard deviations and all correlations of a term.
+    first: list[int] = []
+    for term in record.terms():
+        first.append(position)
         width = len(term.names)
-        for i, name in enumerate(term.names):
-            word = f"sd__{name}"
-            place = ("sd", t, i, 0)
-            found.append(NaturalParameter("sd", term.component, term.group, word, word, place, position + i))
-        position += width
-        for i in range(width):
-            for j in range(i + 1, width):
-                if term.structure not in INDEPENDENT:
-                    word = f"cor__{term.names[i]}.{term.names[j]}"
-                    place = ("cor", t, i, j)
-                    found.append(NaturalParameter("cor", term.component, term.group, word, word, place, position))
-                position += 1
+        position += width + width * (width - 1) // 2
+    for part in component_places(record):
+        term = record.terms()[part.term]
+        at = first[part.term] + part.index + (len(term.names) if part.kind == "cor" else 0)
+        where = (part.kind, part.term, part.first, part.second)
+        found.append(NaturalParameter(part.kind, term.component, term.group, part.name, part.name, where, at))
     return _named(found) + ([sigma] if sigma is not None else [])
 
 

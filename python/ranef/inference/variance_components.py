@@ -1,27 +1,30 @@
 """Variances, standard deviations and correlations of the random effects, with their uncertainty.
 
-Each term has Sigma = Lambda Lambda'. The engine estimates entries theta of Lambda with a covariance matrix; standard
-deviations and correlations are smooth functions of theta, so their standard errors come by the delta method:
-
-    sd_i = sqrt(Sigma_ii),      d sd_i / d Lambda_rc = [i = r] Lambda_ic / sd_i
-    cor_ij = Sigma_ij / (sd_i sd_j)
+Each term has Sigma = Lambda Lambda', Lambda a function of its parameters theta. The engine gives standard deviations
+and correlations with standard errors by the delta method, and says which of them are parameters of the structure: an
+autoregression has one standard deviation and one correlation, from which all others follow.
 
 Wald intervals are formed where the normal is the better approximation: log(sd), and Fisher's z = atanh(cor).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 
+from ranef.errors import ModelError
 from ranef.fitting import FittedModel
 from ranef.formula.design import RandomTerm
 from ranef.inference.wald import quantile
 
-# Structures whose columns are independent: no correlation to report.
-INDEPENDENT = ("diag", "homdiag")
+# Structures in which every pair of columns has a correlation of its own.
+PAIRED = ("us", "rr")
+# Structures with a correlation for each lag.
+BY_LAG = ("toep", "homtoep")
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,9 @@ class VarianceParameter:
     ----------
     component, group : str
     kind : {"sd", "cor"}
-    var1, var2 : str or None
-        The columns; `var2` is None for a standard deviation, both are None for the residual.
+    term : str
+        Name as in broom.mixed: ``sd__Intercept``, ``cor__Intercept.Days``, ``sd__Observation``; where one parameter
+        stands for many columns it has the structure's name, ``sd__ar1``, ``cor__ar1``, ``cor__toep.2`` (at lag 2).
     estimate, std_error, conf_low, conf_high : float
         NaN where undefined: at a variance of zero or a correlation of one, the likelihood has no curvature to use.
     """
@@ -41,32 +45,97 @@ class VarianceParameter:
     component: str
     group: str
     kind: str
-    var1: str | None
-    var2: str | None
+    term: str
     estimate: float
     std_error: float
     conf_low: float
     conf_high: float
 
-    @property
-    def term(self) -> str:
-        """Name as in broom.mixed: ``sd__Intercept``, ``cor__Intercept.Days``, ``sd__Observation``."""
-        if self.kind == "sd":
-            return f"sd__{self.var1 or 'Observation'}"
-        return f"cor__{self.var1}.{self.var2}"
+
+@dataclass(frozen=True)
+class ComponentPlace:
+    """Where a standard deviation or correlation stands.
+
+    Attributes
+    ----------
+    term : int
+        The random-effects term.
+    kind : {"sd", "cor"}
+    first, second : int
+        The columns; `second` is 0 for a standard deviation.
+    index : int
+        Among the term's standard deviations, or its correlations (0, 1), (0, 2), ..., (1, 2), ...
+    name : str
+        As `VarianceParameter.term`.
+    """
+
+    term: int
+    kind: str
+    first: int
+    second: int
+    index: int
+    name: str
 
 
 def variance_parameters(record: FittedModel, level: float = 0.95) -> list[VarianceParameter]:
     """All standard deviations and correlations, term by term, the residual last."""
     z = float(quantile(level))
     found: list[VarianceParameter] = []
-    for term, sigma, jacobian, theta_cov in _by_term(record):
-        found += _of_term(term, sigma, jacobian, theta_cov, z)
+    terms, components = record.terms(), record.engine.variance_components()
+    for place in component_places(record):
+        term, numbers = terms[place.term], components[place.term]
+        estimate, std_error = float(numbers[place.kind][place.index]), float(numbers[f"{place.kind}_se"][place.index])
+        low, high = (log_interval if place.kind == "sd" else fisher_interval)(estimate, std_error, z)
+        found.append(
+            VarianceParameter(term.component, term.group, place.kind, place.name, estimate, std_error, low, high)
+        )
     if record.model.has_residual:
         estimate, std_error = record.sigma, residual_std_error(record)
         low, high = log_interval(estimate, std_error, z)
-        found.append(VarianceParameter("cond", "Residual", "sd", None, None, estimate, std_error, low, high))
+        found.append(VarianceParameter("cond", "Residual", "sd", "sd__Observation", estimate, std_error, low, high))
     return found
+
+
+def component_places(record: FittedModel) -> list[ComponentPlace]:
+    """The standard deviations and correlations that are parameters, term by term."""
+    found: list[ComponentPlace] = []
+    taken: Counter[tuple[str, str, str]] = Counter()
+    for t, (term, numbers) in enumerate(zip(record.terms(), record.engine.variance_components(), strict=True)):
+        pairs = list(combinations(range(len(term.names)), 2))
+        common = len(numbers["sds"]) < len(term.names)
+        words = [("sd", i, 0, i, f"sd__{term.structure if common else term.names[i]}") for i in numbers["sds"]]
+        words += [("cor", i, j, pairs.index((i, j)), _cor_name(term, i, j)) for i, j in map(tuple, numbers["cors"])]
+        for kind, first, second, index, name in words:
+            key = (term.component, term.group, name)
+            taken[key] += 1
+            found.append(
+                ComponentPlace(t, kind, first, second, index, name if taken[key] == 1 else f"{name}.{taken[key]}")
+            )
+    return found
+
+
+def loadings(record: FittedModel) -> dict[str, list[Any]]:
+    """Columns component, group, term, latent, loading of the terms of reduced rank.
+
+    Raises
+    ------
+    ModelError
+        When the model has no such term.
+    """
+    columns: dict[str, list[Any]] = {name: [] for name in ("component", "group", "term", "latent", "loading")}
+    reduced = [(t, term) for t, term in enumerate(record.terms()) if term.structure == "rr"]
+    if not reduced:
+        raise ModelError(
+            "loadings(): no term of this model has reduced rank; write one as rr(0 + species | site, d = 2)"
+        )
+    for t, term in reduced:
+        factor = np.atleast_2d(np.asarray(record.engine.factor[t], float))
+        for latent in range(factor.shape[1]):
+            for i, name in enumerate(term.names):
+                row = (term.component, term.group, name, latent + 1, float(factor[i, latent]))
+                for column, value in zip(columns.values(), row, strict=True):
+                    column.append(value)
+    return columns
 
 
 def varcorr(record: FittedModel) -> dict[str, list]:
@@ -80,11 +149,12 @@ def varcorr(record: FittedModel) -> dict[str, list]:
         for name, value in zip(columns, row, strict=True):
             columns[name].append(value)
 
-    for term, sigma in zip(record.terms(), covariances(record), strict=True):
+    numbers = record.engine.variance_components()
+    for term, sigma, parameters in zip(record.terms(), covariances(record), numbers, strict=True):
         sd = np.sqrt(np.diag(sigma))
         for i, name in enumerate(term.names):
             add(term.component, term.group, name, None, float(sigma[i, i]), float(sd[i]))
-        for i, j in _pairs(term):
+        for i, j in combinations(range(len(term.names)), 2) if parameters["cors"] else ():
             cor = correlation(sigma, i, j)
             add(term.component, term.group, term.names[i], term.names[j], float(sigma[i, j]), cor)
     if record.model.has_residual:
@@ -130,84 +200,7 @@ def fisher_interval(estimate: float, std_error: float, z: float) -> tuple[float,
     return float(np.tanh(centre - half)), float(np.tanh(centre + half))
 
 
-def factor_entries(structure: str, width: int) -> list[tuple[int, int]] | None:
-    """Row and column in Lambda of each theta; None for structures whose theta is not an entry of Lambda."""
-    if structure == "us":
-        return [(row, column) for column in range(width) for row in range(column, width)]
-    if structure == "diag":
-        return [(row, row) for row in range(width)]
-    return None
-
-
-def delta_method(factor: np.ndarray, entries: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Derivatives of standard deviations (p, k) and correlations (p, p, k) with respect to the k entries of Lambda."""
-    sigma = factor @ factor.T
-    sd = np.sqrt(np.diag(sigma))
-    p, k = len(sd), len(entries)
-    d_sd, d_cor = np.full((p, k), np.nan), np.full((p, p, k), np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for m, (row, column) in enumerate(entries):
-            d_sigma = np.zeros((p, p))
-            d_sigma[row, :] += factor[:, column]
-            d_sigma[:, row] += factor[:, column]
-            d_sd[:, m] = np.diag(d_sigma) / (2.0 * sd)
-            cor = sigma / np.outer(sd, sd)
-            relative = d_sd[:, m] / sd
-            d_cor[:, :, m] = d_sigma / np.outer(sd, sd) - cor * (relative[:, None] + relative[None, :])
-    return d_sd, d_cor
-
-
-def _by_term(
-    record: FittedModel,
-) -> Iterator[tuple[RandomTerm, np.ndarray, tuple[np.ndarray, np.ndarray] | None, np.ndarray | None]]:
-    """Each term with Sigma, the derivatives of its sds and correlations, and the covariance of its theta."""
-    position = 0
-    theta_cov = np.asarray(record.engine.theta_cov, float)
-    for term, sigma, factor, theta in zip(
-        record.terms(), covariances(record), record.engine.factor, record.engine.theta, strict=True
-    ):
-        entries = factor_entries(term.structure, len(term.names))
-        block = slice(position, position + len(theta))
-        position = block.stop
-        if entries is None or len(entries) != len(theta):
-            yield term, sigma, None, None
-        else:
-            yield term, sigma, delta_method(np.atleast_2d(np.asarray(factor, float)), entries), theta_cov[block, block]
-
-
-def _of_term(
-    term: RandomTerm,
-    sigma: np.ndarray,
-    jacobian: tuple[np.ndarray, np.ndarray] | None,
-    theta_cov: np.ndarray | None,
-    z: float,
-) -> list[VarianceParameter]:
-    found = []
-    for i, name in enumerate(term.names):
-        sd = float(np.sqrt(sigma[i, i]))
-        se = _std_error(None if jacobian is None else jacobian[0][i], theta_cov)
-        low, high = log_interval(sd, se, z)
-        found.append(VarianceParameter(term.component, term.group, "sd", name, None, sd, se, low, high))
-    for i, j in _pairs(term):
-        cor = correlation(sigma, i, j)
-        se = _std_error(None if jacobian is None else jacobian[1][i, j], theta_cov)
-        low, high = fisher_interval(cor, se, z)
-        one, two = term.names[i], term.names[j]
-        found.append(VarianceParameter(term.component, term.group, "cor", one, two, cor, se, low, high))
-    return found
-
-
-def _std_error(gradient: np.ndarray | None, theta_cov: np.ndarray | None) -> float:
-    if gradient is None or theta_cov is None:
-        return float("nan")
-    # A theta without an effect here may still be undefined (NaN rows at the boundary): it is left out.
-    used = gradient != 0.0
-    variance = gradient[used] @ theta_cov[np.ix_(used, used)] @ gradient[used]
-    return float(np.sqrt(variance)) if variance >= 0.0 else float("nan")
-
-
-def _pairs(term: RandomTerm) -> list[tuple[int, int]]:
-    if term.structure in INDEPENDENT:
-        return []
-    width = len(term.names)
-    return [(i, j) for i in range(width) for j in range(i + 1, width)]
+def _cor_name(term: RandomTerm, i: int, j: int) -> str:
+    if term.structure in PAIRED:
+        return f"cor__{term.names[i]}.{term.names[j]}"
+    return f"cor__{term.structure}.{j - i}" if term.structure in BY_LAG else f"cor__{term.structure}"

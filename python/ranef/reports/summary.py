@@ -13,7 +13,7 @@ import numpy as np
 from ranef import links
 from ranef.fitting import FittedModel, said
 from ranef.inference.coefficients import coefficient_table
-from ranef.inference.variance_components import INDEPENDENT, correlation, covariances
+from ranef.inference.variance_components import BY_LAG, PAIRED, correlation, covariances
 from ranef.prediction.residuals import standardised_residuals
 from ranef.reports.numbers import column, decimals_for, fixed, probability, stars
 
@@ -179,26 +179,34 @@ def residual_quantiles(record: FittedModel) -> Section:
 
 def random_effects(record: FittedModel, component: str) -> Section:
     """Variances, standard deviations and correlations of one component."""
-    entries: list[tuple[str, str, float, list[float]]] = []
-    widest = 0
+    entries: list[tuple[str, str, float, list[str]]] = []
     notes: list[str] = []
-    for term, sigma in zip(record.terms(), covariances(record), strict=True):
+    numbers = record.engine.variance_components()
+    for term, sigma, parameters in zip(record.terms(), covariances(record), numbers, strict=True):
         if term.component != component:
             continue
-        show = term.structure not in INDEPENDENT and 1 < len(term.names) <= WIDEST_CORRELATION
+        names, cors = term.names, [correlation(sigma, i, j) for i, j in parameters["cors"]]
+        paired = term.structure in PAIRED and 1 < len(names) <= WIDEST_CORRELATION
         if term.structure not in ("us", "diag"):
             notes.append(f"{term.text}: {term.structure} covariance")
-        for i, name in enumerate(term.names):
-            cors = [correlation(sigma, i, j) for j in range(i)] if show else []
-            widest = max(widest, len(cors))
-            entries.append((term.group if i == 0 else "", name, float(sigma[i, i]), cors))
+        if term.structure in BY_LAG and cors:
+            lags = ", ".join(fixed(cor, 2) for cor in cors[:WIDEST_CORRELATION])
+            more = " ..." if len(cors) > WIDEST_CORRELATION else ""
+            notes.append(f"  correlations at lags 1, 2, ...: {lags}{more}")
+        common = len(parameters["sds"]) < len(names)
+        for i in parameters["sds"]:
+            shown = [fixed(correlation(sigma, i, j), 2) for j in range(i)] if paired else []
+            if term.structure not in (*PAIRED, *BY_LAG) and cors and i == 0:
+                shown = [f"{fixed(cors[0], 2)} ({term.structure})"]
+            name = f"{names[0]} .. {names[-1]}" if common else names[i]
+            entries.append((term.group if i == 0 else "", name, float(sigma[i, i]), shown))
     if component == "cond" and record.model.has_residual:
         entries.append(("Residual", "", record.sigma**2, []))
     variances, sds = column([e[2] for e in entries]), column([e[2] ** 0.5 for e in entries])
     rows = []
-    for (group, name, _, cors), variance, sd in zip(entries, variances, sds, strict=True):
-        shown = [fixed(c, 2) for c in cors] + [""] * (widest - len(cors))
-        rows.append((group, name, variance, sd, *shown))
+    widest = max((len(entry[3]) for entry in entries), default=0)
+    for (group, name, _, shown), variance, sd in zip(entries, variances, sds, strict=True):
+        rows.append((group, name, variance, sd, *shown, *[""] * (widest - len(shown))))
     header = ("Groups", "Name", "Variance", "Std.Dev.", *(["Corr"] + [""] * (widest - 1) if widest else []))
     title = "Random effects" if component == "cond" else f"Random effects, {TITLES[component].lower()}"
     return Section(title, header=header, rows=tuple(rows), left=2, notes=tuple(notes))

@@ -11,12 +11,14 @@ mod autoregressive;
 mod compound_symmetry;
 mod diagonal;
 mod homogeneous_diagonal;
+mod natural;
 mod reduced_rank;
 mod scaled;
 mod template;
 mod toeplitz;
 mod unstructured;
 
+pub use natural::{Natural, NaturalScale};
 pub use template::Template;
 
 use autoregressive::Autoregressive;
@@ -121,15 +123,6 @@ pub fn build_with(name: &str, size: usize, options: &Options) -> Result<Box<dyn 
             known: CATALOGUE.iter().map(|entry| entry.card.name).collect::<Vec<_>>().join(", "),
         }
     })
-}
-
-/// A parameter in the user's terms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Natural {
-    /// The standard deviation of a column.
-    Sd(usize),
-    /// The correlation of two columns, the earlier first.
-    Correlation(usize, usize),
 }
 
 /// The step of the differences that give the curvature of Lambda: theta are of the size of one.
@@ -260,6 +253,13 @@ pub trait Covariance: Send + Sync + std::fmt::Debug {
 
     /// Theta for which Lambda is diagonal with these standard deviations (as near as the structure can).
     fn start(&self, sds: &[f64]) -> Vec<f64>;
+
+    /// Theta to start from, given a rough estimate of Sigma (p x p, with a positive diagonal); without correlations where
+    /// such a start will do.
+    fn start_near(&self, sigma: &[f64]) -> Vec<f64> {
+        let p = self.size();
+        self.start(&(0..p).map(|j| sigma[j * p + j].sqrt()).collect::<Vec<f64>>())
+    }
 
     /// Theta of a given Lambda of this structure; the inverse of [`Covariance::factor_into`].
     fn theta_of(&self, lambda: &[f64]) -> Vec<f64>;

@@ -6,6 +6,7 @@
 //! Reference: McGillycuddy, Popovic, Bolker & Warton (2025), J. Stat. Softw. 112(1), 1-19; Niku et al. (2017), J. Agric.
 //! Biol. Environ. Stat. 22, 498-522.
 use super::{Card, Covariance};
+use crate::linalg::{SymmetricEigen, symmetric_eigen};
 use std::f64::consts::PI;
 
 pub static CARD: Card = Card {
@@ -14,6 +15,11 @@ pub static CARD: Card = Card {
     parameters: "pd - d(d-1)/2",
     reference: "McGillycuddy et al. (2025), J. Stat. Softw. 112(1), 1-19",
 };
+
+/// The largest correlation of a rough estimate that is believed.
+const LARGEST: f64 = 0.9;
+/// The smallest eigenvalue and loading to start from: a column of zeros would be stationary.
+const SMALLEST: f64 = 0.05;
 
 /// The loadings.
 #[derive(Debug)]
@@ -80,6 +86,39 @@ impl Covariance for ReducedRank {
         };
         let length = |row: usize| (0..self.rank).map(|column| wave(row, column).powi(2)).sum::<f64>().sqrt();
         self.entries.iter().map(|&(row, column)| sds[row] * wave(row, column) / length(row)).collect()
+    }
+
+    /// The loadings of the largest principal components of Sigma, rotated so that those above the diagonal are zero.
+    fn start_near(&self, sigma: &[f64]) -> Vec<f64> {
+        let (p, d) = (self.size, self.rank);
+        let sds: Vec<f64> = (0..p).map(|j| sigma[j * p + j].sqrt()).collect();
+        let correlation = |i: usize, j: usize| {
+            if i == j { 1.0 } else { (sigma[j * p + i] / (sds[i] * sds[j])).clamp(-LARGEST, LARGEST) }
+        };
+        let matrix: Vec<f64> = (0..p * p).map(|at| correlation(at % p, at / p)).collect();
+        let SymmetricEigen { values, vectors } = symmetric_eigen(&matrix, p);
+        let mut order: Vec<usize> = (0..p).collect();
+        order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+        let component = |k: usize, row: usize| vectors[order[k] * p + row] * values[order[k]].max(SMALLEST).sqrt();
+        let gram = |i: usize, j: usize| (0..d).map(|k| component(k, i) * component(k, j)).sum::<f64>();
+        // The first d columns of the Cholesky factor of a matrix of rank d are all of it.
+        let mut lambda = vec![0.0; p * d];
+        for j in 0..d {
+            let rest = |i: usize, lambda: &[f64]| {
+                gram(i, j) - (0..j).map(|k| lambda[k * p + i] * lambda[k * p + j]).sum::<f64>()
+            };
+            let pivot = rest(j, &lambda).max(SMALLEST * SMALLEST).sqrt();
+            for i in j..p {
+                lambda[j * p + i] = if i == j { pivot } else { rest(i, &lambda) / pivot };
+            }
+        }
+        self.entries
+            .iter()
+            .map(|&(row, column)| {
+                let length = (0..d).map(|k| lambda[k * p + row].powi(2)).sum::<f64>().sqrt().max(SMALLEST);
+                sds[row] * lambda[column * p + row] / length.max(1.0)
+            })
+            .collect()
     }
 
     fn theta_of(&self, lambda: &[f64]) -> Vec<f64> {

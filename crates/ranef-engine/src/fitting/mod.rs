@@ -4,6 +4,7 @@ mod boundary;
 mod estimate;
 mod search;
 mod separation;
+mod variance_components;
 pub mod verdict;
 
 use crate::covariance::Template;
@@ -12,7 +13,7 @@ use crate::inference::Posterior;
 use crate::likelihood::data::{Data, Method};
 use crate::likelihood::laplace::{Laplace, Layout};
 use crate::likelihood::profiled::Profiled;
-use crate::likelihood::start::{neutral, start, with_moments};
+use crate::likelihood::start::{neutral, spread, start, with_moments};
 use crate::linalg::among_threads;
 use crate::link::Link;
 use crate::objective::Objective;
@@ -20,6 +21,7 @@ use crate::optimizer::{Settings, Update};
 pub(crate) use estimate::{Estimate, estimate};
 pub use search::Optimum;
 use std::sync::{Arc, Mutex};
+pub use variance_components::VarianceComponents;
 use verdict::Status;
 
 /// Parameters beyond the mean whose predictor is this far out on its log or logit scale, on average, ...
@@ -125,6 +127,14 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Fit {
         search::search(laplace, from, &settings, units, &design.template, layout.theta.clone(), edge)
     };
     let mut optimum = search_from(&from, &mut laplace);
+    if control.start.is_none()
+        && let Some(theta) = spread(&design.template, &from[layout.theta.clone()])
+    {
+        let mut other = from.clone();
+        other[layout.theta.clone()].copy_from_slice(&theta);
+        let other = search_from(&other, &mut laplace);
+        optimum = search::better_of(&mut laplace, optimum, other);
+    }
     mark_separation(&data, &layout, &mut optimum);
     // The likelihood is flat out there: only a search from within tells that it is the maximum.
     let within = if !optimum.verdict.boundary.is_empty() {
@@ -286,15 +296,17 @@ fn maximise_profiled(
     let mut objective = HalfCriterion { profiled: &mut profiled, constant };
     let n_theta = from.len();
     let units = |_: &[f64]| vec![1.0; design.template.n_terms()];
-    let optimum = search::search(
-        &mut objective,
-        &from,
-        &settings(control, Update::Refresh),
-        units,
-        &design.template,
-        0..n_theta,
-        |_, _| Vec::new(),
-    );
+    let settings = settings(control, Update::Refresh);
+    let search_from = |from: &[f64], objective: &mut HalfCriterion<'_>| {
+        search::search(objective, from, &settings, units, &design.template, 0..n_theta, |_, _| Vec::new())
+    };
+    let mut optimum = search_from(&from, &mut objective);
+    if control.start.is_none()
+        && let Some(other) = spread(&design.template, &from)
+    {
+        let other = search_from(&other, &mut objective);
+        optimum = search::better_of(&mut objective, optimum, other);
+    }
     let solution = profiled.solution(&optimum.x).expect("the optimum was evaluated");
     let sigma = solution.sigma;
     let theta = design.template.times(&optimum.x, sigma);

@@ -115,6 +115,16 @@ pub fn search(
     optimum
 }
 
+/// The better of two optima, with the effort of both; the objective's state belongs to the point that is returned.
+pub fn better_of(objective: &mut dyn Objective, first: Optimum, second: Optimum) -> Optimum {
+    let (mut best, other) = if is_better(&second, &first) { (second, first) } else { (first, second) };
+    objective.value_gradient(&best.x, &mut vec![0.0; best.x.len()]);
+    objective.accept();
+    best.evaluations += other.evaluations + 1;
+    best.trace.extend(other.trace);
+    best
+}
+
 /// A converged point is better than one that is not; otherwise the lower value is.
 fn is_better(candidate: &Optimum, best: &Optimum) -> bool {
     let (new, old) = (candidate.verdict.status.is_converged(), best.verdict.status.is_converged());

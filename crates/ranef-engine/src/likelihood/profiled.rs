@@ -201,6 +201,17 @@ impl Profiled {
         self.criterion()
     }
 
+    /// The criterion and its derivatives with respect to Lambda_f of every grouping factor, NaN where it is infinite.
+    pub fn value_factor_gradient(&mut self, theta: &[f64]) -> (f64, Vec<Vec<f64>>) {
+        if !self.evaluate(theta) {
+            let nothing =
+                self.design.template.factors(theta).iter().map(|factor| vec![f64::NAN; factor.len()]).collect();
+            return (f64::INFINITY, nothing);
+        }
+        let variance = self.profiled_variance();
+        (self.criterion(), self.factor_gradient(variance))
+    }
+
     /// The criterion at a given sigma, and its derivatives with respect to theta and then sigma.
     pub fn value_gradient_sigma(&mut self, theta: &[f64], sigma: f64, gradient: &mut [f64]) -> f64 {
         if !(self.evaluate(theta) && sigma > 0.0) {

@@ -6,6 +6,7 @@
 use super::data::Data;
 use super::independent::Independent;
 use super::laplace::{Laplace, Layout};
+use crate::covariance::{Natural, NaturalScale, Template};
 use crate::family::{Component, packed2};
 use crate::link::Link;
 use crate::objective::Objective;
@@ -57,6 +58,23 @@ pub fn neutral(data: &Arc<Data>, layout: &Layout) -> Vec<f64> {
         x[layout.theta.clone()][range].copy_from_slice(&template.covariance(term).start(&vec![1.0; place.width]));
     }
     x
+}
+
+/// Another start for terms of reduced rank, whose likelihood may have several maxima: with the standard deviations of a
+/// start, but the loadings spread out. `None` where there is no such term.
+pub fn spread(template: &Template, theta: &[f64]) -> Option<Vec<f64>> {
+    let mut out = theta.to_vec();
+    let mut found = false;
+    for term in 0..template.n_terms() {
+        let (covariance, range) = (template.covariance(term), template.theta_range(term));
+        if covariance.rank() < covariance.size() {
+            let natural = NaturalScale::new(covariance, &theta[range.clone()]);
+            let sds: Vec<f64> = (0..covariance.size()).map(|i| natural.value(Natural::Sd(i))).collect();
+            out[range].copy_from_slice(&covariance.start(&sds));
+            found = true;
+        }
+    }
+    found.then_some(out)
 }
 
 /// The start of `laplace`; also sets where its first search for the mode begins.
@@ -111,30 +129,50 @@ fn start_theta(data: &Data, independent: &Independent) -> Vec<f64> {
         let grouping = &design.groupings[place.grouping];
         let (score, curvature) =
             (&rows.first[place.predictor], &rows.second[packed2(place.predictor, place.predictor)]);
-        let sds: Vec<f64> =
-            (place.first..place.first + place.width)
-                .map(|j| {
-                    let (mut s, mut information) = (vec![0.0; grouping.levels], vec![0.0; grouping.levels]);
-                    for (i, &code) in grouping.codes.iter().enumerate() {
-                        let z = grouping.columns[j].at(i);
-                        s[code as usize] += z * score[i];
-                        information[code as usize] += z * z * curvature[i].max(0.0);
-                    }
-                    let total: f64 = information.iter().sum();
-                    let squares: f64 = information.iter().map(|v| v * v).sum();
-                    if !(total > 0.0 && squares.is_finite()) {
-                        return 0.5;
-                    }
-                    let excess: f64 = s.iter().zip(&information).map(|(s, i)| s * s - i).sum();
-                    let smallest = SMALLEST_SHARE * grouping.levels as f64 / total;
-                    (excess / squares).max(smallest).sqrt()
-                })
-                .map(|sd| {
-                    if data.family.links()[place.predictor] == Link::Identity { sd } else { sd.clamp(0.05, LARGEST_SD) }
-                })
-                .collect();
+        let columns: Vec<(Vec<f64>, Vec<f64>)> = (place.first..place.first + place.width)
+            .map(|j| {
+                let (mut s, mut information) = (vec![0.0; grouping.levels], vec![0.0; grouping.levels]);
+                for (i, &code) in grouping.codes.iter().enumerate() {
+                    let z = grouping.columns[j].at(i);
+                    s[code as usize] += z * score[i];
+                    information[code as usize] += z * z * curvature[i].max(0.0);
+                }
+                (s, information)
+            })
+            .collect();
+        let bounded = data.family.links()[place.predictor] != Link::Identity;
+        let sds: Vec<f64> = columns
+            .iter()
+            .map(|(s, information)| {
+                let total: f64 = information.iter().sum();
+                let squares: f64 = information.iter().map(|v| v * v).sum();
+                if !(total > 0.0 && squares.is_finite()) {
+                    return 0.5;
+                }
+                let excess: f64 = s.iter().zip(information).map(|(s, i)| s * s - i).sum();
+                let smallest = SMALLEST_SHARE * grouping.levels as f64 / total;
+                (excess / squares).max(smallest).sqrt()
+            })
+            .map(|sd| if bounded { sd.clamp(0.05, LARGEST_SD) } else { sd })
+            .collect();
+        let covariance = design.template.covariance(term);
         let range = design.template.theta_range(term);
-        theta[range].copy_from_slice(&design.template.covariance(term).start(&sds));
+        if covariance.rank() < covariance.size() {
+            // Likewise E S_li S_lj = v_ij I_li I_lj for two columns that are never both different from zero in a row.
+            let p = place.width;
+            let moment = |i: usize, j: usize| {
+                let ((s, a), (t, b)) = (&columns[i], &columns[j]);
+                let weight: f64 = a.iter().zip(b).map(|(a, b)| a * b).sum();
+                if weight > 0.0 { s.iter().zip(t).map(|(s, t)| s * t).sum::<f64>() / weight } else { 0.0 }
+            };
+            let sigma: Vec<f64> = (0..p * p)
+                .map(|at| (at % p, at / p))
+                .map(|(i, j)| if i == j { sds[i] * sds[i] } else { moment(i, j) })
+                .collect();
+            theta[range].copy_from_slice(&covariance.start_near(&sigma));
+            continue;
+        }
+        theta[range].copy_from_slice(&covariance.start(&sds));
     }
     theta
 }

@@ -8,10 +8,16 @@
 //! cor of rows   lambda_j = v + t / sqrt(1 - t^2) |v| d ,   d = lambda_i / |lambda_i|,  v = w - (w'd) d,  w_i = 0
 //! ```
 //!
+//! Where theta are not entries of Lambda, the structure itself says which one theta a parameter determines, given the others.
+//!
 //! with lambda_i the i-th row of Lambda: |lambda_i| is the standard deviation, and the cosine of the angle between two
 //! rows the correlation.
 use super::Parameter;
+use crate::covariance::{Natural, NaturalScale};
+use crate::design::Design;
 use crate::fitting::Fit;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// A parameter and how it is held.
 pub(super) struct Constraint {
@@ -28,10 +34,12 @@ enum Kind {
     Sd { row: Vec<usize>, scale: f64 },
     /// The cosine of two rows, given over the same columns (`None`: a structural zero); `at` is solved for.
     Correlation { first: Vec<Option<usize>>, second: Vec<Option<usize>>, at: usize, pivot: usize },
+    /// A parameter of a structure whose theta, x over `range`, are not entries of Lambda; `at` is solved for.
+    Solved { design: Arc<Design>, term: usize, range: Range<usize>, parameter: Natural, scale: f64, at: usize },
 }
 
 impl Constraint {
-    /// `None` for a structure whose parameters are not entries of Lambda.
+    /// `None` for a parameter that no one theta determines.
     pub fn new(fit: &Fit, parameter: Parameter) -> Option<Self> {
         let (design, layout) = (&fit.data.design, &fit.layout);
         let dim = layout.dim;
@@ -46,7 +54,25 @@ impl Constraint {
             }
             Some(entries)
         };
+        let solved = |term: usize, natural: Natural, scale: f64| {
+            let (covariance, own) = (design.template.covariance(term), design.template.theta_range(term));
+            let range = layout.theta.start + own.start..layout.theta.start + own.end;
+            let mut theta = fit.theta[own].to_vec();
+            let at = range.start
+                + covariance.hold(natural, NaturalScale::new(covariance, &theta).value(natural), &mut theta)?;
+            Some(Kind::Solved { design: design.clone(), term, range, parameter: natural, scale, at })
+        };
+        let entries = |term: usize| {
+            let covariance = design.template.covariance(term);
+            (0..covariance.n_theta()).all(|m| covariance.entry(m).is_some())
+        };
         let kind = match parameter {
+            Parameter::Sd { term, column } if !entries(term) => {
+                solved(term, Natural::Sd(column), design.places[term].scales[column])?
+            }
+            Parameter::Correlation { term, first, second } if !entries(term) => {
+                solved(term, Natural::Correlation(first, second), 1.0)?
+            }
             Parameter::Sigma => Kind::Sigma { at: 0 },
             Parameter::Fixed { predictor, column } => {
                 let range = layout.beta[predictor].clone()?;
@@ -82,13 +108,18 @@ impl Constraint {
                 let (a, b) = (sparse(x, first), sparse(x, second));
                 dot(&a, &b) / (norm(&a) * norm(&b))
             }
+            Kind::Solved { design, term, range, parameter, scale, .. } => {
+                NaturalScale::new(design.template.covariance(*term), &x[range.clone()]).value(*parameter) / scale
+            }
         }
     }
 
     /// Indices of x that the search moves; the others follow.
     pub fn free(&self) -> Vec<usize> {
         let solved = match &self.kind {
-            Kind::Sigma { at } | Kind::Linear { at, .. } | Kind::Correlation { at, .. } => Some(*at),
+            Kind::Sigma { at } | Kind::Linear { at, .. } | Kind::Correlation { at, .. } | Kind::Solved { at, .. } => {
+                Some(*at)
+            }
             Kind::Sd { row, .. } if row.len() == 1 => Some(row[0]),
             Kind::Sd { .. } => None,
         };
@@ -130,6 +161,9 @@ impl Constraint {
                 x[*at] = 0.0;
                 let rest: f64 = weights.iter().zip(&x[*first..]).map(|(w, x)| w * x).sum();
                 x[*at] = (t - rest) / weights[at - first];
+            }
+            Kind::Solved { design, term, range, parameter, scale, .. } => {
+                design.template.covariance(*term).hold(*parameter, t * scale, &mut x[range.clone()]);
             }
             Kind::Sd { row, scale } => {
                 let w = gather(x, row);
@@ -193,6 +227,17 @@ impl Constraint {
                     if let Some(slot) = slot {
                         out[*slot] += (gd[c] - gd_d * d[c]) / size;
                     }
+                }
+            }
+            Kind::Solved { design, term, range, parameter, scale, at } => {
+                let mut theta = z[range.clone()].to_vec();
+                let covariance = design.template.covariance(*term);
+                covariance.hold(*parameter, t * scale, &mut theta);
+                // Along the surface on which the parameter has its value the solved theta follows the others.
+                let slope = NaturalScale::new(covariance, &theta).slope(*parameter);
+                let own = slope[at - range.start];
+                for (m, slope) in range.clone().zip(&slope) {
+                    out[m] -= g[*at] * slope / own;
                 }
             }
             Kind::Sigma { .. } | Kind::Sd { .. } => {}

@@ -19,7 +19,15 @@ impl Profiled {
             let (first, covariance) = (template.position(term).0, template.covariance(term));
             let columns = &between[template.factor_of(term)].columns[first..first + covariance.size()];
             let sds: Vec<f64> = columns.iter().map(|moments| moments.relative_sd(variance)).collect();
-            theta.extend(covariance.start(&sds));
+            if covariance.rank() == covariance.size() {
+                theta.extend(covariance.start(&sds));
+                continue;
+            }
+            let (p, products) = (sds.len(), &between[template.factor_of(term)].products);
+            let sigma: Vec<f64> = (0..p * p)
+                .map(|at| if at % p == at / p { sds[at / p].powi(2) } else { products.at(first, at, p, variance) })
+                .collect();
+            theta.extend(covariance.start_near(&sigma));
         }
         theta
     }
@@ -38,7 +46,8 @@ impl Profiled {
         let design: &Design = &self.design;
         let w = design.b.widths[f];
         let offset = design.pattern.offsets(&design.b.widths)[f];
-        let mut between = Between { columns: vec![Moments::default(); w], explained: 0.0, used: 0.0 };
+        let mut between =
+            Between { columns: vec![Moments::default(); w], products: Products::new(w), explained: 0.0, used: 0.0 };
         for level in 0..design.pattern.levels(f) {
             let zy = &self.response.zy[offset + level * w..][..w];
             let block = &design.b.diag[f][level * w * w..][..w * w];
@@ -58,6 +67,7 @@ impl Profiled {
             between.explained += coefficients.iter().map(|c| c * c).sum::<f64>();
             between.used += w as f64;
             dense_cholesky::backward_in_place(&l, w, &mut coefficients, 1, w);
+            between.products.add(&coefficients, &inverse);
             for a in 0..w {
                 let n = 1.0 / inverse[a * w + a];
                 between.columns[a].together.add(coefficients[a] * n, n);
@@ -70,9 +80,38 @@ impl Profiled {
 /// The regression of the response on one grouping factor alone, level by level.
 struct Between {
     columns: Vec<Moments>,
+    products: Products,
     /// Its sum of squares, and the number of coefficients.
     explained: f64,
     used: f64,
+}
+
+/// Sums over levels of the products of two columns' coefficients and of their sampling covariance.
+struct Products {
+    width: usize,
+    levels: f64,
+    products: Vec<f64>,
+    sampling: Vec<f64>,
+}
+
+impl Products {
+    fn new(width: usize) -> Self {
+        Self { width, levels: 0.0, products: vec![0.0; width * width], sampling: vec![0.0; width * width] }
+    }
+
+    fn add(&mut self, coefficients: &[f64], inverse: &[f64]) {
+        self.levels += 1.0;
+        for (at, (product, sampling)) in self.products.iter_mut().zip(&mut self.sampling).enumerate() {
+            *product += coefficients[at % self.width] * coefficients[at / self.width];
+            *sampling += inverse[at];
+        }
+    }
+
+    /// The covariance relative to sigma^2 of two columns of a term with p columns that begins at `first`.
+    fn at(&self, first: usize, at: usize, p: usize, variance: f64) -> f64 {
+        let place = (first + at / p) * self.width + first + at % p;
+        if self.levels > 0.0 { (self.products[place] / variance - self.sampling[place]) / self.levels } else { 0.0 }
+    }
 }
 
 /// Sums over levels for one column: of coefficients fitted together with the other columns, or alone.
