@@ -120,7 +120,7 @@ def test_variance_components(name):
             for term, sd in zip(terms, card["stddev"], strict=True):
                 assert sds[(*place, term)] == pytest.approx(sd, rel=relative, abs=ZERO)
             for i, row in enumerate(card["corr"] or []):
-                for j in range(i if card["structure"] == "us" else 0):
+                for j in range(i if card["structure"] != "diag" else 0):
                     ours = correlations[(*place, frozenset((terms[i], terms[j])))]
                     assert ours == pytest.approx(row[j], abs=CORRELATION)
     if "Residual" in sds:
@@ -153,7 +153,7 @@ def test_conditional_modes(name):
                     if case["package"] == "glmmTMB" and card.get("condsd"):
                         assert error == pytest.approx(card["condsd"][level][k], rel=MODE_SD), key
                     compared += 1
-    assert compared
+    assert compared or not case["ranef"]
 
 
 @every_case

@@ -12,6 +12,10 @@ use crate::optimizer::{Settings, StopReason, Update, minimise};
 /// Searches are short: their starts are close.
 const SETTINGS: Settings = Settings { max_iterations: 200, gradient_tolerance: 1e-4, update: Update::RankOne };
 
+/// The smallest residual standard deviation of a profile, in units of its estimate. Where random effects can explain
+/// everything the likelihood is flat below, and the factors, relative to it, so large that rounding takes over.
+pub(super) const SMALLEST_SIGMA: f64 = 1e-4;
+
 /// The optimum that all sides start from, and the curvature there.
 pub(super) struct Criterion {
     x: Vec<f64>,
@@ -71,7 +75,9 @@ impl Criterion {
         let mut objective = objective(fit);
         objective.value_gradient(&self.x, &mut vec![0.0; self.x.len()]);
         objective.accept();
-        Solver { criterion: self, objective, x: self.x.clone() }
+        let template = &fit.data.design.template;
+        let linear = (0..template.n_terms()).all(|term| template.covariance(term).is_linear());
+        Solver { criterion: self, objective, x: self.x.clone(), linear }
     }
 }
 
@@ -80,12 +86,38 @@ pub(super) struct Solver<'a> {
     criterion: &'a Criterion,
     objective: Box<dyn Objective>,
     x: Vec<f64>,
+    /// Whether every Lambda is linear in theta.
+    pub linear: bool,
 }
 
 impl Solver<'_> {
     /// Half the rise of -2 log likelihood with the parameter at t.
+    ///
+    /// Where Lambda is not linear in theta a variance of zero or a residual variance of zero may be a second minimum in
+    /// which a search that started at the last point stays; then one that starts at the optimum decides.
     pub fn solve(&mut self, constraint: &Constraint, t: f64) -> Option<f64> {
-        let mut x = self.x.clone();
+        let from = self.x.clone();
+        let first = self.solve_from(&from, constraint, t);
+        if self.linear {
+            return first;
+        }
+        let found = self.x.clone();
+        let second = self.solve_from(&self.criterion.x.clone(), constraint, t);
+        match (first, second) {
+            (Some(one), Some(two)) if one < two => {
+                self.x = found;
+                first
+            }
+            (_, None) => {
+                self.x = found;
+                first
+            }
+            _ => second,
+        }
+    }
+
+    fn solve_from(&mut self, from: &[f64], constraint: &Constraint, t: f64) -> Option<f64> {
+        let mut x = from.to_vec();
         constraint.start(t, &mut x);
         let free = constraint.free();
         let start: Vec<f64> = free.iter().map(|&m| x[m]).collect();
@@ -236,7 +268,9 @@ impl Objective for Masked<'_> {
 
 fn objective(fit: &Fit) -> Box<dyn Objective> {
     match fit.profiled() {
-        Some(profiled) => Box::new(Explicit { profiled: profiled.clone() }),
+        Some(profiled) => {
+            Box::new(Explicit { profiled: profiled.clone(), smallest: SMALLEST_SIGMA * fit.profiled_sigma() })
+        }
         None => {
             let mut laplace = Laplace::new(fit.data.clone(), fit.method());
             laplace.set_start_mode(fit.mode().to_vec());
@@ -248,6 +282,8 @@ fn objective(fit: &Fit) -> Box<dyn Objective> {
 /// Minus the log likelihood of a linear mixed model in (log sigma, theta on the absolute scale): beta profiled out.
 struct Explicit {
     profiled: Profiled,
+    /// Below this sigma the likelihood counts as impossible.
+    smallest: f64,
 }
 
 impl Objective for Explicit {
@@ -257,6 +293,9 @@ impl Objective for Explicit {
 
     fn value_gradient(&mut self, x: &[f64], gradient: &mut [f64]) -> f64 {
         let sigma = x[0].exp();
+        if sigma < self.smallest {
+            return f64::INFINITY;
+        }
         let template = self.profiled.template();
         let degrees: Vec<f64> = (0..x.len() - 1).map(|m| template.degree(m)).collect();
         let relative = template.times(&x[1..], 1.0 / sigma);

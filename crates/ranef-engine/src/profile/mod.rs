@@ -172,6 +172,11 @@ impl Fit {
                 edge = Some(solver.without(self, term, column));
             }
         }
+        if parameter == Parameter::Sigma && direction < 0.0 && !solver.linear {
+            // Random effects for every row may leave no residual at all.
+            let smallest = criterion.solver(self).solve(&constraint, 2.0 * criterion::SMALLEST_SIGMA * estimate);
+            edge = smallest.map(|half| criterion.value() + half);
+        }
         if parameter != Parameter::Sigma && used == Scale::Fisher && estimate.abs() > 1.0 - 1e-9 {
             if direction * estimate > 0.0 {
                 return (Vec::new(), estimate, Limit { value: estimate, note: "the estimate is at the edge" });
