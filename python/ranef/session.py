@@ -351,6 +351,15 @@ class Fit(FittedModel):
         ------
         ModelError
             When no term has reduced rank.
+
+        Examples
+        --------
+        >>> import ranef as rf
+        >>> growth = rf.load_dataset("orthodont")
+        >>> growth["visit"] = "at " + growth["age"].astype(int).astype(str)
+        >>> fit = rf.lmm("distance ~ visit + rr(0 + visit | Subject, d = 1)", growth)
+        >>> fit.loadings()["loading"].round(2).tolist()
+        [1.7, 2.47, 2.41, 1.9]
         """
         return self._frame(variance_components.loadings(self))
 
