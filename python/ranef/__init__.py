@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ranef.errors import ConvergenceWarning, DataError, FormulaError, ModelError
     from ranef.families import list_families
     from ranef.fitting import Control
+    from ranef.relatedness.adjacency import adjacency
+    from ranef.relatedness.known_matrix import precision_matrix
+    from ranef.relatedness.pedigree import pedigree
+    from ranef.relatedness.phylogeny import phylogeny
     from ranef.session import Fit, glmm, lmm
 
 __all__ = [
@@ -27,6 +31,7 @@ __all__ = [
     "FormulaError",
     "ModelError",
     "__version__",
+    "adjacency",
     "families",
     "glmm",
     "list_covariances",
@@ -34,11 +39,18 @@ __all__ = [
     "list_families",
     "lmm",
     "load_dataset",
+    "pedigree",
+    "phylogeny",
+    "precision_matrix",
 ]
 
 _HOME = {
     "load_dataset": "ranef.datasets",
     "list_datasets": "ranef.datasets",
+    "pedigree": "ranef.relatedness.pedigree",
+    "phylogeny": "ranef.relatedness.phylogeny",
+    "adjacency": "ranef.relatedness.adjacency",
+    "precision_matrix": "ranef.relatedness.known_matrix",
     "lmm": "ranef.session",
     "glmm": "ranef.session",
     "Fit": "ranef.session",

@@ -16,6 +16,7 @@ ORDER = (
     "links",
     "datasets",
     "data",
+    "relatedness",
     "formula",
     "families",
     "covariances",
