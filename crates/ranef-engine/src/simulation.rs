@@ -2,8 +2,10 @@
 //!
 //! Replicate r uses stream r of a counter-based generator, so the answer depends on the seed and on nothing else: not
 //! on the number of threads, not on how many replicates are asked for.
+use crate::covariance::coupling::{Correlation, Form};
 use crate::family::Family;
 use crate::fitting::Fit;
+use crate::linalg::dense_cholesky;
 use crate::prediction::{NEW_LEVEL, NewDesign};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -30,6 +32,20 @@ pub fn draw(family: &dyn Family, eta: &[Vec<f64>], trials: Option<&[f64]>, seed:
             family.sample(&row, trials.map_or(1.0, |trials| trials[i]), &mut rng)
         })
         .collect()
+}
+
+/// From standard normal deviates to effects with a correlation, in place.
+fn draw_correlated(correlation: &dyn Correlation, theta: &[f64], z: &mut [f64]) {
+    for (block, ends) in correlation.blocks().windows(2).enumerate() {
+        let s = ends[1] - ends[0];
+        let mut root = vec![0.0; s * s];
+        correlation.values_into(theta, block, &mut root);
+        dense_cholesky::factor_in_place(&mut root, s).expect("positive definite where the model was fitted");
+        let z = &mut z[ends[0]..ends[1]];
+        for i in (0..s).rev() {
+            z[i] = (0..=i).map(|j| root[j * s + i] * z[j]).sum();
+        }
+    }
 }
 
 impl Fit {
@@ -85,9 +101,10 @@ impl Fit {
         let rank = design.template.covariance(term).rank();
         let levels = design.groupings[place.grouping].levels + 1;
         let mut b = vec![0.0; levels * place.width];
-        for target in b.chunks_exact_mut(place.width) {
-            for column in 0..rank {
-                let u: f64 = StandardNormal.sample(rng);
+        let mut deviates: Vec<f64> = (0..levels * rank).map(|_| StandardNormal.sample(rng)).collect();
+        self.couple(place.grouping, &mut deviates, rank);
+        for (target, deviates) in b.chunks_exact_mut(place.width).zip(deviates.chunks_exact(rank.max(1))) {
+            for (column, &u) in deviates.iter().enumerate() {
                 for (row, value) in target.iter_mut().enumerate() {
                     *value += lambda[column * place.width + row] * u;
                 }
@@ -98,6 +115,22 @@ impl Fit {
             for j in 0..place.width {
                 eta[place.predictor][i] += new.columns[term][j * new.n + i] * b[level * place.width + j];
             }
+        }
+    }
+
+    /// Independent deviates of the levels of a grouping factor (`rank` each, and those of a further level), coupled as the
+    /// factor's levels are.
+    pub(crate) fn couple(&self, grouping: usize, deviates: &mut [f64], rank: usize) {
+        let template = &self.data.design.template;
+        let Some(coupling) = template.coupling(grouping) else { return };
+        let theta = &self.theta[template.coupling_range(grouping)];
+        for a in 0..rank {
+            let mut column: Vec<f64> = deviates.iter().skip(a).step_by(rank).take(coupling.levels()).copied().collect();
+            match coupling.form() {
+                Form::Precision(precision) => precision.draw_in_place(theta, &mut column),
+                Form::Correlation(correlation) => draw_correlated(correlation, theta, &mut column),
+            }
+            deviates.iter_mut().skip(a).step_by(rank).zip(column).for_each(|(target, value)| *target = value);
         }
     }
 

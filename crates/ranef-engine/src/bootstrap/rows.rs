@@ -34,14 +34,14 @@ impl Rows {
         let mut b = vec![0.0; design.q];
         for (place, lambda) in design.places.iter().zip(&self.factors) {
             let levels = design.groupings[place.grouping].levels;
+            let rank = lambda.len() / place.width;
             // One level more than there are, because `simulate` draws the level that unmet ones share.
-            for level in 0..=levels {
-                for column in lambda.chunks_exact(place.width) {
-                    let u: f64 = StandardNormal.sample(rng);
-                    if level < levels {
-                        let at = design.b_index(place.grouping, level, place.first);
-                        b[at..].iter_mut().zip(column).for_each(|(b, l)| *b += l * u);
-                    }
+            let mut deviates: Vec<f64> = (0..(levels + 1) * rank).map(|_| StandardNormal.sample(rng)).collect();
+            fit.couple(place.grouping, &mut deviates, rank);
+            for (level, deviates) in deviates.chunks_exact(rank.max(1)).take(levels).enumerate() {
+                for (column, u) in lambda.chunks_exact(place.width).zip(deviates) {
+                    let at = design.b_index(place.grouping, level, place.first);
+                    b[at..].iter_mut().zip(column).for_each(|(b, l)| *b += l * u);
                 }
             }
         }

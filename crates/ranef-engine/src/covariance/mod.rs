@@ -9,6 +9,7 @@
 mod angle;
 mod autoregressive;
 mod compound_symmetry;
+pub mod coupling;
 mod diagonal;
 mod homogeneous_diagonal;
 mod natural;
@@ -19,7 +20,7 @@ mod toeplitz;
 mod unstructured;
 
 pub use natural::{Natural, NaturalScale};
-pub use template::Template;
+pub use template::{Parameter, Template};
 
 use autoregressive::Autoregressive;
 use compound_symmetry::Exchangeable;

@@ -1,9 +1,11 @@
 //! The template of a model: the theta of all terms, laid out behind one another, to one factor Lambda_f for each
-//! grouping factor.
+//! grouping factor; and the theta of couplings, which come last.
 //!
 //! Terms on the same grouping factor are merged into one block per level, whose Lambda_f is block-diagonal over the
 //! terms (p_f x r_f, column-major). Levels share it: b_(f,l) = Lambda_f u_(f,l).
 use super::Covariance;
+use super::coupling::Coupling;
+use crate::linalg::Tie;
 use std::sync::Arc;
 
 /// Where a term sits inside its grouping factor's block, and inside theta.
@@ -16,13 +18,36 @@ struct Slot {
     theta: usize,
 }
 
-/// The map from theta to the factors of all grouping factors.
+/// The map from theta to the factors of all grouping factors, and to the dependence between their levels.
 #[derive(Clone, Debug)]
 pub struct Template {
     slots: Vec<Slot>,
     widths: Vec<usize>,
     ranks: Vec<usize>,
+    /// Length of the theta of Lambda.
+    n_factor: usize,
     n_theta: usize,
+    /// For each grouping factor its coupling and where the coupling's theta begins.
+    couplings: Vec<Option<(Arc<dyn Coupling>, usize)>>,
+}
+
+/// What one theta is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parameter {
+    /// Parameter `m` of a term's Lambda.
+    Factor {
+        /// The term.
+        term: usize,
+        /// Its index within the term.
+        m: usize,
+    },
+    /// Parameter `m` of a grouping factor's coupling.
+    Coupling {
+        /// The grouping factor.
+        factor: usize,
+        /// Its index within the coupling.
+        m: usize,
+    },
 }
 
 impl Template {
@@ -46,7 +71,59 @@ impl Template {
                 slot
             })
             .collect();
-        Self { slots, widths, ranks, n_theta }
+        let couplings = widths.iter().map(|_| None).collect();
+        Self { slots, widths, ranks, n_factor: n_theta, n_theta, couplings }
+    }
+
+    /// The same with dependence between the levels of some grouping factors.
+    #[must_use]
+    pub fn coupled(mut self, couplings: Vec<Option<Box<dyn Coupling>>>) -> Self {
+        self.couplings = couplings
+            .into_iter()
+            .map(|coupling| {
+                let coupling: Arc<dyn Coupling> = coupling?.into();
+                let first = self.n_theta;
+                self.n_theta += coupling.parameters().len();
+                Some((coupling, first))
+            })
+            .collect();
+        self
+    }
+
+    /// The coupling of a grouping factor's levels.
+    pub fn coupling(&self, factor: usize) -> Option<&dyn Coupling> {
+        self.couplings[factor].as_ref().map(|(coupling, _)| &**coupling)
+    }
+
+    /// Whether any levels are coupled.
+    pub fn is_coupled(&self) -> bool {
+        self.couplings.iter().any(Option::is_some)
+    }
+
+    /// The part of theta that belongs to a grouping factor's coupling.
+    pub fn coupling_range(&self, factor: usize) -> std::ops::Range<usize> {
+        self.couplings[factor].as_ref().map_or(0..0, |(coupling, first)| *first..first + coupling.parameters().len())
+    }
+
+    /// How the levels of each grouping factor depend on each other.
+    pub fn ties(&self) -> Vec<Tie> {
+        self.couplings.iter().map(|c| c.as_ref().map_or(Tie::None, |(coupling, _)| coupling.form().tie())).collect()
+    }
+
+    /// What theta_m is.
+    pub fn parameter(&self, m: usize) -> Parameter {
+        if m < self.n_factor {
+            let term = self.term_of(m);
+            return Parameter::Factor { term, m: m - self.slots[term].theta };
+        }
+        let factor = (0..self.couplings.len()).find(|&f| self.coupling_range(f).contains(&m));
+        let factor = factor.expect("m is an index into theta");
+        Parameter::Coupling { factor, m: m - self.coupling_range(factor).start }
+    }
+
+    /// Length of the theta of Lambda; that of couplings comes after it.
+    pub fn n_factor(&self) -> usize {
+        self.n_factor
     }
 
     /// Length of theta over all terms.
@@ -90,9 +167,12 @@ impl Template {
         slot.theta..slot.theta + slot.covariance.n_theta()
     }
 
-    /// The term that owns theta_m.
+    /// The term that owns theta_m, or whose levels it couples.
     pub fn term_of(&self, m: usize) -> usize {
-        (0..self.slots.len()).find(|&term| self.theta_range(term).contains(&m)).expect("m is an index into theta")
+        let own = |&term: &usize| {
+            self.theta_range(term).contains(&m) || self.coupling_range(self.slots[term].factor).contains(&m)
+        };
+        (0..self.slots.len()).find(own).expect("m is an index into theta")
     }
 
     /// Lambda of one term, p_t x r_t column-major.
@@ -154,6 +234,9 @@ impl Template {
 
     /// The entry (factor, row, column) of Lambda that theta_m is, for structures linear in Lambda.
     pub fn entry(&self, m: usize) -> Option<(usize, usize, usize)> {
+        if m >= self.n_factor {
+            return None;
+        }
         let term = self.term_of(m);
         let slot = &self.slots[term];
         let (row, column) = slot.covariance.entry(m - slot.theta)?;

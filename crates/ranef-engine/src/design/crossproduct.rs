@@ -62,6 +62,9 @@ impl Design {
 
     /// The blocks of two grouping factors.
     fn pair_into(&self, weights: &RowWeights, pair: &Pair, out: &mut [f64]) {
+        if pair.is_own() {
+            return;
+        }
         let (first, second) = (&self.groupings[pair.first], &self.groupings[pair.second]);
         let (p, q) = (first.width(), second.width());
         add_up(self.n, out, |rows, sums| {

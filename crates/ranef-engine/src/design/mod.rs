@@ -19,6 +19,7 @@ pub use fixed::Fixed;
 pub use random::{Column, Grouping};
 pub(crate) use sweep::{add_up, by_chunk};
 
+use crate::covariance::coupling::Coupling;
 use crate::covariance::{Covariance, Template};
 use std::ops::Range;
 use std::sync::Arc;
@@ -112,6 +113,22 @@ impl Design {
         }
         let template = Template::new(parts, groupings.len());
         Self { n, fixed, groupings: Arc::new(groupings), places, template, offsets, q }
+    }
+
+    /// The same with dependence between the levels of some terms' grouping factors; each such factor is that term's alone.
+    #[must_use]
+    pub fn coupled(mut self, terms: Vec<Option<Box<dyn Coupling>>>) -> Self {
+        let mut couplings: Vec<Option<Box<dyn Coupling>>> = self.groupings.iter().map(|_| None).collect();
+        for (place, coupling) in self.places.iter().zip(terms) {
+            if let Some(coupling) = coupling {
+                let grouping = &self.groupings[place.grouping];
+                assert_eq!(coupling.levels(), grouping.levels, "a coupling is one of its grouping factor's levels");
+                assert_eq!(place.width, grouping.width(), "a coupled grouping factor belongs to one term");
+                couplings[place.grouping] = Some(coupling);
+            }
+        }
+        self.template = self.template.coupled(couplings);
+        self
     }
 
     /// Number of predictors K.

@@ -60,7 +60,7 @@ impl Design {
                 }
             }
         }
-        for (index, pair) in pattern.pairs().iter().enumerate() {
+        for (index, pair) in pattern.pairs().iter().enumerate().filter(|(_, pair)| !pair.is_own()) {
             let (first, second) = (&self.groupings[pair.first], &self.groupings[pair.second]);
             let (p, q) = (first.width(), second.width());
             for j in 0..q {

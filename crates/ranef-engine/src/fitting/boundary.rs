@@ -66,13 +66,18 @@ impl Frame<'_> {
     /// Indices of the parameters at an edge (zero variances, correlations of one), and of those that then have no
     /// meaning.
     pub fn fixed_at_edge(&self, x: &[f64]) -> Vec<usize> {
-        (0..self.template.n_terms())
-            .flat_map(|term| {
-                let range = self.range(term);
-                let idle = self.template.covariance(term).idle(&x[range.clone()]);
-                idle.into_iter().map(move |m| range.start + m)
-            })
-            .collect()
+        let mut fixed = Vec::new();
+        for term in 0..self.template.n_terms() {
+            let range = self.range(term);
+            let idle = self.template.covariance(term).idle(&x[range.clone()]);
+            // Where there are no effects nothing says how they depend on each other.
+            if !range.is_empty() && idle.len() == range.len() {
+                let own = self.template.coupling_range(self.template.factor_of(term));
+                fixed.extend(own.map(|m| self.theta.start + m));
+            }
+            fixed.extend(idle.into_iter().map(|m| range.start + m));
+        }
+        fixed
     }
 
     /// For each parameter at an edge: its term and d objective / d variance there.

@@ -8,6 +8,7 @@
 //! and a quantity rho(v, psi) has variance rho_v' H^-1 rho_v + (rho_psi + J'rho_v)' V (rho_psi + J'rho_v). Everything is
 //! kept for b = Lambda u, so that a linear predictor is z'b + x'beta. Reference: Kass & Steffey
 //! (1989), JASA 84, 717-726; Kristensen et al. (2016), J. Stat. Softw. 70(5), section 2.
+use crate::covariance::Parameter;
 use crate::family::packed2;
 use crate::likelihood::laplace::Laplace;
 use crate::linalg::BlockMatrix;
@@ -229,7 +230,20 @@ impl Laplace {
         let theta = self.theta(&self.state.x).to_vec();
         let zg = design.gather_random(&self.state.rows.first);
         let mut direct = Vec::with_capacity(theta.len());
+        let mut besides = vec![Vec::new(); theta.len()];
         for m in 0..theta.len() {
+            if let Parameter::Coupling { factor, m: own } = design.template.parameter(m) {
+                // J_m = w_m - H^-1 A'W A w_m.
+                let shift = self.coupling_shift(factor, own);
+                let predictor = design.places[design.template.term_of(m)].predictor;
+                let mut spread = vec![vec![0.0; design.n]; design.n_predictors()];
+                design.add_random(&self.effects(&shift), &mut spread);
+                let column = &mut right[(layout.theta.start + m) * size_u..][..size_u];
+                column.copy_from_slice(&weighted(predictor, &spread[predictor]));
+                direct.push(vec![0.0; design.q]);
+                besides[m] = shift;
+                continue;
+            }
             let (f, derivative) = design.template.derivative(&theta, m);
             let (p, r) = (design.groupings[f].width(), design.template.ranks()[f]);
             let (mut moved, mut pulled) = (vec![0.0; design.q], vec![0.0; size_u]);
@@ -256,7 +270,10 @@ impl Laplace {
         self.factorization.solve_in_place(&mut right, layout.dim);
         let mut out = vec![0.0; size_b * layout.dim];
         for m in 0..layout.dim {
-            let solved = &right[m * size_u..(m + 1) * size_u];
+            let solved = &mut right[m * size_u..(m + 1) * size_u];
+            if m >= layout.theta.start {
+                solved.iter_mut().zip(&besides[m - layout.theta.start]).for_each(|(value, shift)| *value += shift);
+            }
             let target = &mut out[m * size_b..(m + 1) * size_b];
             target[..design.q].copy_from_slice(&self.effects(&solved[..self.q]));
             target[design.q..].copy_from_slice(&solved[self.q..]);

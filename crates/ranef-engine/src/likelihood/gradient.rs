@@ -22,7 +22,7 @@ impl Laplace {
         let data = self.data.clone();
         let (design, k_all) = (&data.design, data.design.n_predictors());
         let inverse = self.inverse_blocks();
-        self.state.largest_variance = largest_diagonal(&inverse);
+        self.state.largest_variance = self.largest_diagonal(&inverse);
         let (integral, averages) = self.rule.as_ref().map(|rule| self.integrate(rule, &inverse)).unzip();
         let inverse = averages.as_ref().map_or(inverse, |averages: &Averages| averages.spread.clone());
         let posterior = self.effect_covariance(&inverse);
@@ -92,6 +92,7 @@ impl Laplace {
         }
         let theta = self.state.x[self.layout.theta.clone()].to_vec();
         design.template.chain(&theta, &g, &mut gradient[self.layout.theta.clone()]);
+        self.add_coupling_gradient(s_u, &inverse, &mut gradient[self.layout.theta.clone()]);
         self.state.factor_gradient = g;
         let left = self.left_over();
         let shift = left.iter().zip(&s).map(|(e, s)| e * s).sum::<f64>();
@@ -119,6 +120,20 @@ impl Laplace {
         out
     }
 
+    /// Of the effects whose levels stand alone: their prior variance is 1.
+    fn largest_diagonal(&self, inverse: &BlockMatrix) -> f64 {
+        let mut largest = 0.0_f64;
+        for (f, (blocks, &width)) in inverse.diag.iter().zip(&inverse.widths).enumerate() {
+            if self.data.design.template.coupling(f).is_some() {
+                continue;
+            }
+            for block in blocks.chunks_exact((width * width).max(1)) {
+                largest = (0..width).map(|j| block[j * width + j]).fold(largest, f64::max);
+            }
+        }
+        largest
+    }
+
     pub(super) fn integrated_inside(&self) -> Option<usize> {
         if self.method == Method::Reml { self.inside() } else { None }
     }
@@ -126,20 +141,11 @@ impl Laplace {
     /// e = grad_v f at the state's mode.
     fn left_over(&self) -> Vec<f64> {
         let mut left = self.standardised(&self.state.scores);
-        left.iter_mut().zip(&self.state.mode).for_each(|(e, u)| *e += u);
+        let pulled = self.prior_product(&self.state.mode);
+        left.iter_mut().zip(&pulled).for_each(|(e, u)| *e += u);
         if let Some(k) = self.inside() {
             left.extend(self.data.design.fixed[k].gather(&self.state.rows.first[k]));
         }
         left
     }
-}
-
-fn largest_diagonal(inverse: &BlockMatrix) -> f64 {
-    let mut largest = 0.0_f64;
-    for (blocks, &width) in inverse.diag.iter().zip(&inverse.widths) {
-        for block in blocks.chunks_exact((width * width).max(1)) {
-            largest = (0..width).map(|j| block[j * width + j]).fold(largest, f64::max);
-        }
-    }
-    largest
 }

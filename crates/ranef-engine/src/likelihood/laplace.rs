@@ -10,6 +10,7 @@
 //! Reference: Skaug & Fournier (2006), Comput. Stat. Data Anal. 51, 699-709;
 //! Kristensen et al. (2016), J. Stat. Softw. 70(5).
 use super::data::{Data, Method};
+use super::prior::Prior;
 use super::quadrature::Rule;
 use super::row_pass;
 use crate::design::by_chunk;
@@ -37,6 +38,8 @@ pub struct Layout {
 pub(crate) struct State {
     pub x: Vec<f64>,
     pub factors: Vec<Vec<f64>>,
+    /// P of all grouping factors.
+    pub prior: Prior,
     /// u of all grouping factors, then beta~ inside.
     pub mode: Vec<f64>,
     pub eta: Vec<Vec<f64>>,
@@ -142,7 +145,7 @@ impl Laplace {
             Layout { beta, theta: next..next + design.template.n_theta(), dim: next + design.template.n_theta() };
         let border = inside.map_or(0, |k| design.fixed[k].p());
         let groups: Vec<(&[u32], usize)> = design.groupings.iter().map(|g| (g.codes.as_slice(), g.levels)).collect();
-        let pattern = Arc::new(Pattern::new(&groups, border));
+        let pattern = Arc::new(Pattern::new(&groups, border).tied(design.template.ties()));
         let ranks = design.template.ranks().to_vec();
         let (mut u_offsets, mut q) = (Vec::new(), 0);
         for (grouping, rank) in design.groupings.iter().zip(&ranks) {
@@ -365,7 +368,8 @@ impl Laplace {
     pub(super) fn evaluate_rows(&mut self, order: usize) -> f64 {
         let state = &mut self.state;
         let total = row_pass::evaluate(&self.data, &state.eta, order, &mut state.rows);
-        -total + 0.5 * state.mode[..self.q].iter().map(|u| u * u).sum::<f64>()
+        let u = &self.state.mode[..self.q];
+        -total + 0.5 * product(&self.prior_product(u), u)
     }
 
     /// H at the current rows, factored; `false` where it is not positive definite.
@@ -374,6 +378,7 @@ impl Laplace {
         let (design, pattern) = (&self.data.design, &self.pattern);
         design.crossproduct_into(pattern, &self.state.rows.second, inside, &mut self.crossproduct);
         self.crossproduct.congruence(pattern, &self.state.factors, Congruence::Inner, &mut self.hessian);
+        self.add_precisions();
         self.factorization.factor(&self.hessian).is_ok()
     }
 
@@ -384,13 +389,14 @@ impl Laplace {
         if let Some(k) = self.inside() {
             gradient.extend(self.data.design.fixed[k].gather(&self.state.rows.first[k]));
         }
-        gradient.iter_mut().zip(&self.state.mode[..self.q]).for_each(|(g, u)| *g += u);
+        let pulled = self.prior_product(&self.state.mode);
+        gradient.iter_mut().zip(&pulled).for_each(|(g, u)| *g += u);
         gradient
     }
 
     /// f(v_hat) + log|H|/2 with the constants of the method.
     fn assemble_value(&self, f: f64) -> f64 {
-        let value = f + 0.5 * self.factorization.log_det();
+        let value = f + 0.5 * (self.factorization.log_det() - self.state.prior.log_det());
         match (self.method, self.inside()) {
             (Method::Reml, Some(k)) => {
                 let fixed = &self.data.design.fixed[k];

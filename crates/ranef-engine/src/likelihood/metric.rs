@@ -1,6 +1,8 @@
 //! The model Hessian of the outer problem: average information plus boundary term (AI + N).
 //!
-//! With P = W - W A H^-1 A' W and the working vectors q_m = Z t_m, t_m = dLambda_m u - Lambda dLambda_m' (Z'g):
+//! With P = W - W A H^-1 A' W and the working vectors q_m = Z t_m, t_m = dLambda_m u + Lambda w_m, where w_m says how u
+//! moves besides: -dLambda_m' Z'g for effects whose prior precision is 1 (Q^-1 times that for coupled ones), dQ^-1/dtheta_m
+//! Q u for a parameter of their coupling,
 //!
 //! H0(beta, beta) = X' P X,   H0(theta_j, theta_k) = q_j' P q_k / 2,   H0(beta, theta) = 0
 //! + tr(dLambda_j' N dLambda_k) + <G, d2 Lambda_jk> for the theta of a term, where G = d Lap / d Lambda = N Lambda
@@ -10,6 +12,7 @@
 //! Reference: Gilmour, Thompson & Cullis (1995), Biometrics 51, 1440-1450.
 use super::curvature::{is_semidefinite, make_semidefinite};
 use super::laplace::{Expansion, Laplace, product};
+use crate::covariance::Parameter;
 use crate::design::RowWeights;
 use crate::linalg::BlockMatrix;
 
@@ -20,7 +23,7 @@ const PIVOT_FLOOR: f64 = 1e-4;
 struct Directions {
     gathered: Vec<f64>,
     solved: Vec<f64>,
-    /// t_m, Z'WZ t_m and dLambda_m' Z'g of each theta.
+    /// t_m, Z'WZ t_m and w_m of each theta.
     theta: Vec<[Vec<f64>; 3]>,
 }
 
@@ -66,14 +69,14 @@ impl Laplace {
     }
 
     /// The mode to first order around the point evaluated last: J = -H^-1 A'WX for beta, and for theta
-    /// J_m = -H^-1 (A'W Z dLambda_m u + dLambda_m' Z'g) = -H^-1 A'W q_m - dLambda_m' Z'g, as A'WA = H - I.
+    /// J_m = w_m - H^-1 A'W q_m, as A'WA is H without the prior precision.
     fn expand(&self, directions: Directions, exact: bool) -> Expansion {
         let (size, first) = (self.state.mode.len(), self.layout.theta.start);
         let mut jacobian = directions.solved;
         jacobian.iter_mut().for_each(|value| *value = -*value);
-        for (m, [_, _, pulled]) in directions.theta.iter().enumerate() {
+        for (m, [_, _, besides]) in directions.theta.iter().enumerate() {
             let column = &mut jacobian[(first + m) * size..][..size];
-            column.iter_mut().zip(pulled).for_each(|(value, pulled)| *value -= pulled);
+            column.iter_mut().zip(besides).for_each(|(value, besides)| *value += besides);
         }
         Expansion { x: self.state.x.clone(), mode: self.state.mode.clone(), jacobian, exact }
     }
@@ -95,11 +98,11 @@ impl Laplace {
         }
         let mut theta = Vec::with_capacity(design.template.n_theta());
         for m in 0..design.template.n_theta() {
-            let (t, pulled) = self.working_vector(m);
+            let (t, besides) = self.working_vector(m);
             let mut image = vec![0.0; t.len()];
             zwz.multiply(&self.pattern, &t, &mut image);
             in_u(&image, &mut gathered[(self.layout.theta.start + m) * size..][..size]);
-            theta.push([t, image, pulled]);
+            theta.push([t, image, besides]);
         }
         let mut solved = gathered.clone();
         self.factorization.solve_in_place(&mut solved, dim);
@@ -125,29 +128,65 @@ impl Laplace {
         out
     }
 
-    /// t_m = dLambda_m u - Lambda dLambda_m' Z'g over all b and the border, and dLambda_m' Z'g over all u.
+    /// t_m over all b and the border, and w_m over all u.
     fn working_vector(&self, m: usize) -> (Vec<f64>, Vec<f64>) {
         let design = &self.data.design;
-        let theta = self.theta(&self.state.x);
-        let (f, derivative) = design.template.derivative(theta, m);
-        let (grouping, lambda) = (&design.groupings[f], &self.state.factors[f]);
-        let (p, r) = (grouping.width(), design.template.ranks()[f]);
         let mut t = vec![0.0; design.q + self.state.mode.len() - self.q];
-        let mut pulled = vec![0.0; self.q];
+        let besides = match design.template.parameter(m) {
+            Parameter::Coupling { factor, m } => self.coupling_shift(factor, m),
+            Parameter::Factor { .. } => {
+                let (f, derivative) = design.template.derivative(self.theta(&self.state.x), m);
+                self.add_factor_move(f, &derivative, &mut t);
+                self.factor_shift(f, &derivative)
+            }
+        };
+        t[..design.q].iter_mut().zip(self.effects(&besides)).for_each(|(t, b)| *t += b);
+        (t, besides)
+    }
+
+    /// Adds dLambda u of a grouping factor.
+    fn add_factor_move(&self, f: usize, derivative: &[f64], t: &mut [f64]) {
+        let design = &self.data.design;
+        let (grouping, r) = (&design.groupings[f], design.template.ranks()[f]);
+        let p = grouping.width();
         for level in 0..grouping.levels {
             let u = &self.state.mode[self.u_offsets[f] + level * r..][..r];
-            let g = &self.state.scores[design.offsets[f] + level * p..][..p];
             let target = &mut t[design.offsets[f] + level * p..][..p];
-            for column in 0..r {
-                let d = &derivative[column * p..(column + 1) * p];
-                let along = product(d, g);
-                pulled[self.u_offsets[f] + level * r + column] = along;
-                for row in 0..p {
-                    target[row] += d[row] * u[column] - lambda[column * p + row] * along;
-                }
+            for (d, u) in derivative.chunks_exact(p).zip(u) {
+                target.iter_mut().zip(d).for_each(|(target, d)| *target += d * u);
             }
         }
-        (t, pulled)
+    }
+
+    /// -Q^-1 dLambda' Z'g over all u: at the mode Lambda' Z'g = -Q u, so that it is dLambda' Lambda^-T u where the levels of
+    /// the factor are coupled.
+    fn factor_shift(&self, f: usize, derivative: &[f64]) -> Vec<f64> {
+        let design = &self.data.design;
+        let (grouping, lambda) = (&design.groupings[f], &self.state.factors[f]);
+        let (p, r) = (grouping.width(), design.template.ranks()[f]);
+        let mut out = vec![0.0; self.q];
+        let coupled = design.template.coupling(f).is_some();
+        let mut turned = vec![0.0; p];
+        for level in 0..grouping.levels {
+            let pull: &[f64] = if coupled {
+                // Lambda is lower triangular: its transpose is solved from the last row up.
+                let u = &self.state.mode[self.u_offsets[f] + level * r..][..r];
+                for i in (0..r).rev() {
+                    let pivot = lambda[i * p + i];
+                    let pivot = if pivot.abs() < PIVOT_FLOOR { PIVOT_FLOOR.copysign(pivot) } else { pivot };
+                    let known: f64 = (i + 1..p).map(|k| lambda[i * p + k] * turned[k]).sum();
+                    turned[i] = (u[i] - known) / pivot;
+                }
+                &turned
+            } else {
+                &self.state.scores[design.offsets[f] + level * p..][..p]
+            };
+            let target = &mut out[self.u_offsets[f] + level * r..][..r];
+            for (target, d) in target.iter_mut().zip(derivative.chunks_exact(p)) {
+                *target = if coupled { product(d, pull) } else { -product(d, pull) };
+            }
+        }
+        out
     }
 
     /// Adds tr(dLambda_j' N dLambda_k) + <G, d2Lambda_jk>.

@@ -7,6 +7,7 @@ pub mod independent;
 pub mod laplace;
 mod metric;
 mod modes;
+mod prior;
 pub mod profiled;
 pub mod quadrature;
 mod row_pass;

@@ -33,6 +33,9 @@ impl Laplace {
         self.state.known = None;
         self.state.x = x.to_vec();
         self.state.factors = self.data.design.template.factors(self.theta(x));
+        if !self.set_prior(self.theta(x).to_vec().as_slice()) {
+            return None;
+        }
         let mut f = self.enter(x, &outer)?;
         let tolerance = DECREMENT_TOLERANCE * (1.0_f64).max(self.q as f64 / 100.0);
         let (mut evaluated, mut previous) = (2, f64::INFINITY);
@@ -166,6 +169,9 @@ impl Laplace {
         self.state.x = x.to_vec();
         self.state.factors = self.data.design.template.factors(self.theta(x));
         self.state.mode = mode;
+        if !self.set_prior(self.theta(x).to_vec().as_slice()) {
+            return false;
+        }
         self.refresh_eta(&outer);
         let f = self.evaluate_rows(order);
         self.inner_gradient();

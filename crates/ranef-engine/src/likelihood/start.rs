@@ -57,6 +57,7 @@ pub fn neutral(data: &Arc<Data>, layout: &Layout) -> Vec<f64> {
         let range = template.theta_range(term);
         x[layout.theta.clone()][range].copy_from_slice(&template.covariance(term).start(&vec![1.0; place.width]));
     }
+    start_couplings(template, &mut x[layout.theta.clone()]);
     x
 }
 
@@ -174,5 +175,14 @@ fn start_theta(data: &Data, independent: &Independent) -> Vec<f64> {
         }
         theta[range].copy_from_slice(&covariance.start(&sds));
     }
+    start_couplings(&design.template, &mut theta);
     theta
+}
+
+fn start_couplings(template: &Template, theta: &mut [f64]) {
+    for f in 0..template.widths().len() {
+        if let Some(coupling) = template.coupling(f) {
+            theta[template.coupling_range(f)].copy_from_slice(&coupling.start());
+        }
+    }
 }

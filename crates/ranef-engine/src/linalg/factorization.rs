@@ -10,7 +10,7 @@
 //! ```
 use super::leading::Leading;
 use super::remainder::{self, Remainder};
-use super::{BlockMatrix, PARALLEL_WORK, Pattern, dense_cholesky};
+use super::{BlockMatrix, PARALLEL_WORK, Pattern, Tie, dense_cholesky};
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
@@ -61,13 +61,17 @@ impl Factorization {
     pub fn new(pattern: Arc<Pattern>, ranks: &[usize]) -> Self {
         let offsets = pattern.offsets(ranks);
         // Ties go to the first factor, so that the choice never depends on chance.
-        let first = (0..pattern.n_factors()).rev().max_by_key(|&f| pattern.levels(f) * ranks[f]);
+        let alone = |f: &usize| matches!(pattern.tie(*f), Tie::None);
+        let first = (0..pattern.n_factors()).rev().filter(alone).max_by_key(|&f| pattern.levels(f) * ranks[f]);
         let mut leading = first.map(|factor| {
             let starts = remainder::offsets(&pattern, ranks, first);
             Leading::new(&pattern, ranks, factor, |f, level, component| {
                 (starts[f] + level * ranks[f] + component) as u32
             })
         });
+        if leading.is_none() && pattern.n_factors() > 0 {
+            leading = Some(Leading::none());
+        }
         let remainder = Remainder::new(&pattern, ranks, leading.as_mut());
         let (q, p) = (offsets[pattern.n_factors()], pattern.border());
         Self {
@@ -101,7 +105,14 @@ impl Factorization {
         self.remainder.dense_work() > 1000.0 * rows as f64
     }
 
-    /// Factors M, given Lambda' B Lambda with its border and corner; the identity is added here.
+    /// Sets the Cholesky factor L of the prior correlation of a factor's effects, block after block; M is then
+    /// Lambda' B Lambda + (L L')^{-1} there. A determinant counts that of L L' in.
+    pub fn set_root(&mut self, factor: usize, roots: &[Vec<f64>]) {
+        self.remainder.set_root(factor, roots);
+    }
+
+    /// Factors M, given Lambda' B Lambda with its border and corner; the identity is added here for the factors whose
+    /// levels stand alone. A sparse prior precision is part of what is given.
     ///
     /// # Errors
     /// [`NotPositiveDefinite`] with the place of the offending pivot; the factorisation is then unusable until the

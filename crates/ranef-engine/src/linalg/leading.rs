@@ -55,6 +55,23 @@ struct Panel {
 const PANEL_COLUMNS: usize = 96;
 
 impl Leading {
+    /// Where every factor's levels depend on each other: a factor without levels.
+    pub fn none() -> Self {
+        Self {
+            factor: usize::MAX,
+            rank: 1,
+            levels: 0,
+            ptr: vec![0],
+            columns: Vec::new(),
+            source: Vec::new(),
+            column_ptr: Vec::new(),
+            by_column: Vec::new(),
+            blocks: Vec::new(),
+            coupling: Vec::new(),
+            panel: None,
+        }
+    }
+
     /// The couplings of `factor`; `column_of(f, level, component)` numbers the remaining effects.
     pub fn new(
         pattern: &Pattern,
@@ -169,6 +186,9 @@ impl Leading {
     /// definite.
     pub fn factor(&mut self, h: &BlockMatrix) -> Result<(), usize> {
         const LEVELS: usize = 2048;
+        if self.levels == 0 {
+            return Ok(());
+        }
         let (r, ptr, source) = (self.rank, &self.ptr, &self.source);
         let diag = &h.diag[self.factor];
         let run = |first: usize, blocks: &mut [f64], coupling: &mut [f64]| -> Result<(), usize> {

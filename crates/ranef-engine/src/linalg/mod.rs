@@ -24,9 +24,11 @@ mod leading;
 mod pattern;
 mod product_diagonal;
 mod remainder;
+mod root;
 mod selected_inverse;
 pub(crate) mod small_cholesky;
 mod sparse_cholesky;
+mod sparse_factor;
 
 pub use block_matrix::BlockMatrix;
 pub use congruence::Congruence;
@@ -34,8 +36,9 @@ pub(crate) use factorization::dot;
 pub use factorization::{Factorization, NotPositiveDefinite, Place};
 pub use inverse_moments::Moments;
 pub(crate) use jacobi::{SingularValues, SymmetricEigen, singular_values, symmetric_eigen};
-pub use pattern::{Pair, Pattern};
+pub use pattern::{Neighbours, Pair, Pattern, Tie};
 pub use product_diagonal::product_diagonal;
+pub use sparse_factor::SparseFactor;
 
 /// Above this many multiply-adds a loop over blocks is worth sharing between threads (a parallel region costs some
 /// 10 microseconds). Every parallel loop here writes disjoint results, so the numbers do not depend on the choice.

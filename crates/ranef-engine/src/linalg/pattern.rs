@@ -18,6 +18,11 @@ pub struct Pair {
 }
 
 impl Pair {
+    /// Whether it joins levels of one factor, which meet in no row of data.
+    pub fn is_own(&self) -> bool {
+        self.first == self.second
+    }
+
     /// Number of blocks.
     pub fn n_slots(&self) -> usize {
         self.second_level.len()
@@ -72,12 +77,34 @@ fn counting_sort(order: impl Iterator<Item = u32>, codes: &[u32], levels: usize)
     sorted
 }
 
+/// How the effects of a factor's levels depend on each other before any data.
+#[derive(Clone, Debug, Default)]
+pub enum Tie {
+    /// Not at all: each level stands alone, with precision 1.
+    #[default]
+    None,
+    /// Through a sparse precision, by the neighbours that each level has.
+    Precision(Neighbours),
+    /// Through a dense correlation within blocks of consecutive levels; where each block begins, and their end.
+    Correlation(Vec<usize>),
+}
+
+/// The entries of a sparse symmetric matrix left of its diagonal.
+#[derive(Clone, Debug, Default)]
+pub struct Neighbours {
+    /// Level l owns the entries `ptr[l]..ptr[l + 1]`.
+    pub ptr: Vec<usize>,
+    /// The neighbour in each entry: lower than the level, ascending.
+    pub lower: Vec<u32>,
+}
+
 /// The block pattern of a model: built once from the grouping codes, shared by every matrix on it.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     levels: Vec<usize>,
     border: usize,
     pairs: Vec<Pair>,
+    ties: Vec<Tie>,
 }
 
 impl Pattern {
@@ -104,7 +131,37 @@ impl Pattern {
         } else {
             both.into_par_iter().map(pair).collect()
         };
-        Self { levels: groups.iter().map(|group| group.1).collect(), border, pairs }
+        let ties = groups.iter().map(|_| Tie::None).collect();
+        Self { levels: groups.iter().map(|group| group.1).collect(), border, pairs, ties }
+    }
+
+    /// The same pattern with dependence between the levels of each factor. A sparse precision adds a pair of the factor
+    /// with itself, in which no row of data has a slot.
+    #[must_use]
+    pub fn tied(mut self, ties: Vec<Tie>) -> Self {
+        for (f, tie) in ties.iter().enumerate() {
+            if let Tie::Precision(neighbours) = tie {
+                self.pairs.push(Pair {
+                    first: f,
+                    second: f,
+                    ptr: neighbours.ptr.clone(),
+                    second_level: neighbours.lower.clone(),
+                    slot_of_row: Vec::new(),
+                });
+            }
+        }
+        self.ties = ties;
+        self
+    }
+
+    /// How the levels of factor f depend on each other.
+    pub fn tie(&self, f: usize) -> &Tie {
+        &self.ties[f]
+    }
+
+    /// The pair of a factor with itself, where it has one.
+    pub fn own_pair(&self, f: usize) -> Option<usize> {
+        self.pairs.iter().position(|pair| (pair.first, pair.second) == (f, f))
     }
 
     /// Number of grouping factors.

@@ -28,7 +28,8 @@ pub fn product_diagonal(
             add_border(&b.border[f], p, &inverse.border[f], r, pattern.border(), &mut out[f]);
         }
     }
-    for (k, pair) in pattern.pairs().iter().enumerate() {
+    // B has no entries between the levels of one factor.
+    for (k, pair) in pattern.pairs().iter().enumerate().filter(|(_, pair)| !pair.is_own()) {
         let (f, g) = (pair.first, pair.second);
         let (p, r) = ((b.widths[f], b.widths[g]), (inverse.widths[f], inverse.widths[g]));
         let kronecker = sum_of_kronecker(&b.off[k], p.0 * p.1, &inverse.off[k], r.0 * r.1);

@@ -4,8 +4,9 @@
 //! multiply-adds a second as the sparse code. Crossed factors fill in and go dense; nested factors do not fill in at all,
 //! whatever their number, because the minimum degree ordering eliminates the finer factor first.
 use super::leading::Leading;
+use super::root::Root;
 use super::sparse_cholesky::{SparseCholesky, UpperPattern};
-use super::{BlockMatrix, PARALLEL_WORK, Pattern, dense_cholesky};
+use super::{BlockMatrix, PARALLEL_WORK, Pattern, Tie, dense_cholesky};
 use rayon::prelude::*;
 
 /// Up to this order a dense matrix is always good enough.
@@ -56,7 +57,7 @@ pub enum Storage {
 
 /// The inverse of the Schur complement, as far as it is computed.
 pub enum RemainderInverse {
-    /// m x m, both triangles.
+    /// m x m, both triangles; where correlated effects are all there is, only the diagonal is right.
     Dense(Vec<f64>),
     /// On the pattern of the sparse factor.
     Sparse(Vec<f64>),
@@ -71,6 +72,10 @@ pub struct Remainder {
     /// The place of each remaining effect (numbered in the caller's order) in the matrix.
     pub position: Vec<u32>,
     pub storage: Storage,
+    /// For each effect in the caller's order, whether it stands alone: its prior precision is 1.
+    alone: Vec<bool>,
+    /// The blocks of effects that are correlated before any data.
+    roots: Vec<Root>,
 }
 
 impl Remainder {
@@ -87,10 +92,26 @@ impl Remainder {
             offsets,
             position: identity.clone(),
             storage: Storage::Dense(Vec::new()),
+            alone: Vec::with_capacity(order),
+            roots: Vec::new(),
         };
+        for &f in &remainder.factors {
+            let alone = matches!(pattern.tie(f), Tie::None);
+            remainder.alone.extend(std::iter::repeat_n(alone, pattern.levels(f) * ranks[f]));
+            if let Tie::Correlation(starts) = pattern.tie(f) {
+                assert_eq!(ranks[f], 1, "correlated levels have one effect each");
+                remainder.roots.extend(starts.windows(2).map(|block| Root {
+                    factor: f,
+                    first: remainder.offsets[f] + block[0],
+                    size: block[1] - block[0],
+                    values: Vec::new(),
+                }));
+            }
+        }
         let Some(leading) = leading else { return remainder };
         leading.renumber(&identity);
-        let sparse = if order > ALWAYS_DENSE { remainder.sparse(pattern, leading) } else { None };
+        let may_be_sparse = order > ALWAYS_DENSE && remainder.roots.is_empty();
+        let sparse = if may_be_sparse { remainder.sparse(pattern, leading) } else { None };
         if let Some((position, matrix)) = sparse {
             leading.renumber(&position);
             remainder.position = position;
@@ -133,6 +154,22 @@ impl Remainder {
     /// Number of remaining effects.
     pub fn order(&self) -> usize {
         self.position.len()
+    }
+
+    /// Sets L of each block of a factor's correlated effects.
+    pub fn set_root(&mut self, factor: usize, roots: &[Vec<f64>]) {
+        let own = self.roots.iter_mut().filter(|root| root.factor == factor);
+        own.zip(roots).for_each(|(root, values)| root.values.clone_from(values));
+    }
+
+    /// The blocks of correlated effects.
+    pub fn roots(&self) -> &[Root] {
+        &self.roots
+    }
+
+    /// Whether nothing else is left than correlated effects that meet in no row.
+    fn only_roots(&self, leading: &Leading) -> bool {
+        leading.levels == 0 && self.factors.len() == 1 && !self.roots.is_empty()
     }
 
     /// Multiply-adds of a dense factorisation; none where it is sparse.
@@ -198,8 +235,8 @@ impl Remainder {
         let result = match &mut storage {
             Storage::Dense(matrix) => {
                 matrix.fill(0.0);
-                for i in 0..m {
-                    matrix[i * m + i] = 1.0;
+                for (i, &alone) in self.alone.iter().enumerate() {
+                    matrix[i * m + i] = f64::from(u8::from(alone));
                 }
                 self.each_entry(pattern, |source, i, j| matrix[i.min(j) * m + i.max(j)] += source.read(h));
                 let column = |(j, column): (usize, &mut [f64])| leading.subtract_column(j, true, column);
@@ -210,16 +247,21 @@ impl Remainder {
                 } else {
                     matrix.par_chunks_exact_mut(m).enumerate().for_each(column);
                 }
+                self.roots.iter().for_each(|root| root.apply(matrix, m));
                 dense_cholesky::factor_in_place(matrix, m)
             }
             Storage::Sparse { matrix, places, .. } => {
                 matrix.values.fill(0.0);
-                let mut places = places.iter();
+                let mut entries = places.iter();
                 let values = &mut matrix.values;
-                self.each_entry(pattern, |source, i, j| {
-                    let place = *places.next().expect("one place for each entry");
-                    values[place] += source.read(h) + f64::from(u8::from(i == j));
+                self.each_entry(pattern, |source, _, _| {
+                    let place = *entries.next().expect("one place for each entry");
+                    values[place] += source.read(h);
                 });
+                for (&position, _) in self.position.iter().zip(&self.alone).filter(|(_, alone)| **alone) {
+                    let place = matrix.place(position as usize, position as usize);
+                    matrix.values[place] += 1.0;
+                }
                 matrix.update(|j, w| leading.subtract_column(j, false, w));
                 matrix.factor()
             }
@@ -231,7 +273,10 @@ impl Remainder {
     /// X = L^{-1} X for `columns` columns, the first entries of columns `stride` apart.
     pub fn forward_in_place(&self, x: &mut [f64], columns: usize, stride: usize) {
         match &self.storage {
-            Storage::Dense(matrix) => dense_cholesky::forward_in_place(matrix, self.order(), x, columns, stride),
+            Storage::Dense(matrix) => {
+                self.roots.iter().for_each(|root| root.forward(&mut x[root.first..], columns, stride));
+                dense_cholesky::forward_in_place(matrix, self.order(), x, columns, stride);
+            }
             Storage::Sparse { matrix, .. } => {
                 (0..columns).for_each(|c| matrix.forward_in_place(&mut x[c * stride..][..self.order()]));
             }
@@ -241,14 +286,17 @@ impl Remainder {
     /// X = L^{-T} X, laid out as in [`Remainder::forward_in_place`].
     pub fn backward_in_place(&self, x: &mut [f64], columns: usize, stride: usize) {
         match &self.storage {
-            Storage::Dense(matrix) => dense_cholesky::backward_in_place(matrix, self.order(), x, columns, stride),
+            Storage::Dense(matrix) => {
+                dense_cholesky::backward_in_place(matrix, self.order(), x, columns, stride);
+                self.roots.iter().for_each(|root| root.backward(&mut x[root.first..], columns, stride));
+            }
             Storage::Sparse { matrix, .. } => {
                 (0..columns).for_each(|c| matrix.backward_in_place(&mut x[c * stride..][..self.order()]));
             }
         }
     }
 
-    /// log of the determinant of the Schur complement.
+    /// log of the determinant of the Schur complement, and of the prior correlations.
     pub fn log_det(&self) -> f64 {
         match &self.storage {
             Storage::Dense(matrix) => {
@@ -258,10 +306,26 @@ impl Remainder {
         }
     }
 
-    /// The inverse, whole or on the pattern of the factor.
-    pub fn inverse(&self) -> RemainderInverse {
+    /// The inverse, whole or on the pattern of the factor; for correlated effects also L^{-1} times it times L^{-T}, in
+    /// `white`.
+    pub fn inverse(&self, leading: &Leading, white: &mut [Vec<f64>]) -> RemainderInverse {
         match &self.storage {
-            Storage::Dense(matrix) => RemainderInverse::Dense(dense_cholesky::inverse(matrix, self.order())),
+            Storage::Dense(matrix) => {
+                let m = self.order();
+                let mut inverse = dense_cholesky::inverse(matrix, m);
+                for root in &self.roots {
+                    white[root.factor].extend(root.block(&inverse, m));
+                }
+                for root in &self.roots {
+                    if self.only_roots(leading) {
+                        let diagonal = root.outer_diagonal(&inverse, m);
+                        (root.first..).zip(diagonal).for_each(|(i, value)| inverse[i * m + i] = value);
+                    } else {
+                        root.outer(&mut inverse, m);
+                    }
+                }
+                RemainderInverse::Dense(inverse)
+            }
             Storage::Sparse { matrix, .. } => RemainderInverse::Sparse(matrix.inverse()),
         }
     }
