@@ -82,7 +82,7 @@ class Model:
         family: name, link, zero_inflated, categories and thresholds (None but for ordinal ones), custom (a `Custom`
         or None); y (n,); trials (n,) or None; weights (n,) or None; predictors: list of component, x (n, p), offset
         (n,) or None; groups: list of codes (n,) uint32, levels; terms: list of predictor, group, columns (n, p_t),
-        covariance; method "ml" or "reml"; quadrature; profiled (True: linear mixed model with fixed effects and
+        covariance, coupling (None, or how the levels of the group depend on each other); method "ml" or "reml"; quadrature; profiled (True: linear mixed model with fixed effects and
         residual variance profiled out, weights as precision weights).
     """
 
@@ -113,6 +113,14 @@ class Fitted:
         """ "ml" or "reml"."""
 
     @property
+    def couplings(self) -> list[tuple[int, str, str, float, float, int]]:
+        """Natural parameters of coupled terms: term, name, scale of intervals ("correlation" or "log"), estimate, its
+        derivative with respect to theta, and the row of `theta_cov` which that theta is."""
+
+    def extended(self, model: Model) -> Fitted:
+        """The same fit to a model with further levels of coupled groups, which no row meets."""
+
+    @property
     def nobs(self) -> int:
         """Rows."""
 
@@ -137,7 +145,8 @@ class Fitted:
         """Covariance of all parameters in the order of `joint_names`."""
 
     def joint_names(self) -> list[tuple[str, int, int]]:
-        """("beta", predictor, column) or ("theta", term, index) for each row of `vcov_joint`."""
+        """("beta", predictor, column), ("theta", term, index) or ("coupling", term, index) for each row of
+        `vcov_joint`."""
 
     @property
     def covariance(self) -> list[Array]:

@@ -55,9 +55,8 @@ class Model:
         Response, fixed and random parts of every component, and how to replay them on new data.
     method : {"ml", "reml"}
         The likelihood that is maximised; "reml" integrates the fixed effects out.
-    profiled : bool
-        Whether this is the linear mixed model of `lmm`: fixed effects and residual variance are profiled out and
-        weights are precision weights.
+    linear : bool
+        Whether this is the linear mixed model of `lmm`, whose weights are precision weights.
     quadrature : int
         Points of adaptive Gauss-Hermite quadrature; 1 is Laplace's approximation, 0 puts the fixed effects of the mean
         into the search for the conditional modes.
@@ -68,9 +67,15 @@ class Model:
     family: Family
     design: Design
     method: str
-    profiled: bool
+    linear: bool
     quadrature: int = 1
     arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def profiled(self) -> bool:
+        """Whether fixed effects and residual variance are profiled out: not where effects are coupled, which Laplace's
+        approximation integrates out (exactly, in a linear model)."""
+        return self.linear and not any(term.coupling is not None for term in self.design.random)
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -101,7 +106,9 @@ class Model:
     @property
     def likelihood_weights(self) -> np.ndarray | None:
         """Weights as the engine applies them, (n,); None without weights and where they are numbers of trials."""
-        return None if self.design.response.form == "proportion" else self.design.weights
+        if self.design.response.form == "proportion" or (self.linear and not self.profiled):
+            return None
+        return self.design.weights
 
     @property
     def weights_meaning(self) -> str | None:
@@ -110,16 +117,16 @@ class Model:
         if self.arguments.get("weights") is None:
             return None
         name = design.weights_name or "given as an array"
+        if self.linear:
+            return f"{name} (precision weights: residual variance sigma^2 / w)"
         if self.likelihood_weights is None:
             return f"{name} (numbers of trials)"
-        if self.profiled:
-            return f"{name} (precision weights: residual variance sigma^2 / w)"
         return f"{name} (multiply each row's log-likelihood)"
 
     @property
     def method_in_words(self) -> str:
         """The criterion as a summary states it."""
-        if self.profiled:
+        if self.linear:
             return "REML" if self.method == "reml" else "maximum likelihood"
         how = "Laplace approximation" if self.design.random else "no random effects"
         if self.family.name == "gaussian":
@@ -185,20 +192,25 @@ class Model:
         named = [c for c in self.components for _ in self.predictors(c)]
         for component, x, constant in zip(named, columns, self.fixed_predictors(), strict=True):
             offset = design.fixed[component].offset if constant is None else np.full(design.n, constant)
+            if component == "disp" and self.linear and not self.profiled and design.weights is not None:
+                offset = -0.5 * np.log(design.weights) + (0.0 if offset is None else offset)
             predictors.append({"component": component, "x": x, "offset": offset})
         groups: dict[str, int] = {}
         group_specs: list[dict[str, Any]] = []
         terms: list[dict[str, Any]] = []
-        for term in design.random:
-            if term.group not in groups:
-                groups[term.group] = len(group_specs)
-                group_specs.append({"codes": np.asarray(term.codes, np.uint32), "levels": len(term.levels)})
+        for place, term in enumerate(design.random):
+            # The places of a coupled term are levels of its own.
+            group = term.group if term.coupling is None else f"{term.group} {place}"
+            if group not in groups:
+                groups[group] = len(group_specs)
+                group_specs.append({"codes": np.asarray(term.codes, np.uint32), "levels": term.size})
             terms.append(
                 {
                     "predictor": self.predictor(term.component),
-                    "group": groups[term.group],
+                    "group": groups[group],
                     "columns": np.asarray(term.columns, float),
-                    "covariance": {"name": term.structure, **term.options},
+                    "covariance": {"name": sizes_of(term), **term.options},
+                    "coupling": None if term.coupling is None else term.coupling.spec(),
                 }
             )
         return {
@@ -236,6 +248,13 @@ class Model:
         return "\n".join(lines)
 
 
+def sizes_of(term: RandomTerm) -> str:
+    """The structure of the factor Lambda of a term: that of a coupled one holds the sizes of its effects only."""
+    if term.coupling is None:
+        return term.structure
+    return "unit" if term.structure == "equalto" else "us"
+
+
 def is_constant(formula: str | None, design: Design, component: str) -> bool:
     """Whether a component is one estimated constant: no formula was given, or it says no more than ``~ 1``."""
     if formula is None:
@@ -250,7 +269,7 @@ def build_model(
     data: IntoFrame,
     *,
     family: Family,
-    profiled: bool,
+    linear: bool,
     reml: bool,
     quadrature: int = 1,
     zi: str | None = None,
@@ -260,6 +279,7 @@ def build_model(
     offset: Any = None,
     contrasts: Mapping[str, Any] | None = None,
     missing: str = "drop",
+    matrices: Mapping[str, Any] | None = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> Model:
     """Build the design of every component and refuse what cannot be fitted.
@@ -282,6 +302,7 @@ def build_model(
         contrasts=contrasts,
         missing=missing,
         covariances=tuple(covariances()),
+        matrices=matrices,
     )
     require_integrable(design, method="reml" if reml else "ml", quadrature=quadrature)
     if "threshold" in family.components:
@@ -290,7 +311,7 @@ def build_model(
         family=family,
         design=design,
         method="reml" if reml else "ml",
-        profiled=profiled,
+        linear=linear,
         quadrature=quadrature,
         arguments=dict(arguments or {}),
     )
@@ -413,6 +434,12 @@ def require_integrable(design: Design, *, method: str, quadrature: int) -> None:
         )
     if quadrature == 0:
         return
+    for term in design.random:
+        if term.coupling is not None:
+            raise ModelError(
+                f"quadrature={quadrature}: the effects of {term.text} depend on each other, so that they cannot be "
+                "integrated out one level at a time. Leave quadrature out."
+            )
     groups = list(dict.fromkeys(term.group for term in design.random))
     if len(groups) != 1:
         found = f"the model has {len(groups)}: {', '.join(groups)}" if groups else "the model has none"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from ranef import _engine
 from ranef.errors import DataError, ModelError
 from ranef.fitting import FittedModel
 from ranef.formula.design import NewDesign
@@ -63,6 +65,32 @@ def engine_rows(
     ]
     codes = [code if k else np.full(n, LEFT_OUT, np.int64) for code, k in zip(codes, keep, strict=True)]
     return {"x": record.model.by_predictor(x), "offset": offsets, "codes": codes, "columns": columns}
+
+
+def reaching(record: FittedModel, newdata: IntoFrame | None, keep: Sequence[bool]) -> FittedModel:
+    """The fit with effects for the times and places of new rows, which it had no data on.
+
+    They do not change the likelihood: given the parameters, the others say what they are (kriging) and how sure that is.
+    Groups that the fit has not met are left to `engine_rows`.
+    """
+    if newdata is None or not any(k and t.coupling is not None for t, k in zip(record.terms(), keep, strict=True)):
+        return record
+    new = record.design.replay(newdata, random=[t for t, counts in enumerate(keep) if counts])
+    random = list(record.design.random)
+    for place, (term, there) in enumerate(zip(record.terms(), new.places, strict=True)):
+        if there is None or term.coupling is None or not term.coupling.reaches:
+            continue
+        unmet = (new.codes[place] == UNKNOWN_LEVEL) & (there[0] >= 0)
+        if not unmet.any():
+            continue
+        coupling = term.coupling.with_places(there[0][unmet], there[1][unmet])
+        own = term.coupling.members, term.coupling.coordinates
+        moved = coupling.find(*own)[np.asarray(term.codes).astype(np.int64)]
+        random[place] = replace(term, coupling=coupling, codes=moved.astype(np.uint32))
+    if all(a is b for a, b in zip(random, record.design.random, strict=True)):
+        return record
+    model = replace(record.model, design=replace(record.design, random=tuple(random)))
+    return replace(record, model=model, engine=record.engine.extended(_engine.Model(model.spec())))
 
 
 def require_known_levels(record: FittedModel, new: NewDesign, keep: Sequence[bool], new_levels: str) -> None:

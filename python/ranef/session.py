@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from ranef.conditioning import Conditioning
 from ranef.errors import ModelError
 from ranef.families import Family, as_family
 from ranef.fitting import Control, FittedModel, fit_model, model_with_response, refit_response
+from ranef.formula.couplings import named_matrices
 from ranef.formula.update import update_formula
 from ranef.frames import IntoFrame, backend_of, frame_from
 from ranef.inference import coefficients, fit_statistics, intervals, random_effects, tidying, variance_components
@@ -37,6 +39,7 @@ def lmm(
     offset: Any = None,
     contrasts: Mapping[str, Any] | None = None,
     missing: str = "drop",
+    matrices: Mapping[str, Any] | None = None,
     start: FittedModel | Mapping[str, Any] | None = None,
     control: Control | None = None,
 ) -> Fit:
@@ -62,6 +65,10 @@ def lmm(
         Coding by factor, e.g. ``{"treatment": "sum"}``.
     missing : {"drop", "error"}
         What happens to rows with a missing value in a variable of the model.
+    matrices : dict, optional
+        The known matrices that ``propto(...)``, ``equalto(...)`` and ``car(...)`` name: arrays, frames with level names,
+        scipy sparse matrices, `precision_matrix`, `pedigree`, `phylogeny`, `adjacency`. A name that is not in there is
+        looked up among the caller's variables.
     start : Fit or dict, optional
         Where the optimiser starts: a fit of a model with the same terms, or ``{"factor": [...]}`` with, for every
         random-effects term, a matrix F such that sigma^2 F F' is the covariance of its effects.
@@ -90,6 +97,7 @@ def lmm(
     >>> round(fit.fixef()["Days"], 2)
     10.47
     """
+    matrices = named_matrices((formula,), matrices, sys._getframe(1))
     arguments = {
         "formula": formula,
         "reml": reml,
@@ -97,17 +105,19 @@ def lmm(
         "offset": offset,
         "contrasts": contrasts,
         "missing": missing,
+        "matrices": matrices,
     }
     model = build_model(
         formula,
         data,
         family=as_family("gaussian"),
-        profiled=True,
+        linear=True,
         reml=reml,
         weights=weights,
         offset=offset,
         contrasts=contrasts,
         missing=missing,
+        matrices=matrices,
         arguments=arguments,
     )
     return fitted(model, control, start)
@@ -129,6 +139,7 @@ def glmm(
     contrasts: Mapping[str, Any] | None = None,
     priors: Any = None,
     missing: str = "drop",
+    matrices: Mapping[str, Any] | None = None,
     start: FittedModel | Mapping[str, Any] | None = None,
     control: Control | None = None,
 ) -> Fit:
@@ -171,6 +182,10 @@ def glmm(
         Penalties on parameters.
     missing : {"drop", "error"}
         What happens to rows with a missing value in a variable of the model.
+    matrices : dict, optional
+        The known matrices that ``propto(...)``, ``equalto(...)`` and ``car(...)`` name: arrays, frames with level names,
+        scipy sparse matrices, `precision_matrix`, `pedigree`, `phylogeny`, `adjacency`. A name that is not in there is
+        looked up among the caller's variables.
     start : Fit or dict, optional
         Where the optimiser starts: a fit of a model with the same terms, or ``{"factor": [...], "beta": {...}}`` with,
         for every random-effects term, a matrix F such that F F' is the covariance of its effects, and for every
@@ -209,6 +224,7 @@ def glmm(
         )
     if priors is not None:
         raise ModelError("priors are not available: leave the argument out.")
+    matrices = named_matrices((formula, zi, dispersion, shape), matrices, sys._getframe(1))
     arguments = {
         "formula": formula,
         "family": family,
@@ -223,12 +239,13 @@ def glmm(
         "contrasts": contrasts,
         "priors": priors,
         "missing": missing,
+        "matrices": matrices,
     }
     model = build_model(
         formula,
         data,
         family=as_family(family, link),
-        profiled=False,
+        linear=False,
         reml=reml,
         quadrature=int(quadrature),
         zi=zi,
@@ -238,6 +255,7 @@ def glmm(
         offset=offset,
         contrasts=contrasts,
         missing=missing,
+        matrices=matrices,
         arguments=arguments,
     )
     return fitted(model, control, start)
@@ -740,7 +758,7 @@ class Fit(FittedModel):
             for name in ("weights", "offset"):
                 if name not in changes:
                     arguments[name] = self._of_used_rows(arguments[name])
-        fit = lmm if self.model.profiled else glmm
+        fit = lmm if self.model.linear else glmm
         text = arguments.pop("formula")
         return fit(text, data, control=control, start=start, **arguments)
 

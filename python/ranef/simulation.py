@@ -12,7 +12,7 @@ from ranef.conditioning import Conditioning, kept_terms
 from ranef.errors import ModelError
 from ranef.fitting import FittedModel
 from ranef.frames import IntoFrame
-from ranef.newdata import engine_rows
+from ranef.newdata import engine_rows, reaching
 
 
 def simulate(
@@ -51,6 +51,7 @@ def simulate(
         what = ["fixed" if kept else "new" for kept in kept_terms(terms, ranef)]
     rows = None
     if newdata is not None:
+        record = reaching(record, newdata, [w != "zero" for w in what])
         # A level without a mode cannot be kept at it: only then does an unmet level raise.
         rows = engine_rows(record, newdata, [w != "zero" for w in what], "error" if "fixed" in what else "population")
     draws = np.asarray(record.engine.simulate(int(n), engine_seed(seed), what, rows), float)

@@ -325,8 +325,7 @@ fn a_gaussian_model_has_the_likelihood_of_its_dense_covariance() {
             let e = Mat::from_fn(N, 1, |i, _| data.y[i] - mean[i]);
             let solved = v.partial_piv_lu().solve(&e);
             let form = (e.transpose() * &solved)[(0, 0)];
-            let dense =
-                0.5 * (form + v.determinant().ln() + N as f64 * (2.0 * std::f64::consts::PI).ln());
+            let dense = 0.5 * (form + v.determinant().ln() + N as f64 * (2.0 * std::f64::consts::PI).ln());
             assert!((value - dense).abs() < 1e-9, "{name} crossed={crossed}: {value} not {dense}");
         }
     }

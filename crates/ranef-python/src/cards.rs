@@ -35,8 +35,9 @@ pub fn families(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
 #[pyfunction]
 pub fn covariances(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
     let list = PyList::empty(py);
-    for entry in covariance::CATALOGUE {
-        let (card, dict) = (entry.card, PyDict::new(py));
+    let cards = covariance::CATALOGUE.iter().map(|entry| entry.card).chain(covariance::coupling::CARDS.iter().copied());
+    for card in cards {
+        let dict = PyDict::new(py);
         dict.set_item("name", card.name)?;
         dict.set_item("title", card.title)?;
         dict.set_item("parameters", card.parameters)?;

@@ -1,11 +1,12 @@
 //! What the engine found.
 use crate::arrays::{optional_vector, stack, table, vector};
 use crate::errors::{intact, raised, refuse};
-use crate::model::fit_detached;
+use crate::model::{Model, fit_detached};
 use crate::spec::{check_response, control as read_control, new_design};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
+use ranef_engine::covariance::coupling::Scale;
 use ranef_engine::family::{Component, Kind};
 use ranef_engine::fitting::{Fit, Likelihood};
 use ranef_engine::likelihood::data::{Data, Method};
@@ -59,6 +60,13 @@ impl Fitted {
             let at = layout.theta.start + m;
             map[at * dim + at] = 1.0 / design.theta_scale(term, index);
             names[at] = ("theta", term, index);
+        }
+        for (term, place) in design.places.iter().enumerate() {
+            for (index, m) in design.template.coupling_range(place.grouping).enumerate() {
+                let at = layout.theta.start + m;
+                map[at * dim + at] = 1.0;
+                names[at] = ("coupling", term, index);
+            }
         }
         let v = fit.parameter_covariance();
         let times = |a: &[f64], b: &[f64], transposed: bool| -> Vec<f64> {
@@ -284,6 +292,35 @@ impl Fitted {
             list.append(entry)?;
         }
         Ok(list)
+    }
+
+    /// The natural parameters of couplings: term, name, scale of intervals, estimate, its slope along theta, and which row
+    /// of `theta_cov` that theta is.
+    #[getter]
+    fn couplings(&self) -> Vec<(usize, &'static str, &'static str, f64, f64, usize)> {
+        let design = &self.fit.data.design;
+        let mut found = Vec::new();
+        for (term, place) in design.places.iter().enumerate() {
+            let Some(coupling) = design.template.coupling(place.grouping) else { continue };
+            let range = design.template.coupling_range(place.grouping);
+            let theta = &self.fit.theta[range.clone()];
+            for (m, natural) in coupling.parameters().iter().enumerate() {
+                let (value, slope) = coupling.natural(theta, m);
+                let scale = match natural.scale {
+                    Scale::Correlation => "correlation",
+                    Scale::Log => "log",
+                };
+                found.push((term, natural.name, scale, value, slope, range.start + m));
+            }
+        }
+        found
+    }
+
+    /// The same fit to a model with further levels of coupled groups, which no row meets.
+    fn extended(&self, py: Python<'_>, model: &Model) -> PyResult<Self> {
+        let found = py.detach(|| self.fit.extended(model.data()));
+        let fit = found.ok_or_else(|| refuse("model", "the effects of new times or places could not be found"))?;
+        Ok(Self { fit, seconds: self.seconds })
     }
 
     #[getter]

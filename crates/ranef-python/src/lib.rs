@@ -6,6 +6,7 @@
 
 mod arrays;
 mod cards;
+mod coupling;
 mod custom;
 mod draws;
 mod errors;

@@ -45,6 +45,13 @@ pub fn fit_detached(
     Ok((fitted.map_err(raised)?, began.elapsed().as_secs_f64()))
 }
 
+impl Model {
+    /// The observations and their design.
+    pub fn data(&self) -> Arc<Data> {
+        self.data.clone()
+    }
+}
+
 #[pymethods]
 impl Model {
     #[new]

@@ -1,11 +1,13 @@
 //! A model's plain values, read and checked.
 use crate::arrays::{matrix, optional_vector};
+use crate::coupling;
 use crate::custom::Custom;
 use crate::errors::{raised, refuse};
 use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use ranef_engine::covariance;
+use ranef_engine::covariance::coupling::{Coupling, Form};
 use ranef_engine::design::{Column, Design, Fixed, TermSpec};
 use ranef_engine::error::ModelError;
 use ranef_engine::family::{self, Family, Ordinal, Thresholds, ZeroInflated};
@@ -71,6 +73,7 @@ pub fn read(spec: &Bound<'_, PyDict>) -> PyResult<(Data, Likelihood)> {
         return Err(refuse("spec", message));
     }
     let design_terms = read_terms(spec, n, fixed.len())?;
+    let couplings = read_couplings(spec, &design_terms)?;
     let method: String = required(spec, "method")?;
     let reml = method == "reml";
     let likelihood = if profiled {
@@ -90,7 +93,13 @@ pub fn read(spec: &Bound<'_, PyDict>) -> PyResult<(Data, Likelihood)> {
             }
         })
     };
-    let design = Design::new(n, fixed, read_groups(spec, n)?, design_terms);
+    let mut design = Design::new(n, fixed, read_groups(spec, n)?, design_terms);
+    if couplings.iter().any(Option::is_some) {
+        if profiled {
+            return Err(refuse("spec", "coupled effects are not profiled"));
+        }
+        design = design.coupled(couplings);
+    }
     let weights = if profiled { None } else { weights };
     Ok((Data { y, trials, weights, family, design: Arc::new(design) }, likelihood))
 }
@@ -164,9 +173,34 @@ fn read_terms(spec: &Bound<'_, PyDict>, n: usize, predictors: usize) -> PyResult
                     format!("d = {rank} latent variables for {width} columns: give 1 to {width}"),
                 ));
             }
-            let covariance = covariance::build_with(&name, width, &covariance::Options { rank })
-                .map_err(|error| raised(error.into()))?;
+            let covariance = match name.as_str() {
+                "unit" => covariance::unit(width),
+                _ => covariance::build_with(&name, width, &covariance::Options { rank })
+                    .map_err(|error| raised(error.into()))?,
+            };
             Ok(TermSpec { predictor, grouping, columns, covariance })
+        })
+        .collect()
+}
+
+/// How the levels of each term's grouping factor depend on each other.
+fn read_couplings(spec: &Bound<'_, PyDict>, terms: &[TermSpec]) -> PyResult<Vec<Option<Box<dyn Coupling>>>> {
+    let groups: Bound<'_, PyList> = required(spec, "groups")?;
+    let list: Bound<'_, PyList> = required(spec, "terms")?;
+    list.iter()
+        .zip(terms)
+        .map(|(entry, term)| {
+            let coupling = entry.cast_into::<PyDict>()?.get_item("coupling")?.filter(|coupling| !coupling.is_none());
+            let Some(coupling) = coupling else { return Ok(None) };
+            let levels: usize = required(&groups.get_item(term.grouping)?.cast_into::<PyDict>()?, "levels")?;
+            if terms.iter().filter(|other| other.grouping == term.grouping).count() > 1 {
+                return Err(refuse("spec", "a coupled grouping factor belongs to one term"));
+            }
+            let coupling = coupling::read(&coupling.cast_into::<PyDict>()?, levels)?;
+            if term.columns.len() > 1 && matches!(coupling.form(), Form::Correlation(_)) {
+                return Err(refuse("model", "several columns need a sparse precision; give the inverse of the matrix"));
+            }
+            Ok(Some(coupling))
         })
         .collect()
 }

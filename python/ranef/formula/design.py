@@ -18,6 +18,7 @@ from ranef.data import Table
 from ranef.errors import DataError, FormulaError, did_you_mean
 from ranef.formula.columns import ModelMatrix, model_matrix, without_intercept
 from ranef.formula.contrasts import Contrast, contrast_from
+from ranef.formula.couplings import Coupling, columns_of, coupling_of, has_columns, rows_of
 from ranef.formula.evaluation import Coded, Evaluator, Memory
 from ranef.formula.frames import FitFrame, NewFrame, Schema
 from ranef.formula.grouping import Grouping, grouping_of
@@ -83,6 +84,8 @@ class RandomTerm:
         As the user wrote it.
     factors : tuple of str
         The parts of the grouping factor: ``("batch", "cask")``.
+    coupling : Coupling or None
+        The places of a term whose effects are tied over time, space or kinship; `codes` are then places.
     """
 
     component: str
@@ -95,6 +98,12 @@ class RandomTerm:
     levels: tuple[str, ...]
     text: str
     factors: tuple[str, ...]
+    coupling: Coupling | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of levels the engine sees: those of the group, or the places of a coupled term."""
+        return len(self.levels) if self.coupling is None else self.coupling.size
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +124,8 @@ class NewDesign:
     unknown : list of list of str
         For each term, the labels it has not seen.
     response : Response or None
+    places : list
+        For each coupled term, the group and coordinates of every row; None for the others.
     """
 
     n: int
@@ -124,6 +135,7 @@ class NewDesign:
     codes: list[NDArray[np.int64]]
     unknown: list[list[str]]
     response: Response | None
+    places: list[tuple[NDArray[np.int64], Array] | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,6 +264,7 @@ class Design:
         codes: list[NDArray[np.int64]] = []
         unknown: list[list[str]] = []
         groups: dict[str, tuple[NDArray[np.int64], list[str]]] = {}
+        places: list[tuple[NDArray[np.int64], Array] | None] = [None] * len(recipe.random)
         for place, (component, bar, grouping) in enumerate(recipe.random):
             if place not in wanted:
                 columns.append(np.zeros((len(frame), len(self.random[place].names)), order="F"))
@@ -259,18 +272,25 @@ class Design:
                 unknown.append([])
                 continue
             source = recipe.terms[component].source
-            columns.append(_random_columns(bar, evaluator, source, recipe.contrasts).values)
             if grouping.name not in groups:
                 groups[grouping.name] = grouping.recode(evaluator)
-            codes.append(groups[grouping.name][0])
             unknown.append(groups[grouping.name][1])
+            coupling = self.random[place].coupling
+            if coupling is None:
+                columns.append(_random_columns(bar, evaluator, source, recipe.contrasts).values)
+                codes.append(groups[grouping.name][0])
+                continue
+            matrix = _random_columns(bar, evaluator, source, recipe.contrasts) if has_columns(bar) else None
+            columns.append(np.asfortranarray(columns_of(bar, matrix, coupling, len(frame))[0]))
+            places[place] = rows_of(bar, evaluator, grouping, groups[grouping.name][0], source, coupling)
+            codes.append(coupling.find(*places[place]))
         answer = None
         if response and main is not None:
             trials = None
             if self.response.form == "proportion" and recipe.weights is not None:
                 trials = _numbers_of_column(frame, recipe.weights, "the weights")
             answer = response_of(main, evaluator, recipe.terms["cond"].source, recipe.response_kind, trials)
-        return NewDesign(len(frame), x, offset, columns, codes, unknown, answer)
+        return NewDesign(len(frame), x, offset, columns, codes, unknown, answer, places)
 
 
 def build_design(
@@ -284,6 +304,7 @@ def build_design(
     contrasts: Mapping[str, Any] | None = None,
     missing: str = "drop",
     covariances: Collection[str] | None = None,
+    matrices: Mapping[str, Any] | None = None,
 ) -> Design:
     """Turn formulas and data into the matrices of a mixed model.
 
@@ -305,6 +326,8 @@ def build_design(
         What to do with rows that have a missing value in a variable used.
     covariances : collection of str, optional
         The covariance structures a formula may name.
+    matrices : mapping, optional
+        The known matrices that terms name: ``propto(0 + f | g, A)`` takes ``matrices["A"]``.
 
     Returns
     -------
@@ -387,7 +410,7 @@ def build_design(
         fixed[component] = FixedPart(
             component, matrix.values, matrix.names, _offset(part, evaluator, extra), matrix.term_columns, intercept
         )
-    random, recipes = _random_terms(terms, evaluator, coding)
+    random, recipes = _random_terms(terms, evaluator, coding, dict(matrices or {}))
     levels, codings = _factors(terms, evaluator, coding)
     kept = np.arange(len(table)) if rows is None else rows
     return Design(
@@ -572,21 +595,49 @@ def _random_columns(bar: Bar, evaluator: Evaluator, source: str, contrasts: Mapp
 
 
 def _random_terms(
-    terms: Mapping[str, Terms], evaluator: Evaluator, contrasts: Mapping[str, Contrast]
+    terms: Mapping[str, Terms],
+    evaluator: Evaluator,
+    contrasts: Mapping[str, Contrast],
+    matrices: dict[str, Any],
 ) -> tuple[tuple[RandomTerm, ...], tuple[tuple[str, Bar, Grouping], ...]]:
     random: list[RandomTerm] = []
     recipes: list[tuple[str, Bar, Grouping]] = []
+    n = len(evaluator.frame)
     groupings: dict[str, Grouping] = {}
     varying: dict[tuple[str, frozenset[str], str], str] = {}
     for component, part in terms.items():
         for bar in part.bars:
-            matrix = _random_columns(bar, evaluator, part.source, contrasts)
+            matrix: ModelMatrix | None = None
             for parts in bar.groups:
                 factors = tuple(node.name if isinstance(node, Name) else node.text for node in parts)
-                group = ":".join(factors)
+                group = ":".join(factors) or "1"
                 if group not in groupings:
                     groupings[group] = grouping_of(parts, evaluator, part.source)
                 grouping = groupings[group]
+                coupling = coupling_of(bar, evaluator, grouping, part.source, matrices)
+                if coupling is not None:
+                    own = _random_columns(bar, evaluator, part.source, contrasts) if has_columns(bar) else None
+                    values, names = columns_of(bar, own, coupling, n)
+                    there = rows_of(bar, evaluator, grouping, grouping.codes.astype(np.int64), part.source, coupling)
+                    random.append(
+                        RandomTerm(
+                            component,
+                            group,
+                            bar.structure,
+                            {key: value for key, value in bar.options.items() if key != "matrix"},
+                            values,
+                            names,
+                            coupling.find(*there).astype(np.uint32),
+                            grouping.levels,
+                            bar.text,
+                            factors,
+                            coupling,
+                        )
+                    )
+                    recipes.append((component, bar, grouping))
+                    continue
+                if matrix is None:
+                    matrix = _random_columns(bar, evaluator, part.source, contrasts)
                 if len(grouping.levels) < 2 and bar.structure in _BETWEEN_LEVELS:
                     raise DataError(
                         f"`{group}` has {len(grouping.levels)} level; a random effect needs at least 2. "

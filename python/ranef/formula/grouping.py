@@ -62,8 +62,10 @@ class Grouping:
         unknown : list of str
             The labels it does not have, in order.
         """
-        factors = [evaluator.grouping_factor(node, self.source) for node in self.parts]
         n = len(evaluator.frame)
+        if not self.parts:
+            return np.zeros(n, dtype=np.int64), []
+        factors = [evaluator.grouping_factor(node, self.source) for node in self.parts]
         key = np.zeros(n, dtype=np.int64)
         known = np.ones(n, dtype=bool)
         for factor, levels in zip(factors, self.part_levels, strict=True):
@@ -96,6 +98,10 @@ def grouping_of(parts: tuple[Node, ...], evaluator: Evaluator, source: str) -> G
     -------
     Grouping
     """
+    if not parts:
+        # `| 1`: all rows are one group.
+        codes = np.zeros(len(evaluator.frame), dtype=np.uint32)
+        return Grouping("1", (), (), np.zeros(1, dtype=np.int64), ("1",), codes, source)
     factors = [evaluator.grouping_factor(node, source) for node in parts]
     names = [part.name if isinstance(part, Name) else part.text for part in parts]
     if prod(len(factor.levels) for factor in factors) > _MOST_COMBINATIONS:

@@ -32,7 +32,18 @@ from ranef.formula.parser import (
     parse,
 )
 
-__all__ = ["COORDINATES", "COVARIANCES", "SERIAL", "Bar", "Term", "Terms", "signed_items", "terms_of", "variables_of"]
+__all__ = [
+    "COORDINATES",
+    "COVARIANCES",
+    "KNOWN",
+    "SERIAL",
+    "Bar",
+    "Term",
+    "Terms",
+    "signed_items",
+    "terms_of",
+    "variables_of",
+]
 
 #: The covariance structures of the language; the engine's catalogue says which of them are fitted.
 COVARIANCES: tuple[str, ...] = (
@@ -52,12 +63,15 @@ COVARIANCES: tuple[str, ...] = (
     "rr",
     "propto",
     "equalto",
+    "car",
 )
 #: Structures over distances: their left side names coordinates.
 COORDINATES = frozenset({"ou", "exp", "gau", "mat"})
 #: Structures over equally spaced occasions: their left side is one factor of time, without intercept.
 SERIAL = frozenset({"ar1", "hetar1", "toep", "homtoep"})
-_POSITIONAL = {"rr": ("d",), "propto": ("matrix",), "equalto": ("matrix",)}
+#: Structures over a known matrix, given beside the term.
+KNOWN = frozenset({"propto", "equalto", "car"})
+_POSITIONAL = {"rr": ("d",), **dict.fromkeys(KNOWN, ("matrix",))}
 _MOST_TERMS = 50_000
 
 
@@ -461,6 +475,8 @@ class _Algebra:
             return [parts] if parts else []
         if isinstance(node, Call) and node.function in ("factor", "as.factor") and len(node.args) == 1:
             return self.groups(node.args[0]) if isinstance(node.args[0], Name) else [(node,)]
+        if isinstance(node, Number) and node.value == 1:
+            return [()]
         if isinstance(node, Name) and node.name == "." and not node.quoted:
             raise self.fail(node, "the dot cannot be a grouping factor; name the column")
         if isinstance(node, Name | Call):

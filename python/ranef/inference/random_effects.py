@@ -8,6 +8,7 @@ import numpy as np
 
 from ranef.errors import ModelError
 from ranef.fitting import FittedModel
+from ranef.formula.design import RandomTerm
 from ranef.inference.wald import quantile
 from ranef.newdata import engine_rows
 
@@ -38,16 +39,34 @@ def conditional_modes(record: FittedModel, level: float = 0.95, uncertainty: str
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     for term, modes, spread in zip(record.terms(), record.engine.modes, spreads, strict=True):
         estimate, std_error = np.asarray(modes, float).ravel(), spread.ravel()
-        width, levels = len(term.names), len(term.levels)
+        width, levels = len(term.names), term.size
         columns["component"] += [term.component] * (levels * width)
         columns["group"] += [term.group] * (levels * width)
-        columns["level"] += [label for label in term.levels for _ in range(width)]
-        columns["term"] += list(term.names) * levels
+        columns["level"] += [label for label in _levels(term) for _ in range(width)]
+        columns["term"] += _columns(term)
         columns["estimate"] += estimate.tolist()
         columns["std_error"] += std_error.tolist()
         columns["conf_low"] += (estimate - z * std_error).tolist()
         columns["conf_high"] += (estimate + z * std_error).tolist()
     return columns
+
+
+def _levels(term: RandomTerm) -> list[str]:
+    """The level of the group that each of the engine's levels belongs to."""
+    if term.coupling is None:
+        return list(term.levels)
+    if len(term.levels) == len(set(term.coupling.members.tolist())):
+        return [term.levels[member] for member in term.coupling.members]
+    return list(term.coupling.names)  # the levels of the group are those of the known matrix
+
+
+def _columns(term: RandomTerm) -> list[str]:
+    """What each effect is called within its level, level by level."""
+    if term.coupling is None:
+        return list(term.names) * len(term.levels)
+    if len(term.names) > 1 or term.names[0] != term.coupling.label:
+        return list(term.names) * term.size
+    return list(term.coupling.names)
 
 
 def coefficients_by_level(record: FittedModel, level: float = 0.95) -> dict[str, list[Any]]:
@@ -59,9 +78,14 @@ def coefficients_by_level(record: FittedModel, level: float = 0.95) -> dict[str,
     """
     z = float(quantile(level))
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
-    places = dict.fromkeys((term.component, term.group) for term in record.terms())
+    # Effects of times and places are no coefficients of a level.
+    places = dict.fromkeys((term.component, term.group) for term in record.terms() if term.coupling is None)
     for component, group in places:
-        labels = next(term.levels for term in record.terms() if (term.component, term.group) == (component, group))
+        labels = next(
+            term.levels
+            for term in record.terms()
+            if (term.component, term.group) == (component, group) and term.coupling is None
+        )
         names, estimate, std_error = _summed(record, component, group, len(labels))
         columns["component"] += [component] * len(estimate)
         columns["group"] += [group] * len(estimate)
@@ -83,7 +107,11 @@ def _summed(
     engine's prediction gives estimate and standard error alike.
     """
     terms = record.terms()
-    mine = [t for t, term in enumerate(terms) if (term.component, term.group) == (component, group)]
+    mine = [
+        t
+        for t, term in enumerate(terms)
+        if (term.component, term.group) == (component, group) and term.coupling is None
+    ]
     fixed = record.names(component)
     names = tuple(dict.fromkeys([*fixed, *(name for t in mine for name in terms[t].names)]))
     n = levels * len(names)

@@ -29,12 +29,13 @@ BY_LAG = ("toep", "homtoep")
 
 @dataclass(frozen=True)
 class VarianceParameter:
-    """A standard deviation or a correlation.
+    """A standard deviation, a correlation, or another parameter of effects that are tied over time or space.
 
     Attributes
     ----------
     component, group : str
-    kind : {"sd", "cor"}
+    kind : str
+        "sd", "cor"; "range", "rate", "smoothness", "rho" of a coupled term.
     term : str
         Name as in broom.mixed: ``sd__Intercept``, ``cor__Intercept.Days``, ``sd__Observation``; where one parameter
         stands for many columns it has the structure's name, ``sd__ar1``, ``cor__ar1``, ``cor__toep.2`` (at lag 2).
@@ -89,10 +90,29 @@ def variance_parameters(record: FittedModel, level: float = 0.95) -> list[Varian
         found.append(
             VarianceParameter(term.component, term.group, place.kind, place.name, estimate, std_error, low, high)
         )
+    found += coupling_parameters(record, z)
     if record.model.has_residual:
         estimate, std_error = record.sigma, residual_std_error(record)
         low, high = log_interval(estimate, std_error, z)
         found.append(VarianceParameter("cond", "Residual", "sd", "sd__Observation", estimate, std_error, low, high))
+    return found
+
+
+def coupling_parameters(record: FittedModel, z: float) -> list[VarianceParameter]:
+    """How effects depend on each other over time, space or a map: correlations, ranges, rates, smoothness."""
+    theta_cov = np.asarray(record.engine.theta_cov, float)
+    found = []
+    for t, name, scale, estimate, slope, row in record.engine.couplings:
+        term = record.terms()[t]
+        variance = float(theta_cov[row, row])
+        std_error = abs(slope) * float(np.sqrt(variance)) if variance > 0.0 else float("nan")
+        kind = "cor" if name == "phi" else name
+        if scale == "log":
+            low, high = log_interval(estimate, std_error, z)
+        else:
+            low, high = fisher_interval(estimate, std_error, z)
+        word = f"{kind}__{term.structure}"
+        found.append(VarianceParameter(term.component, term.group, kind, word, estimate, std_error, low, high))
     return found
 
 
@@ -102,7 +122,8 @@ def component_places(record: FittedModel) -> list[ComponentPlace]:
     taken: Counter[tuple[str, str, str]] = Counter()
     for t, (term, numbers) in enumerate(zip(record.terms(), record.engine.variance_components(), strict=True)):
         pairs = list(combinations(range(len(term.names)), 2))
-        common = len(numbers["sds"]) < len(term.names)
+        alone = term.coupling is not None and len(term.names) == 1
+        common = alone or len(numbers["sds"]) < len(term.names)
         words = [("sd", i, 0, i, f"sd__{term.structure if common else term.names[i]}") for i in numbers["sds"]]
         words += [("cor", i, j, pairs.index((i, j)), _cor_name(term, i, j)) for i, j in map(tuple, numbers["cors"])]
         for kind, first, second, index, name in words:

@@ -16,7 +16,7 @@ from ranef.errors import ModelError
 from ranef.fitting import FittedModel
 from ranef.frames import IntoFrame
 from ranef.inference.wald import quantile
-from ranef.newdata import engine_rows, repeat_rows
+from ranef.newdata import engine_rows, reaching, repeat_rows
 from ranef.simulation import engine_seed
 
 KINDS = ("response", "link", "conditional", "zprob", "zlink", "dispersion")
@@ -52,6 +52,7 @@ def predict(
             f"interval='prediction' is an interval for a new response; it goes with kind='response', not {kind!r}."
         )
     keep = kept_terms(record.terms(), ranef)
+    record = reaching(record, newdata, keep)
     if kind in CATEGORY_KINDS:
         rows = engine_rows(record, newdata, keep, new_levels)
         return of_categories(record, rows, kind, se or interval is not None, level)

@@ -93,7 +93,7 @@ def variance(record: FittedModel, keep: list[bool]) -> np.ndarray:
     record.model.family.require("variance", "residuals divided by their standard deviation")
     own = np.asarray(record.engine.variance(keep), float)
     # Precision weights are part of the engine's variance; the other weights are not.
-    return own * prior_weights(record) if record.model.profiled else own
+    return own * prior_weights(record) if record.model.linear else own
 
 
 def unit_variance(record: FittedModel, keep: list[bool]) -> np.ndarray:

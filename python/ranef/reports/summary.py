@@ -135,7 +135,7 @@ def summarise(record: FittedModel, ddf: str | None = None, correlations: bool = 
 def heading(record: FittedModel) -> Section:
     """What was fitted, to what, how."""
     model, design = record.model, record.design
-    kind = "linear mixed model" if model.profiled else "generalized linear mixed model"
+    kind = "linear mixed model" if model.linear else "generalized linear mixed model"
     if not design.random:
         kind = kind.replace(" mixed", "")
     lines = [f"{kind.capitalize()} fit by {model.method_in_words}"]

@@ -17,6 +17,7 @@ mod reduced_rank;
 mod scaled;
 mod template;
 mod toeplitz;
+mod unit;
 mod unstructured;
 
 pub use natural::{Natural, NaturalScale};
@@ -94,6 +95,11 @@ pub static CATALOGUE: &[Entry] = &[
         build: |size, options| Box::new(ReducedRank::new(size, options.rank.unwrap_or(2).min(size))),
     },
 ];
+
+/// Variances of one, without parameters: the sizes of effects that a known matrix gives altogether.
+pub fn unit(size: usize) -> Box<dyn Covariance> {
+    Box::new(unit::Unit::new(size))
+}
 
 /// A structure that does not exist.
 #[derive(Debug, Error, PartialEq, Eq)]

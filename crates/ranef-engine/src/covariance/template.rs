@@ -223,7 +223,11 @@ impl Template {
 
     /// Theta of Lambda times a constant.
     pub fn times(&self, theta: &[f64], constant: f64) -> Vec<f64> {
-        theta.iter().enumerate().map(|(m, value)| constant.powf(self.degree(m)) * value).collect()
+        let times = |(m, value): (usize, &f64)| match self.parameter(m) {
+            Parameter::Factor { .. } => constant.powf(self.degree(m)) * value,
+            Parameter::Coupling { .. } => *value,
+        };
+        theta.iter().enumerate().map(times).collect()
     }
 
     /// The power of a constant by which theta_m is multiplied when Lambda is multiplied by it.

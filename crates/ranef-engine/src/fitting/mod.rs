@@ -419,6 +419,39 @@ impl Fit {
         }
     }
 
+    /// The same fit to data that have further levels of coupled grouping factors, which no row meets: they leave the
+    /// likelihood as it is, and have modes all the same. `None` for a profiled likelihood, or where no mode is found.
+    pub fn extended(&self, data: Arc<Data>) -> Option<Self> {
+        let Likelihood::Laplace(method) = self.likelihood else { return None };
+        let mut laplace = Laplace::new(data.clone(), method);
+        let inside = laplace.inside().map_or(0, |k| self.beta[k].len());
+        let mut start = vec![0.0; laplace.n_effects()];
+        start.extend_from_slice(&self.mode[self.mode.len() - inside..]);
+        laplace.set_start_mode(start);
+        let value = laplace.value_gradient(&self.parameters, &mut vec![0.0; self.parameters.len()]);
+        if !value.is_finite() {
+            return None;
+        }
+        Some(Self {
+            modes: laplace.effects(&laplace.mode()[..laplace.n_effects()]),
+            eta: laplace.eta().to_vec(),
+            mode: laplace.mode().to_vec(),
+            likelihood: self.likelihood.clone(),
+            loglik: self.loglik,
+            beta: self.beta.clone(),
+            theta: self.theta.clone(),
+            optimum: self.optimum.clone(),
+            inner_iterations: self.inner_iterations,
+            layout: self.layout.clone(),
+            fixed_conditional: None,
+            profiled: None,
+            parameter_covariance: self.parameter_covariance.clone(),
+            parameters: self.parameters.clone(),
+            posterior: Mutex::new(None),
+            data,
+        })
+    }
+
     /// The joint distribution of effects and parameters; made when first asked for. `None` where the inner Hessian is
     /// not positive definite.
     pub fn posterior(&self) -> Option<Arc<Posterior>> {

@@ -5,7 +5,7 @@
 //! rho = low + (high - low) expit(theta).
 //!
 //! Reference: Besag (1974), J. R. Statist. Soc. B 36, 192-236; Rousset & Ferdy (2014), Ecography 37, 781-790.
-use super::{Coupling, Form, Natural, Precision, Scale, split};
+use super::{Coupling, Form, Precision, Scale, ShapeParameter, split};
 use crate::covariance::Card;
 use crate::linalg::{Neighbours, SparseFactor};
 use crate::special::expit;
@@ -17,7 +17,7 @@ pub static CAR: Card = Card {
     reference: "Besag (1974), J. R. Statist. Soc. B 36, 192-236",
 };
 
-static RHO: &[Natural] = &[Natural { name: "rho", scale: Scale::Correlation }];
+static RHO: &[ShapeParameter] = &[ShapeParameter { name: "rho", scale: Scale::Correlation }];
 
 /// Regions and their neighbours.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Coupling for Adjacency {
         self.eigenvalues.len()
     }
 
-    fn parameters(&self) -> &'static [Natural] {
+    fn parameters(&self) -> &'static [ShapeParameter] {
         RHO
     }
 

@@ -10,7 +10,7 @@
 //! ar1: phi = theta / sqrt(1 + theta^2), rho_j = phi^(steps). ou: rho_j = exp(-e^theta dt_j).
 //!
 //! Reference: Rue & Held (2005), Gaussian Markov Random Fields, section 1.1; Kristensen et al. (2016), J. Stat. Softw. 70(5).
-use super::{Coupling, Form, Natural, Precision, Scale};
+use super::{Coupling, Form, Precision, Scale, ShapeParameter};
 use crate::covariance::Card;
 use crate::linalg::Neighbours;
 
@@ -37,8 +37,8 @@ pub enum Clock {
     Continuous,
 }
 
-static PHI: &[Natural] = &[Natural { name: "phi", scale: Scale::Correlation }];
-static RATE: &[Natural] = &[Natural { name: "rate", scale: Scale::Log }];
+static PHI: &[ShapeParameter] = &[ShapeParameter { name: "phi", scale: Scale::Correlation }];
+static RATE: &[ShapeParameter] = &[ShapeParameter { name: "rate", scale: Scale::Log }];
 
 /// One or several series, each with its times in order.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl Coupling for Chain {
         self.gaps.len()
     }
 
-    fn parameters(&self) -> &'static [Natural] {
+    fn parameters(&self) -> &'static [ShapeParameter] {
         match self.clock {
             Clock::Steps => PHI,
             Clock::Continuous => RATE,

@@ -8,7 +8,7 @@
 //! theta: log range, and for `mat` log nu (the smoothness).
 //!
 //! Reference: Diggle & Ribeiro (2007), Model-based Geostatistics, section 3.4.
-use super::{Correlation, Coupling, Form, Natural, Scale};
+use super::{Correlation, Coupling, Form, Scale, ShapeParameter};
 use crate::covariance::Card;
 use crate::special::Matern;
 use rayon::prelude::*;
@@ -45,9 +45,9 @@ pub enum Kernel {
     Matern,
 }
 
-static RANGE: &[Natural] = &[Natural { name: "range", scale: Scale::Log }];
-static RANGE_SMOOTHNESS: &[Natural] =
-    &[Natural { name: "range", scale: Scale::Log }, Natural { name: "smoothness", scale: Scale::Log }];
+static RANGE: &[ShapeParameter] = &[ShapeParameter { name: "range", scale: Scale::Log }];
+static RANGE_SMOOTHNESS: &[ShapeParameter] =
+    &[ShapeParameter { name: "range", scale: Scale::Log }, ShapeParameter { name: "smoothness", scale: Scale::Log }];
 
 /// What is added to the Gaussian kernel's diagonal: its correlations alone are singular to working precision.
 const JITTER: f64 = 1e-10;
@@ -104,7 +104,7 @@ impl Coupling for Distance {
         self.blocks.last().copied().unwrap_or(0)
     }
 
-    fn parameters(&self) -> &'static [Natural] {
+    fn parameters(&self) -> &'static [ShapeParameter] {
         if self.kernel == Kernel::Matern { RANGE_SMOOTHNESS } else { RANGE }
     }
 

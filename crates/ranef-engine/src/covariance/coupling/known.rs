@@ -2,7 +2,7 @@
 //!
 //! `propto` has it up to one variance, `equalto` altogether. A covariance is dense; a precision (that of a pedigree, say) is
 //! sparse, and stays so.
-use super::{Correlation, Coupling, Form, Natural, Precision, split};
+use super::{Correlation, Coupling, Form, Precision, ShapeParameter, split};
 use crate::covariance::Card;
 use crate::linalg::{Neighbours, SparseFactor};
 
@@ -44,7 +44,7 @@ impl Coupling for KnownCorrelation {
         self.blocks.last().copied().unwrap_or(0)
     }
 
-    fn parameters(&self) -> &'static [Natural] {
+    fn parameters(&self) -> &'static [ShapeParameter] {
         &[]
     }
 
@@ -108,7 +108,7 @@ impl Coupling for KnownPrecision {
         self.diagonal.len()
     }
 
-    fn parameters(&self) -> &'static [Natural] {
+    fn parameters(&self) -> &'static [ShapeParameter] {
         &[]
     }
 

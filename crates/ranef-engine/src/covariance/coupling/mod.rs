@@ -33,7 +33,7 @@ pub enum Scale {
 
 /// A natural parameter.
 #[derive(Clone, Copy, Debug)]
-pub struct Natural {
+pub struct ShapeParameter {
     /// What the field calls it.
     pub name: &'static str,
     /// The scale for its intervals.
@@ -49,12 +49,12 @@ pub trait Coupling: Send + Sync + std::fmt::Debug {
     fn levels(&self) -> usize;
 
     /// The natural parameters, one for each theta.
-    fn parameters(&self) -> &'static [Natural];
+    fn parameters(&self) -> &'static [ShapeParameter];
 
     /// Where a search starts.
     fn start(&self) -> Vec<f64>;
 
-    /// Natural parameter m and its derivative with respect to theta_m, on which alone it depends.
+    /// ShapeParameter parameter m and its derivative with respect to theta_m, on which alone it depends.
     fn natural(&self, theta: &[f64], m: usize) -> (f64, f64);
 
     /// Theta_m of a natural parameter; not finite where it cannot have that value.
