@@ -14,13 +14,15 @@ KINDS = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.Table}
 
 
 def test_signatures_are_those_of_the_documentation():
-    assert list(inspect.signature(rf.lmm).parameters) == [
+    documented = [
         "formula", "data", "reml", "weights", "offset", "contrasts", "missing", "start", "control",
     ]  # fmt: skip
-    assert list(inspect.signature(rf.glmm).parameters) == [
+    assert list(inspect.signature(rf.lmm).parameters)[: len(documented)] == documented
+    documented = [
         "formula", "data", "family", "link", "zi", "dispersion", "shape", "reml", "quadrature", "weights", "offset",
         "contrasts", "priors", "missing", "start", "control",
     ]  # fmt: skip
+    assert list(inspect.signature(rf.glmm).parameters)[: len(documented)] == documented
 
 
 @pytest.mark.parametrize(("backend", "kind"), KINDS.items())

@@ -82,8 +82,9 @@ class Model:
         family: name, link, zero_inflated, categories and thresholds (None but for ordinal ones), custom (a `Custom`
         or None); y (n,); trials (n,) or None; weights (n,) or None; predictors: list of component, x (n, p), offset
         (n,) or None; groups: list of codes (n,) uint32, levels; terms: list of predictor, group, columns (n, p_t),
-        covariance, coupling (None, or how the levels of the group depend on each other); method "ml" or "reml"; quadrature; profiled (True: linear mixed model with fixed effects and
-        residual variance profiled out, weights as precision weights).
+        covariance, coupling (None, or how the levels of the group depend on each other); method "ml" or "reml";
+        quadrature; profiled (True: linear mixed model with fixed effects and residual variance profiled out, weights as
+        precision weights).
     """
 
     def __init__(self, spec: Mapping[str, Any]) -> None: ...

@@ -70,7 +70,7 @@ def engine_rows(
 def reaching(record: FittedModel, newdata: IntoFrame | None, keep: Sequence[bool]) -> FittedModel:
     """The fit with effects for the times and places of new rows, which it had no data on.
 
-    They do not change the likelihood: given the parameters, the others say what they are (kriging) and how sure that is.
+    They do not change the likelihood: given the parameters, the others say what they are (kriging) and how surely.
     Groups that the fit has not met are left to `engine_rows`.
     """
     if newdata is None or not any(k and t.coupling is not None for t, k in zip(record.terms(), keep, strict=True)):

@@ -39,9 +39,9 @@ def lmm(
     offset: Any = None,
     contrasts: Mapping[str, Any] | None = None,
     missing: str = "drop",
-    matrices: Mapping[str, Any] | None = None,
     start: FittedModel | Mapping[str, Any] | None = None,
     control: Control | None = None,
+    matrices: Mapping[str, Any] | None = None,
 ) -> Fit:
     """Fit a linear mixed model, y = X beta + Z b + e.
 
@@ -66,9 +66,9 @@ def lmm(
     missing : {"drop", "error"}
         What happens to rows with a missing value in a variable of the model.
     matrices : dict, optional
-        The known matrices that ``propto(...)``, ``equalto(...)`` and ``car(...)`` name: arrays, frames with level names,
-        scipy sparse matrices, `precision_matrix`, `pedigree`, `phylogeny`, `adjacency`. A name that is not in there is
-        looked up among the caller's variables.
+        The known matrices that ``propto(...)``, ``equalto(...)`` and ``car(...)`` name: arrays, frames with level
+        names, scipy sparse matrices, `precision_matrix`, `pedigree`, `phylogeny`, `adjacency`. A name that is not in
+        there is looked up among the caller's variables.
     start : Fit or dict, optional
         Where the optimiser starts: a fit of a model with the same terms, or ``{"factor": [...]}`` with, for every
         random-effects term, a matrix F such that sigma^2 F F' is the covariance of its effects.
@@ -139,9 +139,9 @@ def glmm(
     contrasts: Mapping[str, Any] | None = None,
     priors: Any = None,
     missing: str = "drop",
-    matrices: Mapping[str, Any] | None = None,
     start: FittedModel | Mapping[str, Any] | None = None,
     control: Control | None = None,
+    matrices: Mapping[str, Any] | None = None,
 ) -> Fit:
     """Fit a generalized linear mixed model by the Laplace approximation.
 
@@ -183,9 +183,9 @@ def glmm(
     missing : {"drop", "error"}
         What happens to rows with a missing value in a variable of the model.
     matrices : dict, optional
-        The known matrices that ``propto(...)``, ``equalto(...)`` and ``car(...)`` name: arrays, frames with level names,
-        scipy sparse matrices, `precision_matrix`, `pedigree`, `phylogeny`, `adjacency`. A name that is not in there is
-        looked up among the caller's variables.
+        The known matrices that ``propto(...)``, ``equalto(...)`` and ``car(...)`` name: arrays, frames with level
+        names, scipy sparse matrices, `precision_matrix`, `pedigree`, `phylogeny`, `adjacency`. A name that is not in
+        there is looked up among the caller's variables.
     start : Fit or dict, optional
         Where the optimiser starts: a fit of a model with the same terms, or ``{"factor": [...], "beta": {...}}`` with,
         for every random-effects term, a matrix F such that F F' is the covariance of its effects, and for every

@@ -114,9 +114,10 @@ def test_structures_and_options_arrive(plots: pd.DataFrame) -> None:
     assert [(t.structure, t.options, t.names) for t in design.random] == [
         ("rr", {"d": 2}, ("f[a]", "f[b]", "f[c]")),
         ("diag", {}, ("Intercept", "x")),
-        ("mat", {}, ("x", "z")),
+        ("mat", {}, ("x,z",)),
     ]
-    np.testing.assert_array_equal(design.random[2].columns, plots[["x", "z"]])
+    coupling = design.random[2].coupling
+    np.testing.assert_array_equal(coupling.coordinates[design.random[2].codes], plots[["x", "z"]])
 
 
 def test_equally_spaced_times_are_occasions(plots: pd.DataFrame) -> None:

@@ -58,7 +58,7 @@ def laplace(name: str):
         case["formula"],
         frame(case["data"]),
         family=family_named(case["family"]),
-        profiled=False,
+        linear=False,
         reml=False,
         **ARGUMENTS[name],
     )
@@ -126,7 +126,7 @@ def test_profiled_deviance(name, criterion):
         case["formula"],
         frame(case["data"]),
         family=family_named("gaussian"),
-        profiled=True,
+        linear=True,
         reml=criterion == "REML",
     )
     engine = _engine.Model(model.spec())
@@ -149,7 +149,7 @@ def test_profiled_gradient_agrees_with_differences():
             case["formula"],
             frame(case["data"]),
             family=family_named("gaussian"),
-            profiled=True,
+            linear=True,
             reml=reml,
         )
         engine = _engine.Model(model.spec())

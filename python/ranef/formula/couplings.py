@@ -1,8 +1,8 @@
 """Random effects that are coupled: one for each place in time, space or kinship of a group, tied to those near it.
 
 Long series (``ar1`` beyond a few occasions, ``ou``), fields over distances (``exp``, ``gau``, ``mat``), known matrices
-(``propto``, ``equalto``) and neighbours on a map (``car``) have an effect for every place that occurs, not a column of a
-block: the engine ties the levels of one grouping factor, whose levels are the places of every group.
+(``propto``, ``equalto``) and neighbours on a map (``car``) have an effect for every place that occurs, not a column of
+a block: the engine ties the levels of one grouping factor, whose levels are the places of every group.
 """
 
 from __future__ import annotations
@@ -161,7 +161,8 @@ def rows_of(
         value = evaluator.factor_of_term(node, source)
         times = value.factor.codes if isinstance(value, Coded) else evaluator.numbers(node, source, "the time")
         return groups, np.asarray(times, np.float64)[:, None]
-    assert coupling is not None and coupling.known is not None
+    assert coupling is not None
+    assert coupling.known is not None
     factor_node = _levels_node(bar)
     if factor_node is None:
         return np.zeros_like(groups), np.where(groups >= 0, groups, np.nan).astype(np.float64)[:, None]
@@ -171,7 +172,7 @@ def rows_of(
     return groups, numbers[factor.codes][:, None]
 
 
-def columns_of(bar: Bar, matrix: ModelMatrix | None, coupling: Coupling, n: int) -> tuple[Array, tuple[str, ...]]:
+def columns_of(matrix: ModelMatrix | None, coupling: Coupling, n: int) -> tuple[Array, tuple[str, ...]]:
     """What the effects multiply, and the names of these columns."""
     if matrix is None:
         return np.broadcast_to(1.0, (n, 1)), (coupling.label,)
@@ -211,16 +212,16 @@ def _known(bar: Bar, evaluator: Evaluator, grouping: Grouping, source: str, matr
         factor = evaluator.grouping_factor(node, source)
         used = np.unique(factor.codes)
         levels, groups, text = tuple(factor.levels[k] for k in used), len(grouping.levels), _text(node)
-    known = resolve(given, levels, structure=bar.structure)
-    count = len(known.levels)
+    matched = resolve(given, levels, structure=bar.structure)
+    count = len(matched.levels)
     return Coupling(
         bar.structure,
         text,
         np.repeat(np.arange(groups), count),
         np.tile(np.arange(count, dtype=np.float64), groups)[:, None],
-        tuple(f"{text}[{name}]" for name in known.levels) * groups,
+        tuple(f"{text}[{name}]" for name in matched.levels) * groups,
         1.0,
-        known,
+        matched,
     )
 
 

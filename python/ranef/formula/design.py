@@ -280,10 +280,11 @@ class Design:
                 columns.append(_random_columns(bar, evaluator, source, recipe.contrasts).values)
                 codes.append(groups[grouping.name][0])
                 continue
-            matrix = _random_columns(bar, evaluator, source, recipe.contrasts) if has_columns(bar) else None
-            columns.append(np.asfortranarray(columns_of(bar, matrix, coupling, len(frame))[0]))
-            places[place] = rows_of(bar, evaluator, grouping, groups[grouping.name][0], source, coupling)
-            codes.append(coupling.find(*places[place]))
+            own = _random_columns(bar, evaluator, source, recipe.contrasts) if has_columns(bar) else None
+            columns.append(np.asfortranarray(columns_of(own, coupling, len(frame))[0]))
+            there = rows_of(bar, evaluator, grouping, groups[grouping.name][0], source, coupling)
+            places[place] = there
+            codes.append(coupling.find(*there))
         answer = None
         if response and main is not None:
             trials = None
@@ -617,7 +618,7 @@ def _random_terms(
                 coupling = coupling_of(bar, evaluator, grouping, part.source, matrices)
                 if coupling is not None:
                     own = _random_columns(bar, evaluator, part.source, contrasts) if has_columns(bar) else None
-                    values, names = columns_of(bar, own, coupling, n)
+                    values, names = columns_of(own, coupling, n)
                     there = rows_of(bar, evaluator, grouping, grouping.codes.astype(np.int64), part.source, coupling)
                     random.append(
                         RandomTerm(

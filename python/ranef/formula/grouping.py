@@ -100,8 +100,8 @@ def grouping_of(parts: tuple[Node, ...], evaluator: Evaluator, source: str) -> G
     """
     if not parts:
         # `| 1`: all rows are one group.
-        codes = np.zeros(len(evaluator.frame), dtype=np.uint32)
-        return Grouping("1", (), (), np.zeros(1, dtype=np.int64), ("1",), codes, source)
+        every = np.zeros(len(evaluator.frame), dtype=np.uint32)
+        return Grouping("1", (), (), np.zeros(1, dtype=np.int64), ("1",), every, source)
     factors = [evaluator.grouping_factor(node, source) for node in parts]
     names = [part.name if isinstance(part, Name) else part.text for part in parts]
     if prod(len(factor.levels) for factor in factors) > _MOST_COMBINATIONS:

@@ -432,6 +432,9 @@ class _Algebra:
                 inside.left,
                 f"{structure}() orders the levels of one factor of time: {structure}(0 + time | {inside.right.text})",
             )
+        groups = tuple(_distinct_groups(self.groups(inside.right)))
+        if () in groups and structure not in KNOWN | COORDINATES | SERIAL:
+            raise self.fail(inside.right, "`1` is no grouping factor; name a column, as in (1 | g)")
         return Bar(
             self.source[item.start : item.end],
             item.text,
@@ -440,7 +443,7 @@ class _Algebra:
             structure,
             options,
             terms,
-            tuple(_distinct_groups(self.groups(inside.right))),
+            groups,
         )
 
     def left_side(self, node: Node) -> tuple[Term, ...]:
