@@ -278,9 +278,7 @@ fn point(laplace: &Laplace, data: &Data) -> Vec<f64> {
     let mut x = vec![0.2; laplace.layout().dim];
     let template = &data.design.template;
     let first = laplace.layout().theta.start;
-    for m in 0..template.n_factor() {
-        x[first + m] = [0.7, 0.15, 0.4, 0.5][m];
-    }
+    x[first..first + template.n_factor()].copy_from_slice(&[0.7, 0.15, 0.4, 0.5][..template.n_factor()]);
     let own = theta(template.coupling(0).expect("the first factor is coupled"));
     for (m, value) in template.coupling_range(0).zip(own) {
         x[first + m] = value;

@@ -13,7 +13,8 @@ import numpy as np
 from ranef import links
 from ranef.fitting import FittedModel, said
 from ranef.inference.coefficients import coefficient_table
-from ranef.inference.variance_components import BY_LAG, PAIRED, correlation, covariances
+from ranef.inference.variance_components import BY_LAG, PAIRED, correlation, coupling_parameters, covariances
+from ranef.inference.wald import quantile
 from ranef.prediction.residuals import standardised_residuals
 from ranef.reports.numbers import column, decimals_for, fixed, probability, stars
 
@@ -182,12 +183,21 @@ def random_effects(record: FittedModel, component: str) -> Section:
     entries: list[tuple[str, str, float, list[str]]] = []
     notes: list[str] = []
     numbers = record.engine.variance_components()
+    couplings = [
+        (record.terms()[t], f"{name} {p.estimate:.4g} ({p.conf_low:.4g} to {p.conf_high:.4g})")
+        for (t, name, *_), p in zip(
+            record.engine.couplings, coupling_parameters(record, float(quantile(0.95))), strict=True
+        )
+    ]
     for term, sigma, parameters in zip(record.terms(), covariances(record), numbers, strict=True):
         if term.component != component:
             continue
         names, cors = term.names, [correlation(sigma, i, j) for i, j in parameters["cors"]]
         paired = term.structure in PAIRED and 1 < len(names) <= WIDEST_CORRELATION
-        if term.structure not in ("us", "diag"):
+        if term.coupling is not None:
+            own = [shown for place, shown in couplings if place is term]
+            notes.append(f"{term.text}: {'; '.join([f'{term.size} places', *own])}")
+        elif term.structure not in ("us", "diag"):
             notes.append(f"{term.text}: {term.structure} covariance")
         if term.structure in BY_LAG and cors:
             lags = ", ".join(fixed(cor, 2) for cor in cors[:WIDEST_CORRELATION])
