@@ -179,8 +179,11 @@ class Fitted:
     def modes(self) -> list[Array]:
         """Per term, conditional modes of b, (levels, p_t)."""
 
-    def modes_se(self) -> list[Array]:
-        """Per term, their standard deviations with the uncertainty of all parameters, (levels, p_t)."""
+    def modes_se(self, given_parameters: bool = False) -> list[Array]:
+        """Per term, their standard deviations with the uncertainty of all parameters, (levels, p_t).
+
+        Given the outer parameters only that of the fixed effects inside is left.
+        """
 
     def modes_cov(self) -> list[Array]:
         """Per term, their covariance given the parameters, (levels, p_t, p_t)."""

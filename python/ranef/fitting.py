@@ -157,7 +157,7 @@ class FittedModel:
     @cached_property
     def ngroups(self) -> dict[str, int]:
         """Levels of every grouping factor."""
-        return {term.group: len(term.levels) for term in self.design.random}
+        return {term.group: len(term.levels) for term in self.design.random if term.smooth is None}
 
     @cached_property
     def aliased(self) -> dict[str, tuple[str, ...]]:

@@ -270,7 +270,7 @@ def build_model(
     *,
     family: Family,
     linear: bool,
-    reml: bool,
+    reml: bool | None,
     quadrature: int = 1,
     zi: str | None = None,
     dispersion: str | None = None,
@@ -289,7 +289,7 @@ def build_model(
     DataError, FormulaError, ModelError
         Naming the column, term or argument at fault.
     """
-    if not isinstance(reml, bool | np.bool_):
+    if reml is not None and not isinstance(reml, bool | np.bool_):
         raise ModelError(f"reml={reml!r}: give True or False.")
     components = component_formulas(family, zi=zi, dispersion=dispersion, shape=shape)
     design = build_design(
@@ -304,6 +304,8 @@ def build_model(
         covariances=tuple(covariances()),
         matrices=matrices,
     )
+    if reml is None:
+        reml = bool(design.smooths) and quadrature == 1
     require_integrable(design, method="reml" if reml else "ml", quadrature=quadrature)
     if "threshold" in family.components:
         design = replace(design, fixed={**design.fixed, "threshold": thresholds_of(family, design)})

@@ -15,11 +15,20 @@ from ranef.fitting import Control, FittedModel, fit_model, model_with_response, 
 from ranef.formula.couplings import named_matrices
 from ranef.formula.update import update_formula
 from ranef.frames import IntoFrame, backend_of, frame_from
-from ranef.inference import coefficients, fit_statistics, intervals, random_effects, tidying, variance_components
+from ranef.inference import (
+    coefficients,
+    fit_statistics,
+    intervals,
+    random_effects,
+    smooths,
+    tidying,
+    variance_components,
+)
 from ranef.inference.bootstrap import bootstrap
 from ranef.model import Model, build_model
 from ranef.plots import caterpillar
 from ranef.plots import profile as profile_plot
+from ranef.plots import smooth as smooth_plot
 from ranef.prediction import augmentation, predictions
 from ranef.prediction import residuals as residual_kinds
 from ranef.reports.summary import Summary, summarise
@@ -132,7 +141,7 @@ def glmm(
     zi: str | None = None,
     dispersion: str | None = None,
     shape: str | None = None,
-    reml: bool = False,
+    reml: bool | None = None,
     quadrature: int = 1,
     weights: Any = None,
     offset: Any = None,
@@ -165,8 +174,9 @@ def glmm(
     dispersion, shape : str, optional
         One-sided formulas of the family's further parameters; a constant when left out. ``dispersion="~ 0"`` takes
         the residual variance out of a Gaussian model.
-    reml : bool
-        Whether the fixed effects of the mean are integrated out as well.
+    reml : bool, optional
+        Whether the fixed effects of the mean are integrated out as well. When left out, only with smooths, whose
+        variances maximum likelihood makes too small; the summary says which it was.
     quadrature : int
         Points of adaptive Gauss-Hermite quadrature in each direction, for the random effects of one grouping factor, up
         to 3 a level: nearly exact where Laplace's approximation is not (binary data with few rows a level). 1 is the
@@ -398,6 +408,25 @@ class Fit(FittedModel):
             component, group, level, term, estimate, std_error, conf_low, conf_high.
         """
         return self._frame(random_effects.conditional_modes(self, level, uncertainty))
+
+    def smooths(self) -> IntoFrame:
+        """The smooths of the model, one row a curve or surface.
+
+        Returns
+        -------
+        frame
+            component, smooth, basis, k (functions), edf (effective degrees of freedom: 1 is a straight line), sd
+            (standard deviation of the departure from the straight line, on the scale of the link).
+
+        Examples
+        --------
+        >>> import ranef as rf
+        >>> ticks = rf.load_dataset("grouseticks")
+        >>> fit = rf.glmm("TICKS ~ YEAR + s(cHEIGHT) + (1 | BROOD)", ticks, family="poisson")
+        >>> fit.smooths()[["smooth", "k"]].values.tolist()
+        [['s(cHEIGHT)', 9]]
+        """
+        return self._frame(smooths.smooth_table(self))
 
     def coef(self, level: float = 0.95) -> IntoFrame:
         """Fixed plus random effects, for every level of every grouping factor; columns as `ranef`."""
@@ -845,6 +874,29 @@ class Plots:
         matplotlib.figure.Figure
         """
         return self._fit.profile(parm, level).plot(ax)
+
+    def smooth(self, name: str | None = None, ax: Axes | Any = None, level: float = 0.95) -> Figure:
+        """Smooths with pointwise intervals, on the scale of the link: a curve, or a surface as contours.
+
+        Parameters
+        ----------
+        name : str, optional
+            ``"s(x)"``; all smooths when left out. For a smooth by a factor it stands for all levels,
+            ``"s(x):f[a]"`` for one.
+        ax : matplotlib axes, or a sequence with one per panel, optional
+            Where to draw; a new figure when left out.
+        level : float
+            Level of the intervals, which hold the uncertainty of all parameters.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        return smooth_plot.smooth(self._fit, name, ax, level)
+
+    def smooth_data(self, name: str | None = None, level: float = 0.95) -> IntoFrame:
+        """The frame behind `smooth`: component, smooth, x, z, estimate, std_error, conf_low, conf_high."""
+        return self._fit._frame(smooths.smooth_curves(self._fit, name, level))
 
     def profile_data(self, parm: str | Sequence[str] | None = None, level: float = 0.99) -> IntoFrame:
         """The frame behind `profile`."""

@@ -49,11 +49,13 @@ def simulate(
         what = ["fixed" if ranef else "zero"] * len(terms)
     else:
         what = ["fixed" if kept else "new" for kept in kept_terms(terms, ranef)]
+    kept_at_modes = any(way == "fixed" for way, term in zip(what, terms, strict=True) if term.smooth is None)
+    what = ["fixed" if term.smooth is not None else way for way, term in zip(what, terms, strict=True)]
     rows = None
     if newdata is not None:
         record = reaching(record, newdata, [w != "zero" for w in what])
         # A level without a mode cannot be kept at it: only then does an unmet level raise.
-        rows = engine_rows(record, newdata, [w != "zero" for w in what], "error" if "fixed" in what else "population")
+        rows = engine_rows(record, newdata, [w != "zero" for w in what], "error" if kept_at_modes else "population")
     draws = np.asarray(record.engine.simulate(int(n), engine_seed(seed), what, rows), float)
     response = record.design.response
     if record.model.family.ordinal:

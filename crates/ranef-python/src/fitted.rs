@@ -342,10 +342,13 @@ impl Fitted {
         self.by_effect(py, |grouping, level, column| self.fit.modes[design.b_index(grouping, level, column)])
     }
 
-    fn modes_se<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyArray2<f64>>> {
+    #[pyo3(signature = (given_parameters = false))]
+    fn modes_se<'py>(&self, py: Python<'py>, given_parameters: bool) -> Vec<Bound<'py, PyArray2<f64>>> {
         let posterior = py.detach(|| self.fit.posterior());
         self.by_effect(py, |grouping, level, column| {
-            posterior.as_ref().map_or(f64::NAN, |posterior| posterior.effect_sd(grouping, level, column))
+            posterior
+                .as_ref()
+                .map_or(f64::NAN, |posterior| posterior.effect_sd(grouping, level, column, given_parameters))
         })
     }
 

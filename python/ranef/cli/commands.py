@@ -67,7 +67,7 @@ def fit(
     dispersion: Annotated[str | None, typer.Option(metavar="FORMULA", help="Dispersion, for example '~ x'.")] = None,
     shape: Annotated[str | None, typer.Option(metavar="FORMULA", help="Shape parameter, for example '~ x'.")] = None,
     reml: Annotated[
-        bool | None, typer.Option("--reml/--ml", help="Criterion; REML for linear mixed models, else ML.")
+        bool | None, typer.Option("--reml/--ml", help="Criterion; REML for linear mixed models and smooths, else ML.")
     ] = None,
     weights: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of weights.")] = None,
     offset: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column added to the linear predictor.")] = None,
@@ -91,7 +91,7 @@ def fit(
             zi=zi,
             dispersion=dispersion,
             shape=shape,
-            reml=bool(reml),
+            reml=reml,
             weights=weights,
             offset=offset,
         )

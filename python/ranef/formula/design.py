@@ -24,9 +24,11 @@ from ranef.formula.frames import FitFrame, NewFrame, Schema
 from ranef.formula.grouping import Grouping, grouping_of
 from ranef.formula.parser import Name, Node, Tree, parse
 from ranef.formula.response import KINDS, Response, response_of
+from ranef.formula.smooths.basis import evaluate
+from ranef.formula.smooths.smooth import Smooth, SmoothColumns, smooth_columns
 from ranef.formula.terms import COORDINATES, SERIAL, Bar, Term, Terms, terms_of, variables_of
 
-__all__ = ["Design", "FixedPart", "NewDesign", "RandomTerm", "Response", "build_design"]
+__all__ = ["Design", "FixedPart", "NewDesign", "RandomTerm", "Response", "SmoothTerm", "build_design"]
 
 Array = NDArray[np.float64]
 
@@ -86,6 +88,8 @@ class RandomTerm:
         The parts of the grouping factor: ``("batch", "cask")``.
     coupling : Coupling or None
         The places of a term whose effects are tied over time, space or kinship; `codes` are then places.
+    smooth : str or None
+        What its variance is called, where the term is the penalised part of a smooth: ``"s(x)"``, ``"t2(x, z).x"``.
     """
 
     component: str
@@ -99,11 +103,39 @@ class RandomTerm:
     text: str
     factors: tuple[str, ...]
     coupling: Coupling | None = None
+    smooth: str | None = None
 
     @property
     def size(self) -> int:
         """Number of levels the engine sees: those of the group, or the places of a coupled term."""
         return len(self.levels) if self.coupling is None else self.coupling.size
+
+
+@dataclass(frozen=True, eq=False)
+class SmoothTerm:
+    """One curve or surface of a component, and where its columns are.
+
+    Attributes
+    ----------
+    component : str
+    label : str
+        ``"s(x)"``, ``"s(x):f[a]"``.
+    smooth : Smooth
+        The term of the formula.
+    level : str or None
+        Of the factor that the smooth is by.
+    fixed : tuple of int
+        Its columns in the fixed part of the component.
+    random : tuple of int
+        Its terms among all random-effects terms.
+    """
+
+    component: str
+    label: str
+    smooth: Smooth
+    level: str | None
+    fixed: tuple[int, ...]
+    random: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +195,8 @@ class Design:
     fixed : dict
         Component -> FixedPart.
     random : tuple of RandomTerm
-        Of all components, in the order written.
+        Of all components, in the order written, the penalised parts of smooths last.
+    smooths : tuple of SmoothTerm
     weights : float64 array (n,) or None
         None too when they became the trials of a proportion.
     weights_name : str or None
@@ -188,6 +221,7 @@ class Design:
     response: Response
     fixed: dict[str, FixedPart]
     random: tuple[RandomTerm, ...]
+    smooths: tuple[SmoothTerm, ...]
     weights: Array | None
     weights_name: str | None
     n: int
@@ -201,6 +235,26 @@ class Design:
     formula: str
     component_formulas: dict[str, str]
     recipe: _Recipe = field(repr=False)
+
+    def smooth_points(self, smooth: SmoothTerm) -> Array:
+        """The values of a smooth's variables in the rows of the fit that its curve is about, (m, d)."""
+        terms = self.recipe.terms[smooth.component]
+        frame = NewFrame(Table(self.frame, "the data of the fit"), self.recipe.schema)
+        evaluator = Evaluator(frame, self.recipe.memory, learn=False)
+        values = [evaluator.numbers(node, terms.source, "the variable") for node in smooth.smooth.variables]
+        points = np.column_stack(values)
+        if smooth.level is None or smooth.smooth.by is None:
+            return points
+        value = evaluator.factor_of_term(smooth.smooth.by, terms.source)
+        assert isinstance(value, Coded)
+        return points[value.factor.codes == value.factor.levels.index(smooth.level)]
+
+    def smooth_at(self, smooth: SmoothTerm, points: Array) -> tuple[Array, list[Array]]:
+        """A smooth's columns at some values of its variables: without a penalty, and for each penalty."""
+        straight, bending = evaluate(points, self.recipe.memory.transforms[smooth.smooth.text])
+        if smooth.smooth.by is not None and smooth.level is None:
+            straight = np.column_stack([np.ones(len(points)), straight])
+        return straight, bending
 
     def replay(self, newdata: Any, *, response: bool = False, random: bool | Collection[int] = True) -> NewDesign:
         """Build the same columns for other data.
@@ -230,6 +284,7 @@ class Design:
         needed: list[Node] = []
         for terms in recipe.terms.values():
             needed += [node for term in terms.fixed for node in term.factors] + list(terms.offsets)
+            needed += _smooth_variables(terms)
         for place, (_, bar, grouping) in enumerate(recipe.random):
             if place in wanted:
                 needed += [node for term in bar.terms for node in term.factors] + list(grouping.parts)
@@ -251,11 +306,14 @@ class Design:
         evaluator = Evaluator(frame, recipe.memory, learn=False)
         x: dict[str, Array] = {}
         offset: dict[str, Array | None] = {}
+        smooth_blocks: list[Array] = []
         for component, terms in recipe.terms.items():
             matrix = model_matrix(terms.fixed, evaluator, terms.source, recipe.contrasts)
             if component == "cond" and recipe.response_kind == "ordinal":
                 matrix = without_intercept(matrix)
-            x[component] = matrix.values
+            curves = [curve for smooth in terms.smooths for curve in smooth_columns(smooth, evaluator, terms.source)]
+            x[component] = _with_curves(matrix, curves).values
+            smooth_blocks += [part for curve in curves for part in curve.penalised]
             extra = None
             if component == "cond" and recipe.offset is not None:
                 extra = _numbers_of_column(frame, recipe.offset, "the offset")
@@ -285,6 +343,11 @@ class Design:
             there = rows_of(bar, evaluator, grouping, groups[grouping.name][0], source, coupling)
             places[place] = there
             codes.append(coupling.find(*there))
+        for block in smooth_blocks:
+            columns.append(block)
+            codes.append(np.zeros(len(frame), dtype=np.int64))
+            unknown.append([])
+            places.append(None)
         answer = None
         if response and main is not None:
             trials = None
@@ -393,6 +456,7 @@ def build_design(
     evaluator = Evaluator(frame, memory, learn=True)
     answer = response_of(main.left, evaluator, formula, response_kind, case_weights)
     fixed: dict[str, FixedPart] = {}
+    curves: dict[str, list[tuple[Smooth, SmoothColumns]]] = {}
     for component, part in terms.items():
         matrix = model_matrix(part.fixed, evaluator, part.source, coding)
         extra = case_offset if component == "cond" else None
@@ -408,16 +472,20 @@ def build_design(
                     "do not take it out of the formula",
                 )
             matrix, intercept = without_intercept(matrix), False
+        curves[component] = [(s, curve) for s in part.smooths for curve in smooth_columns(s, evaluator, part.source)]
+        matrix = _with_curves(matrix, [curve for _, curve in curves[component]])
         fixed[component] = FixedPart(
             component, matrix.values, matrix.names, _offset(part, evaluator, extra), matrix.term_columns, intercept
         )
     random, recipes = _random_terms(terms, evaluator, coding, dict(matrices or {}))
+    smooth_terms, penalised = _smooth_terms(curves, fixed, len(random), len(frame))
     levels, codings = _factors(terms, evaluator, coding)
     kept = np.arange(len(table)) if rows is None else rows
     return Design(
         response=answer,
         fixed=fixed,
-        random=random,
+        random=(*random, *penalised),
+        smooths=smooth_terms,
         weights=None if answer.form == "proportion" else case_weights,
         weights_name=weights if isinstance(weights, str) else None,
         n=len(frame),
@@ -452,6 +520,7 @@ def _dot(
         return None
     without = terms_of(main, covariances, ())
     roles = [node for bar in without.bars for group in bar.groups for node in group] + list(without.offsets)
+    roles += [node for smooth in without.smooths for node in smooth.variables]
     if main.left is not None:
         roles.append(main.left)
     taken = {name.name for node in roles for name in variables_of(node, table.names)}
@@ -468,6 +537,7 @@ def _used_columns(terms: Mapping[str, Terms], table: Table) -> list[str]:
         for bar in part.bars:
             nodes += [node for term in bar.terms for node in term.factors]
             nodes += [node for group in bar.groups for node in group]
+        nodes += _smooth_variables(part)
         for node in nodes:
             for name in variables_of(node, table.names):
                 if name.name not in table:
@@ -671,6 +741,59 @@ def _random_terms(
                 )
                 recipes.append((component, bar, grouping))
     return tuple(random), tuple(recipes)
+
+
+def _smooth_variables(terms: Terms) -> list[Node]:
+    found: list[Node] = []
+    for smooth in terms.smooths:
+        found += [*smooth.variables, *(() if smooth.by is None else (smooth.by,))]
+    return found
+
+
+def _with_curves(matrix: ModelMatrix, curves: list[SmoothColumns]) -> ModelMatrix:
+    """The columns of the terms, then those of the curves that have no penalty."""
+    blocks, names, term_columns = [matrix.values], list(matrix.names), dict(matrix.term_columns)
+    for curve in curves:
+        if curve.fixed.shape[1]:
+            term_columns[curve.label] = list(range(len(names), len(names) + curve.fixed.shape[1]))
+            blocks.append(curve.fixed)
+            names += curve.fixed_names
+    if len(blocks) == 1:
+        return matrix
+    return ModelMatrix(np.asfortranarray(np.column_stack(blocks)), tuple(names), term_columns)
+
+
+def _smooth_terms(
+    curves: Mapping[str, list[tuple[Smooth, SmoothColumns]]], fixed: Mapping[str, FixedPart], first: int, n: int
+) -> tuple[tuple[SmoothTerm, ...], tuple[RandomTerm, ...]]:
+    """The penalised parts of curves: independent effects of one level that every row has."""
+    smooths: list[SmoothTerm] = []
+    random: list[RandomTerm] = []
+    codes = np.zeros(n, dtype=np.uint32)
+    for component, found in curves.items():
+        for smooth, curve in found:
+            start = first + len(random)
+            for block, part in zip(curve.penalised, curve.parts, strict=True):
+                names = tuple(f"{part}.{j + 1}" for j in range(block.shape[1]))
+                random.append(
+                    RandomTerm(
+                        component,
+                        curve.label,
+                        "homdiag",
+                        {},
+                        block,
+                        names,
+                        codes,
+                        (curve.label,),
+                        smooth.text,
+                        (curve.label,),
+                        smooth=part,
+                    )
+                )
+            columns = tuple(fixed[component].term_columns.get(curve.label, ()))
+            places = tuple(range(start, first + len(random)))
+            smooths.append(SmoothTerm(component, curve.label, smooth, curve.level, columns, places))
+    return tuple(smooths), tuple(random)
 
 
 def _factors(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-__all__ = ["CONSTANTS", "ELEMENTWISE", "SPECIAL", "Elementwise"]
+__all__ = ["CONSTANTS", "ELEMENTWISE", "SMOOTHS", "SPECIAL", "Elementwise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,9 @@ SPECIAL: frozenset[str] = frozenset({
     "Treatment", "Sum", "Helmert", "Poly", "Diff",
 })
 # fmt: on
+
+#: Forms that make a smooth: they stand in a sum, by themselves.
+SMOOTHS: frozenset[str] = frozenset({"s", "t2"})
 
 #: Words that are values unless the data has a column of that name (TRUE and FALSE: always).
 CONSTANTS: dict[str, Any] = {

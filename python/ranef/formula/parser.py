@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ranef.errors import FormulaError, did_you_mean
-from ranef.formula.functions import ELEMENTWISE, SPECIAL
+from ranef.formula.functions import ELEMENTWISE, SMOOTHS, SPECIAL
 from ranef.formula.tokens import Kind, Token, tokenize
 from ranef.formula.transforms import STATEFUL
 
 __all__ = ["ALLOWED", "Binary", "Call", "Name", "Node", "Number", "Paren", "Sequence", "Text", "Tree", "Unary", "parse"]
 
 #: Every function a formula can run.
-ALLOWED: frozenset[str] = frozenset(ELEMENTWISE) | frozenset(STATEFUL) | SPECIAL
+ALLOWED: frozenset[str] = frozenset(ELEMENTWISE) | frozenset(STATEFUL) | SPECIAL | SMOOTHS
 
 DEEPEST = 100  # nesting beyond this is an accident or an attack, and would exhaust Python's stack
 _MOST_TOKENS = 20_000
@@ -367,8 +367,8 @@ def _height(nodes: tuple[Node, ...]) -> int:
 
 def refusal(function: str) -> str:
     """Say that a function cannot be run, and what can be instead."""
-    if function in ("s", "te", "ti", "t2"):
-        return f"`{function}()` smooths are not fitted; use a spline basis, ns(x, 4) or bs(x, df=5)"
+    if function in ("te", "ti"):
+        return f"`{function}()` smooths are not fitted; a tensor product whose penalties are variances is t2(x, z)"
     known = ", ".join(sorted(name for name in ALLOWED if not name.startswith(("np.", "contr.", "as."))))
     hint = did_you_mean(function, ALLOWED)
     close = f"; {hint}" if hint.startswith("did") else "."

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ranef.errors import FormulaError, did_you_mean
-from ranef.formula.functions import CONSTANTS
+from ranef.formula.functions import CONSTANTS, SMOOTHS
 from ranef.formula.parser import (
     ALLOWED,
     DEEPEST,
@@ -31,6 +31,7 @@ from ranef.formula.parser import (
     Unary,
     parse,
 )
+from ranef.formula.smooths.smooth import Smooth, smooth_of
 
 __all__ = [
     "COORDINATES",
@@ -147,6 +148,7 @@ class Terms:
     offsets : tuple of Node
         The arguments of ``offset(...)``, to be added up.
     bars : tuple of Bar
+    smooths : tuple of Smooth
     """
 
     source: str
@@ -154,6 +156,7 @@ class Terms:
     fixed: tuple[Term, ...]
     offsets: tuple[Node, ...]
     bars: tuple[Bar, ...]
+    smooths: tuple[Smooth, ...] = ()
 
 
 def terms_of(
@@ -262,6 +265,7 @@ class _Algebra:
         fixed: dict[frozenset[str], Term] = {frozenset(): Term(())}
         offsets: dict[str, Node] = {}
         bars: dict[str, Bar] = {}
+        smooths: dict[str, Smooth] = {}
         for sign, item in signed_items(tree.right):
             bar = self.bar(item)
             if bar is not None:
@@ -271,6 +275,15 @@ class _Algebra:
                     raise self.fail(item, f"{bar.key} stands in the formula twice")
                 else:
                     bars[bar.key] = bar
+            elif isinstance(item, Call) and item.function in SMOOTHS:
+                smooth = smooth_of(item, self.source)
+                key = smooth.label + (f":{smooth.by.text}" if smooth.by is not None else "")
+                if sign < 0:
+                    smooths.pop(key, None)
+                elif key in smooths:
+                    raise self.fail(item, f"{key} stands in the formula twice")
+                else:
+                    smooths[key] = smooth
             elif isinstance(item, Call) and item.function == "offset":
                 node = self.only_argument(item)
                 if sign > 0 and node.text in offsets:
@@ -283,7 +296,7 @@ class _Algebra:
                 self.intercept(fixed, sign, item)
             else:
                 self.add(fixed, sign, self.product(item))
-        return Terms(tree.source, tree.left, _sorted(fixed), tuple(offsets.values()), tuple(bars.values()))
+        return Terms(tree.source, tree.left, _sorted(fixed), tuple(offsets.values()), tuple(bars.values()), tuple(smooths.values()))
 
     def add(self, fixed: dict[frozenset[str], Term], sign: int, terms: Iterable[Term]) -> None:
         for term in terms:
@@ -322,6 +335,12 @@ class _Algebra:
                 raise self.fail(node, "a random-effects term can only be added, not crossed or nested")
             if node.function == "offset":
                 raise self.fail(node, "offset() can only be added, on its own, to the fixed effects")
+            if node.function in SMOOTHS:
+                raise self.fail(
+                    node,
+                    f"a smooth can only be added, on its own, to the fixed effects; a curve for each level of f is "
+                    f"{node.function}({', '.join(arg.text for arg in node.args)}, by = f)",
+                )
             if node.function == "cbind":
                 raise self.fail(node, "cbind() stands on the left of ~, as in cbind(successes, failures) ~ x")
             return [Term((node,))]

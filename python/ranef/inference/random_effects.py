@@ -29,7 +29,7 @@ def conditional_modes(record: FittedModel, level: float = 0.95, uncertainty: str
     """
     if uncertainty not in ("joint", "conditional"):
         raise ModelError(f"uncertainty={uncertainty!r}: give 'joint' or 'conditional'.")
-    if not record.terms():
+    if not grouped(record):
         return {name: [] for name in COLUMNS}
     z = float(quantile(level))
     if uncertainty == "joint":
@@ -37,7 +37,8 @@ def conditional_modes(record: FittedModel, level: float = 0.95, uncertainty: str
     else:
         spreads = [np.sqrt(np.einsum("jkk->jk", np.asarray(cov, float))) for cov in record.engine.modes_cov()]
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
-    for term, modes, spread in zip(record.terms(), record.engine.modes, spreads, strict=True):
+    for t in grouped(record):
+        term, modes, spread = record.terms()[t], record.engine.modes[t], spreads[t]
         estimate, std_error = np.asarray(modes, float).ravel(), spread.ravel()
         width, levels = len(term.names), term.size
         columns["component"] += [term.component] * (levels * width)
@@ -79,7 +80,8 @@ def coefficients_by_level(record: FittedModel, level: float = 0.95) -> dict[str,
     z = float(quantile(level))
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     # Effects of times and places are no coefficients of a level.
-    places = dict.fromkeys((term.component, term.group) for term in record.terms() if term.coupling is None)
+    alone = [record.terms()[t] for t in grouped(record) if record.terms()[t].coupling is None]
+    places = dict.fromkeys((term.component, term.group) for term in alone)
     for component, group in places:
         labels = next(
             term.levels
@@ -96,6 +98,11 @@ def coefficients_by_level(record: FittedModel, level: float = 0.95) -> dict[str,
         columns["conf_low"] += (estimate - z * std_error).tolist()
         columns["conf_high"] += (estimate + z * std_error).tolist()
     return columns
+
+
+def grouped(record: FittedModel) -> list[int]:
+    """The terms that are effects of groups: all but the penalised parts of smooths."""
+    return [t for t, term in enumerate(record.terms()) if term.smooth is None]
 
 
 def _summed(

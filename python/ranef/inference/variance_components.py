@@ -124,7 +124,7 @@ def component_places(record: FittedModel) -> list[ComponentPlace]:
         pairs = list(combinations(range(len(term.names)), 2))
         alone = term.coupling is not None and len(term.names) == 1
         common = alone or len(numbers["sds"]) < len(term.names)
-        words = [("sd", i, 0, i, f"sd__{term.structure if common else term.names[i]}") for i in numbers["sds"]]
+        words = [("sd", i, 0, i, f"sd__{_sd_name(term, i, common)}") for i in numbers["sds"]]
         words += [("cor", i, j, pairs.index((i, j)), _cor_name(term, i, j)) for i, j in map(tuple, numbers["cors"])]
         for kind, first, second, index, name in words:
             key = (term.component, term.group, name)
@@ -173,7 +173,8 @@ def varcorr(record: FittedModel) -> dict[str, list]:
     numbers = record.engine.variance_components()
     for term, sigma, parameters in zip(record.terms(), covariances(record), numbers, strict=True):
         sd = np.sqrt(np.diag(sigma))
-        for i, name in enumerate(term.names):
+        # The functions of a smooth have one variance and no names of their own.
+        for i, name in enumerate(term.names if term.smooth is None else (term.smooth,)):
             add(term.component, term.group, name, None, float(sigma[i, i]), float(sd[i]))
         for i, j in combinations(range(len(term.names)), 2) if parameters["cors"] else ():
             cor = correlation(sigma, i, j)
@@ -219,6 +220,12 @@ def fisher_interval(estimate: float, std_error: float, z: float) -> tuple[float,
     half = z * std_error / (1.0 - estimate**2)
     centre = np.arctanh(estimate)
     return float(np.tanh(centre - half)), float(np.tanh(centre + half))
+
+
+def _sd_name(term: RandomTerm, i: int, common: bool) -> str:
+    if term.smooth is not None:
+        return term.smooth
+    return term.structure if common else term.names[i]
 
 
 def _cor_name(term: RandomTerm, i: int, j: int) -> str:

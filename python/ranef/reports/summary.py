@@ -13,6 +13,7 @@ import numpy as np
 from ranef import links
 from ranef.fitting import FittedModel, said
 from ranef.inference.coefficients import coefficient_table
+from ranef.inference.smooths import smooth_table
 from ranef.inference.variance_components import BY_LAG, PAIRED, correlation, coupling_parameters, covariances
 from ranef.inference.wald import quantile
 from ranef.prediction.residuals import standardised_residuals
@@ -121,9 +122,10 @@ def summarise(record: FittedModel, ddf: str | None = None, correlations: bool = 
     written = [c for c in ("cond", "threshold", "zi", "disp", "shape") if c in record.model.written_components]
     sections = [heading(record), criteria(record), residual_quantiles(record)]
     sections += [
-        random_effects(record, c) for c in record.model.components if any(t.component == c for t in record.terms())
+        random_effects(record, c) for c in record.model.components if any(t.component == c and t.smooth is None for t in record.terms())
+        or (c == "cond" and record.terms() and record.model.has_residual)
     ]
-    sections.append(sizes(record))
+    sections += [smooth_terms(record), sizes(record)]
     sections += [fixed_effects(record, c, ddf if c == "cond" else None) for c in written]
     if any(len(section.rows) and section.header[-1] == "" for section in sections):
         sections.append(Section(lines=(STAR_CODES,)))
@@ -190,7 +192,7 @@ def random_effects(record: FittedModel, component: str) -> Section:
         )
     ]
     for term, sigma, parameters in zip(record.terms(), covariances(record), numbers, strict=True):
-        if term.component != component:
+        if term.component != component or term.smooth is not None:
             continue
         names, cors = term.names, [correlation(sigma, i, j) for i, j in parameters["cors"]]
         paired = term.structure in PAIRED and 1 < len(names) <= WIDEST_CORRELATION
@@ -220,6 +222,14 @@ def random_effects(record: FittedModel, component: str) -> Section:
     header = ("Groups", "Name", "Variance", "Std.Dev.", *(["Corr"] + [""] * (widest - 1) if widest else []))
     title = "Random effects" if component == "cond" else f"Random effects, {TITLES[component].lower()}"
     return Section(title, header=header, rows=tuple(rows), left=2, notes=tuple(notes))
+
+
+def smooth_terms(record: FittedModel) -> Section:
+    """Effective degrees of freedom and standard deviation of every smooth."""
+    table = smooth_table(record)
+    shown = [name if c == "cond" else f"{name} ({c})" for c, name in zip(table["component"], table["smooth"], strict=True)]
+    rows = zip(shown, map(str, table["k"]), (fixed(v, 2) for v in table["edf"]), column(table["sd"]), strict=True)
+    return Section("Smooths", header=("", "k", "edf", "Std.Dev."), rows=tuple(rows), left=1)
 
 
 def sizes(record: FittedModel) -> Section:

@@ -77,11 +77,15 @@ impl Posterior {
         out
     }
 
-    /// Standard deviation of b_hat - b at an index of the vector of all b, with the uncertainty of psi.
-    pub fn effect_sd(&self, grouping: usize, level: usize, column: usize) -> f64 {
+    /// Standard deviation of b_hat - b at an index of the vector of all b; given psi if `conditional`, otherwise with the
+    /// uncertainty of psi. Fixed effects inside are uncertain either way.
+    pub fn effect_sd(&self, grouping: usize, level: usize, column: usize, conditional: bool) -> f64 {
         let design = &self.laplace.data().design;
         let width = design.groupings[grouping].width();
         let given = self.covariance.diag[grouping][level * width * width + column * width + column];
+        if conditional {
+            return given.max(0.0).sqrt();
+        }
         let row = self.row(design.b_index(grouping, level, column));
         (given + self.through_parameters(&row, &row)).max(0.0).sqrt()
     }
