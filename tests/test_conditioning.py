@@ -8,9 +8,9 @@ import ranef as rf
 from ranef.conditioning import kept_terms
 
 TERMS = [
-    SimpleNamespace(group="g", text="(1 | g)"),
-    SimpleNamespace(group="g", text="(0 + x | g)"),
-    SimpleNamespace(group="batch:cask", text="(1 | batch/cask)"),
+    SimpleNamespace(group="g", text="(1 | g)", smooth=None),
+    SimpleNamespace(group="g", text="(0 + x | g)", smooth=None),
+    SimpleNamespace(group="batch:cask", text="(1 | batch/cask)", smooth=None),
 ]
 
 
@@ -28,6 +28,12 @@ TERMS = [
 )
 def test_terms_are_kept(ranef, kept):
     assert kept_terms(TERMS, ranef) == kept
+
+
+@pytest.mark.parametrize("ranef", [True, False, [], ["g"]])
+def test_a_smooth_is_always_kept(ranef):
+    smooth = SimpleNamespace(group="s(x)", text="s(x, k=5)", smooth="s(x)")
+    assert kept_terms([*TERMS, smooth], ranef)[-1]
 
 
 @pytest.mark.parametrize("wrong", [3, None])

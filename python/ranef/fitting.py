@@ -443,7 +443,15 @@ def named_verdict(verdict: Mapping[str, Any], model: Model, kept: Mapping[str, n
         return f"{component}: {model.design.fixed[component].names[kept[component][index]]}"
 
     named = {key: list(dict.fromkeys(map(name, verdict[key]))) for key in ("flat", "separated", "boundary")}
-    return {**verdict, **named}
+    found = {**verdict, **named}
+    terms = zip(model.design.random, verdict.get("terms") or [], strict=False)
+    short = [term for term, size in terms if size["rank"] < size["size"]]
+    if verdict["status"] == "converged_singular" and short and all(term.smooth for term in short):
+        # A smooth without variance is its straight part: nothing is wrong or superfluous.
+        straight = ", ".join(str(term.smooth) for term in short)
+        message = f"converged to a maximum of the likelihood, where there is no bending in {straight}"
+        found |= {"status": "converged", "singular": False, "message": message, "advice": ""}
+    return found
 
 
 def announce(control: Control, text: str) -> None:

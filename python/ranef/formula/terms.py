@@ -296,7 +296,14 @@ class _Algebra:
                 self.intercept(fixed, sign, item)
             else:
                 self.add(fixed, sign, self.product(item))
-        return Terms(tree.source, tree.left, _sorted(fixed), tuple(offsets.values()), tuple(bars.values()), tuple(smooths.values()))
+        return Terms(
+            tree.source,
+            tree.left,
+            _sorted(fixed),
+            tuple(offsets.values()),
+            tuple(bars.values()),
+            tuple(smooths.values()),
+        )
 
     def add(self, fixed: dict[frozenset[str], Term], sign: int, terms: Iterable[Term]) -> None:
         for term in terms:

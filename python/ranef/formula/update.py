@@ -125,7 +125,8 @@ def _written_fixed(terms: Iterable[Term]) -> str:
 
 
 def _written(terms: Terms) -> str:
-    """Write the right side of a formula: fixed effects, offsets, random-effects terms."""
-    rest = [f"offset({node.text})" for node in terms.offsets] + [bar.text for bar in terms.bars]
+    """Write the right side of a formula: fixed effects, smooths, offsets, random-effects terms."""
+    rest = [smooth.text for smooth in terms.smooths] + [f"offset({node.text})" for node in terms.offsets]
+    rest += [bar.text for bar in terms.bars]
     fixed = _written_fixed(terms.fixed)
     return " + ".join([fixed, *rest])

@@ -1,7 +1,8 @@
 """Smooths of a fit: how much each bends, and the curve itself with its uncertainty.
 
-Effective degrees of freedom are the trace of the map from the data to a smooth's coefficients, tr F = sum(1 - Var(b_k | y)
-/ sd^2) over its penalised coefficients, and one for each without a penalty: with V = (X'WX + S)^-1, F = V X'WX = I - V S.
+Effective degrees of freedom are the trace, over a smooth's coefficients, of the map F = V X'WX = I - V S from what they
+would be without a penalty to what they are, with V = (X'WX + S)^-1 their posterior covariance: one for each that has no
+penalty, 1 - Var(b_k | y) / sd^2 for every other. The variances are held at their estimates.
 
 Reference: Wood (2017), Generalized Additive Models, 2nd edition, sections 6.10 and 6.1.2.
 """
@@ -114,8 +115,8 @@ def curve_at(record: FittedModel, smooth: SmoothTerm, points: np.ndarray) -> tup
     kind = _PREDICTORS.get(smooth.component)
     if kind is None:
         raise ModelError(
-            f"{smooth.label} is part of {smooth.component}, for which there are no standard errors; smooths of the mean "
-            "and of the zero inflation can be drawn"
+            f"{smooth.label} is part of {smooth.component}, for which there are no standard errors; smooths of the "
+            "mean and of the zero inflation can be drawn"
         )
     design, n = record.design, len(points)
     fixed, penalised = design.smooth_at(smooth, points)

@@ -63,9 +63,7 @@ def _draw(axis: Any, record: FittedModel, one: SmoothTerm, level: float) -> None
         across = np.unique(x)
         shape = (len(across), -1)
         axis.contourf(across, np.unique(z), estimate.reshape(shape).T, levels=12, cmap="viridis", alpha=0.85)
-        lines = axis.contour(
-            across, np.unique(z), estimate.reshape(shape).T, levels=6, colors="black", linewidths=0.6
-        )
+        lines = axis.contour(across, np.unique(z), estimate.reshape(shape).T, levels=6, colors="black", linewidths=0.6)
         axis.clabel(lines, fontsize=7)
         axis.plot(places[:, 0], places[:, 1], ".", color="white", markersize=2, alpha=0.6)
         axis.set_ylabel(names[1], fontsize=9)

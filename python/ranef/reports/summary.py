@@ -122,7 +122,9 @@ def summarise(record: FittedModel, ddf: str | None = None, correlations: bool = 
     written = [c for c in ("cond", "threshold", "zi", "disp", "shape") if c in record.model.written_components]
     sections = [heading(record), criteria(record), residual_quantiles(record)]
     sections += [
-        random_effects(record, c) for c in record.model.components if any(t.component == c and t.smooth is None for t in record.terms())
+        random_effects(record, c)
+        for c in record.model.components
+        if any(t.component == c and t.smooth is None for t in record.terms())
         or (c == "cond" and record.terms() and record.model.has_residual)
     ]
     sections += [smooth_terms(record), sizes(record)]
@@ -139,7 +141,9 @@ def heading(record: FittedModel) -> Section:
     """What was fitted, to what, how."""
     model, design = record.model, record.design
     kind = "linear mixed model" if model.linear else "generalized linear mixed model"
-    if not design.random:
+    if design.smooths:
+        kind = kind.replace("mixed", "additive mixed")
+    if not record.ngroups:
         kind = kind.replace(" mixed", "")
     lines = [f"{kind.capitalize()} fit by {model.method_in_words}"]
     lines.append(f" Family: {record.family} ({record.link} link)")
@@ -227,7 +231,9 @@ def random_effects(record: FittedModel, component: str) -> Section:
 def smooth_terms(record: FittedModel) -> Section:
     """Effective degrees of freedom and standard deviation of every smooth."""
     table = smooth_table(record)
-    shown = [name if c == "cond" else f"{name} ({c})" for c, name in zip(table["component"], table["smooth"], strict=True)]
+    shown = [
+        name if c == "cond" else f"{name} ({c})" for c, name in zip(table["component"], table["smooth"], strict=True)
+    ]
     rows = zip(shown, map(str, table["k"]), (fixed(v, 2) for v in table["edf"]), column(table["sd"]), strict=True)
     return Section("Smooths", header=("", "k", "edf", "Std.Dev."), rows=tuple(rows), left=1)
 
@@ -314,7 +320,7 @@ def outcome(record: FittedModel) -> Section:
         short = [
             f"{term.text} uses {found['rank']} of {found['size']} dimensions"
             for term, found in zip(record.terms(), verdict.get("terms") or [], strict=False)
-            if found["rank"] < found["size"]
+            if found["rank"] < found["size"] and term.smooth is None
         ]
         detail = f": {'; '.join(short)}" if short else ""
         lines.append(f"Singular fit, a variance is zero or a correlation is one{detail}")

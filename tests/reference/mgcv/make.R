@@ -7,11 +7,18 @@ factors <- fromJSON(file.path(here, "data", "factors.json"), simplifyVector = FA
 d <- read.csv(file.path(here, "data", "sim_curves.csv.gz"))
 for (column in names(factors)) d[[column]] <- factor(d[[column]], levels = unlist(factors[[column]]$levels))
 
+# A basis over the plane depends, in mgcv, on the unit of the coordinates; ranef measures them in the largest distance of
+# one from its mean, so the comparison is of coordinates in that unit.
+unit <- max(abs(d$x - mean(d$x)), abs(d$z - mean(d$z)))
+d$u <- d$x / unit
+d$v <- d$z / unit
+
 # The standard deviation of the penalised part as ranef scales it: its functions orthogonal to the unpenalised ones over
 # the rows, a row's sum of squares one on average.
 scaled_sd <- function(fit, smooth, sp) {
   rows <- fit$model
   if (smooth$by != "NA" && !is.null(smooth$by.level)) rows[[smooth$by]][] <- smooth$by.level
+  if (smooth$by != "NA" && is.null(smooth$by.level)) rows[[smooth$by]] <- 1
   X <- PredictMat(smooth, rows)
   e <- eigen(smooth$S[[1]], symmetric = TRUE)
   bent <- seq_len(smooth$rank)
@@ -32,7 +39,7 @@ cases <- list(
   by_factor = list(ranef = "y_by ~ f + s(x, by = f) + (1 | g)", gam = y_by ~ f + s(x, by = f) + s(g, bs = "re"),
                    gamm = y_by ~ f + s(x, by = f), random = TRUE),
   by_number = list(ranef = "y ~ s(x, by = z)", gam = y ~ s(x, by = z)),
-  surface = list(ranef = "y ~ s(x, z)", gam = y ~ s(x, z)),
+  surface = list(ranef = "y ~ s(u, v)", gam = y ~ s(u, v)),
   two = list(ranef = "y ~ s(x) + s(z)", gam = y ~ s(x) + s(z)),
   t2 = list(ranef = "y ~ t2(x, z)", gam = y ~ t2(x, z)),
   poisson = list(ranef = "count ~ s(x) + (1 | g)", gam = count ~ s(x) + s(g, bs = "re"), family = "poisson"),
@@ -40,6 +47,8 @@ cases <- list(
 )
 new <- data.frame(x = c(-1, 0.5, 4, 7.5, 11), z = c(-0.5, 0, 1, 0.3, -1), hour = c(-2, 0, 11.5, 24, 30),
                   f = factor(c("a", "b", "c", "a", "b")), g = factor("g01", levels = levels(d$g)))
+new$u <- new$x / unit
+new$v <- new$z / unit
 for (name in names(cases)) {
   case <- cases[[name]]
   family <- if (is.null(case$family)) "gaussian" else case$family

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,7 +161,9 @@ def _kinds(node: Node | None, margins: int, name: str, d: int, fail: Any) -> tup
         if kind not in BASES:
             raise fail(node, f"there is no basis {kind!r}; {did_you_mean(str(kind), BASES)}")
         if name == "s" and d == 2 and kind != "tp":
-            raise fail(node, f"a {BASES[kind]} has one column; use bs = 'tp', or t2() for a surface made of two of them")
+            raise fail(
+                node, f"a {BASES[kind]} has one column; use bs = 'tp', or t2() for a surface made of two of them"
+            )
     if len(given) != margins:
         raise fail(node, f"bs names one basis, or one for each of the {margins} columns")
     return given
@@ -174,9 +175,11 @@ def _sizes(node: Node | None, margins: int, fail: Any) -> tuple[int, ...] | None
     given = _constants(node, fail)
     sizes = tuple(int(k) for k in given if isinstance(k, int | float) and k == int(k))
     if len(sizes) != len(given) or len(sizes) not in (1, margins):
-        raise fail(node, "k is the number of functions of the basis, a whole number" + (
-            " (or one for each column)" if margins > 1 else ""
-        ))
+        raise fail(
+            node,
+            "k is the number of functions of the basis, a whole number"
+            + (" (or one for each column)" if margins > 1 else ""),
+        )
     return sizes * margins if len(sizes) == 1 else sizes
 
 
@@ -269,5 +272,3 @@ def _require_distinct(smooth: Smooth, points: Array, evaluator: Evaluator) -> No
     for name, values in columns:
         if values.shape[1] == 2 and np.linalg.matrix_rank(values - values.mean(axis=0), tol=None) < 2:
             raise DataError(f"{smooth.label}: the points ({name}) lie on a line, so there is no surface over them")
-
-
