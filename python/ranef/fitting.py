@@ -446,7 +446,7 @@ def named_verdict(verdict: Mapping[str, Any], model: Model, kept: Mapping[str, n
     found = {**verdict, **named}
     terms = zip(model.design.random, verdict.get("terms") or [], strict=False)
     short = [term for term, size in terms if size["rank"] < size["size"]]
-    if verdict["status"] == "converged_singular" and short and all(term.smooth for term in short):
+    if verdict.get("status") == "converged_singular" and short and all(term.smooth for term in short):
         # A smooth without variance is its straight part: nothing is wrong or superfluous.
         straight = ", ".join(str(term.smooth) for term in short)
         message = f"converged to a maximum of the likelihood, where there is no bending in {straight}"
