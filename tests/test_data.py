@@ -246,3 +246,19 @@ def test_a_million_labels_are_read_at_once() -> None:
     factor = column(pd.Series(words)).factor
     assert len(factor.levels) == 1000
     assert factor.levels[factor.codes[1234]] == words[1234]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([3, -2, 3, 127, -128], dtype=np.int8),
+        np.array([2**63 + 7, 2**63 + 5, 2**63 + 7], dtype=np.uint64),
+        np.array([-(2**63) + 4, -(2**63), -(2**63) + 4], dtype=np.int64),
+        np.array([-(2**63), 2**63 - 1, 0], dtype=np.int64),
+        np.array([1, 2, 3], dtype=np.uint8),
+    ],
+)
+def test_whole_numbers_as_levels_whatever_their_width(values) -> None:
+    factor = Factor.of(values)
+    assert factor.levels == tuple(str(value) for value in sorted(set(values.tolist())))
+    assert [factor.levels[code] for code in factor.codes] == [str(value) for value in values.tolist()]

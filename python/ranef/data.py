@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ranef.errors import DataError, did_you_mean
 
-__all__ = ["Column", "Factor", "Table", "label"]
+__all__ = ["Column", "Factor", "Table", "label", "numbered"]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -43,6 +43,35 @@ def label(value: Any) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     return str(value)
+
+
+def _most_counted(rows: int) -> int:
+    return 2 * rows + 1000
+
+
+def numbered(key: Codes, possible: int) -> tuple[Codes, Codes]:
+    """Number the values of ``key`` that occur, in order: the number of each row, and the values.
+
+    Parameters
+    ----------
+    key : int64 array (n,)
+        From 0 to ``possible - 1``.
+    possible : int
+
+    Examples
+    --------
+    >>> [found.tolist() for found in numbered(np.array([5, 0, 5]), 6)]
+    [[1, 0, 1], [0, 5]]
+    """
+    if possible > _most_counted(len(key)):
+        codes, keys = pd.factorize(key, sort=True)
+        return codes, np.asarray(keys, dtype=np.int64)
+    # Counting is a single pass, hashing and sorting are several.
+    used = np.bincount(key, minlength=possible) > 0
+    keys = np.flatnonzero(used)
+    if len(keys) == possible:
+        return key, keys
+    return (np.cumsum(used) - 1)[key], keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +101,14 @@ class Factor:
         values = np.asarray(values)
         if values.dtype == bool:
             return cls(values.astype(np.int64), ("False", "True"), boolean=True)
+        if values.dtype.kind in "iu" and len(values):
+            low, high = int(values.min()), int(values.max())
+            if high - low < _most_counted(len(values)):
+                # Unsigned numbers of 64 bits fit into signed ones once the least is subtracted.
+                wide = values if values.dtype.kind == "u" else values.astype(np.int64, copy=False)
+                key = (wide - wide.dtype.type(low)).astype(np.int64, copy=False)
+                codes, keys = numbered(key, high - low + 1)
+                return cls(codes, tuple(label(low + int(k)) for k in keys))
         codes, found = pd.factorize(values, use_na_sentinel=True)
         if values.dtype.kind in "iuf":
             order = np.argsort(found)

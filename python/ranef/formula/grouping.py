@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from ranef.data import Factor
+from ranef.data import Factor, numbered
 from ranef.errors import DataError
 from ranef.formula.evaluation import Evaluator
 from ranef.formula.parser import Name, Node
@@ -109,7 +108,7 @@ def grouping_of(parts: tuple[Node, ...], evaluator: Evaluator, source: str) -> G
     key = factors[0].codes
     for factor in factors[1:]:
         key = key * len(factor.levels) + factor.codes
-    codes, keys = _numbered(key, prod(len(factor.levels) for factor in factors))
+    codes, keys = numbered(key, prod(len(factor.levels) for factor in factors))
     return Grouping(
         ":".join(names),
         parts,
@@ -119,19 +118,6 @@ def grouping_of(parts: tuple[Node, ...], evaluator: Evaluator, source: str) -> G
         codes.astype(np.uint32),
         source,
     )
-
-
-def _numbered(key: NDArray[np.int64], possible: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Number the values of ``key`` that occur, in order: the number of each row, and the values."""
-    if possible > 2 * len(key) + 1000:
-        codes, keys = pd.factorize(key, sort=True)
-        return codes, np.asarray(keys, dtype=np.int64)
-    # Counting is a single pass, hashing and sorting are several.
-    used = np.bincount(key, minlength=possible) > 0
-    keys = np.flatnonzero(used)
-    if len(keys) == possible:
-        return key, keys
-    return (np.cumsum(used) - 1)[key], keys
 
 
 def _labels(keys: NDArray[np.int64], factors: list[Factor]) -> tuple[str, ...]:
