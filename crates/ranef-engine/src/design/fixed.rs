@@ -120,6 +120,17 @@ impl Fixed {
         by_chunk(self.n, vec![eta], |rows, eta| self.add_rows_to(rows, beta, eta[0]));
     }
 
+    /// eta = offset + Q beta~; without coefficients, the offset alone.
+    pub(crate) fn predict_into(&self, beta: &[f64], eta: &mut [f64]) {
+        by_chunk(self.n, vec![eta], |rows, eta| {
+            match self.offset() {
+                Some(offset) => eta[0].copy_from_slice(&offset[rows.clone()]),
+                None => eta[0].fill(0.0),
+            }
+            self.add_rows_to(rows, beta, eta[0]);
+        });
+    }
+
     /// eta += Q beta~ in some rows; `eta` has these rows only.
     pub(crate) fn add_rows_to(&self, rows: Range<usize>, beta: &[f64], eta: &mut [f64]) {
         for (j, &coefficient) in beta.iter().enumerate() {

@@ -169,7 +169,7 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Fit {
         beta: laplace.beta(),
         theta: optimum.x[layout.theta.clone()].to_vec(),
         modes,
-        eta: laplace.eta().to_vec(),
+        eta: std::mem::take(&mut laplace.state.eta),
         inner_iterations: laplace.inner_iterations(),
         layout,
         fixed_conditional: None,
@@ -318,7 +318,7 @@ fn maximise_profiled(
     let parameters: Vec<f64> = dispersion.iter().copied().chain(theta.iter().copied()).collect();
     let fixed_conditional = solution.vcov_beta_unscaled.iter().map(|value| sigma * sigma * value).collect();
     let modes: Vec<f64> = solution.b.concat();
-    let mut eta = vec![vec![0.0; design.n]; design.n_predictors()];
+    let mut eta: Vec<Vec<f64>> = design.fixed.iter().map(|_| vec![0.0; design.n]).collect();
     for (k, beta) in [&solution.beta, &dispersion].into_iter().enumerate() {
         if let Some(offset) = design.fixed[k].offset() {
             eta[k].copy_from_slice(offset);

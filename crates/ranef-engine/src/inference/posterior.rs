@@ -36,7 +36,8 @@ pub struct Posterior {
 
 impl Posterior {
     /// Around the point that `laplace` evaluated last, with the covariance of its outer parameters.
-    pub fn new(laplace: Laplace, psi: Vec<f64>) -> Self {
+    pub fn new(mut laplace: Laplace, psi: Vec<f64>) -> Self {
+        laplace.spare = Vec::new();
         let inverse = laplace.selected_inverse();
         let covariance = laplace.effect_covariance(&inverse);
         let jacobian = laplace.mode_jacobian();

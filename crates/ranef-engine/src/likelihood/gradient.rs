@@ -19,6 +19,14 @@ impl Laplace {
     /// Writes the objective's gradient at the state's mode; returns its value, where that is by quadrature, and the
     /// first-order correction of the value for the inner gradient that is left there.
     pub(super) fn outer_gradient(&mut self, gradient: &mut [f64]) -> (Option<f64>, f64) {
+        let mut columns = self.take_spare();
+        let found = self.outer_gradient_in(&mut columns, gradient);
+        self.spare = columns;
+        found
+    }
+
+    /// The same; `c` is room for c and then for r, whatever is in it.
+    fn outer_gradient_in(&mut self, c: &mut [Vec<f64>], gradient: &mut [f64]) -> (Option<f64>, f64) {
         let data = self.data.clone();
         let (design, k_all) = (&data.design, data.design.n_predictors());
         let inverse = self.inverse_blocks();
@@ -29,12 +37,12 @@ impl Laplace {
         let rows = &self.state.rows;
         let first = averages.as_ref().map_or(&rows.first, |averages| &averages.first);
         let integrated = self.integrated_inside();
-        let mut c = vec![vec![0.0; design.n]; k_all];
         by_chunk(design.n, c.iter_mut().map(Vec::as_mut_slice).collect(), |chunk, c| {
             let mut v = design.uncertain_columns(chunk.len(), integrated);
             let mut targets: Vec<&mut [f64]> = v.iter_mut().map(Vec::as_mut_slice).collect();
             design.add_row_covariance(chunk.clone(), &self.pattern, &posterior, integrated, &mut targets);
             for (m, column) in c.iter_mut().enumerate() {
+                column.fill(0.0);
                 for l in 0..k_all {
                     for k in 0..=l {
                         let t = &rows.third[packed3(k, l, m)][chunk.clone()];
@@ -46,14 +54,14 @@ impl Laplace {
                 }
             }
         });
-        let mut s = self.gather(&c);
+        let mut s = self.gather(c);
         if let Some(averages) = &averages {
             s.iter_mut().zip(&averages.pull).for_each(|(s, a)| *s += a);
         }
         self.factorization.solve_in_place(&mut s, 1);
         let (s_u, s_beta) = s.split_at(self.q);
         let s_b = self.effects(s_u);
-        let mut r = c;
+        let r = c;
         by_chunk(design.n, r.iter_mut().map(Vec::as_mut_slice).collect(), |chunk, r| {
             let mut spread = vec![vec![0.0; chunk.len()]; k_all];
             let mut targets: Vec<&mut [f64]> = spread.iter_mut().map(Vec::as_mut_slice).collect();

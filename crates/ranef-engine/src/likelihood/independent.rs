@@ -13,6 +13,7 @@ pub struct Independent {
     data: Arc<Data>,
     starts: Vec<usize>,
     dim: usize,
+    eta: Vec<Vec<f64>>,
     rows: Derivatives,
 }
 
@@ -29,7 +30,7 @@ impl Independent {
                 dim - fixed.p()
             })
             .collect();
-        Self { data, starts, dim, rows: Derivatives::default() }
+        Self { data, starts, dim, eta: Vec::new(), rows: Derivatives::default() }
     }
 
     /// The constants that the family starts from, as beta~.
@@ -50,17 +51,15 @@ impl Independent {
 
     /// Linear predictors at x, by predictor.
     pub fn eta(&self, x: &[f64]) -> Vec<Vec<f64>> {
-        let design = &self.data.design;
-        design
-            .fixed
-            .iter()
-            .zip(&self.starts)
-            .map(|(fixed, &first)| {
-                let mut eta = fixed.offset().map_or_else(|| vec![0.0; design.n], <[f64]>::to_vec);
-                fixed.add_to(&x[first..first + fixed.p()], &mut eta);
-                eta
-            })
-            .collect()
+        let mut eta: Vec<Vec<f64>> = self.starts.iter().map(|_| vec![0.0; self.data.design.n]).collect();
+        self.eta_into(x, &mut eta);
+        eta
+    }
+
+    fn eta_into(&self, x: &[f64], eta: &mut [Vec<f64>]) {
+        for ((fixed, &first), eta) in self.data.design.fixed.iter().zip(&self.starts).zip(eta) {
+            fixed.predict_into(&x[first..first + fixed.p()], eta);
+        }
     }
 
     /// Row derivatives at the point evaluated last (of the log density, negated and weighted).
@@ -78,9 +77,12 @@ impl Objective for Independent {
         if x.iter().any(|value| !value.is_finite()) {
             return f64::INFINITY;
         }
-        let eta = self.eta(x);
+        let mut eta = std::mem::take(&mut self.eta);
+        eta.resize_with(self.starts.len(), || vec![0.0; self.data.design.n]);
+        self.eta_into(x, &mut eta);
+        self.eta = eta;
         let data = &self.data;
-        let value = -row_pass::evaluate(data, &eta, 2, &mut self.rows);
+        let value = -row_pass::evaluate(data, &self.eta, 2, &mut self.rows);
         for ((fixed, g), &first) in data.design.fixed.iter().zip(&self.rows.first).zip(&self.starts) {
             gradient[first..first + fixed.p()].copy_from_slice(&fixed.gather(g));
         }

@@ -113,6 +113,9 @@ pub struct Laplace {
     pub(crate) u_offsets: Vec<usize>,
     pub(crate) q: usize,
     pub(crate) state: State,
+    /// A column of rows for each predictor, lent to what needs it for a while: columns of many rows cost more to allocate,
+    /// a page at a time, than to fill.
+    pub(crate) spare: Vec<Vec<f64>>,
     /// The nodes, where the effects are integrated out by quadrature.
     pub(super) rule: Option<Rule>,
     pub(super) start_mode: Vec<f64>,
@@ -171,6 +174,7 @@ impl Laplace {
             u_offsets,
             q,
             state: State::default(),
+            spare: Vec::new(),
             start_mode,
             expansion: None,
             factored: false,
@@ -347,21 +351,24 @@ impl Laplace {
         changes.into_iter().fold(0.0, f64::max)
     }
 
-    /// Offsets plus outer fixed effects.
-    pub(super) fn outer_eta(&self, x: &[f64]) -> Vec<Vec<f64>> {
-        let design = &self.data.design;
-        design
-            .fixed
-            .iter()
-            .zip(&self.layout.beta)
-            .map(|(fixed, range)| {
-                let mut eta = fixed.offset().map_or_else(|| vec![0.0; design.n], <[f64]>::to_vec);
-                if let Some(range) = range {
-                    fixed.add_to(&x[range.clone()], &mut eta);
-                }
-                eta
-            })
-            .collect()
+    /// Offsets plus outer fixed effects, in the spare columns.
+    pub(super) fn outer_eta(&mut self, x: &[f64]) -> Vec<Vec<f64>> {
+        let mut outer = self.take_spare();
+        self.outer_eta_into(x, &mut outer);
+        outer
+    }
+
+    pub(super) fn outer_eta_into(&self, x: &[f64], outer: &mut [Vec<f64>]) {
+        for ((fixed, range), eta) in self.data.design.fixed.iter().zip(&self.layout.beta).zip(outer) {
+            fixed.predict_into(range.as_ref().map_or(&[], |range| &x[range.clone()]), eta);
+        }
+    }
+
+    /// The spare columns, whatever is in them; to be put back into `spare`.
+    pub(super) fn take_spare(&mut self) -> Vec<Vec<f64>> {
+        let mut columns = std::mem::take(&mut self.spare);
+        columns.resize_with(self.data.design.n_predictors(), || vec![0.0; self.data.design.n]);
+        columns
     }
 
     /// Row derivatives up to `order` at the current eta; returns f at the current mode.

@@ -30,13 +30,20 @@ impl Laplace {
     /// relative decrease of f does not.
     pub(super) fn find_mode(&mut self, x: &[f64], order: usize) -> Option<f64> {
         let outer = self.outer_eta(x);
+        let found = self.find_mode_from(&outer, x, order);
+        self.spare = outer;
+        found
+    }
+
+    /// The same, given eta without what the mode adds to it.
+    fn find_mode_from(&mut self, outer: &[Vec<f64>], x: &[f64], order: usize) -> Option<f64> {
         self.state.known = None;
         self.state.x = x.to_vec();
         self.state.factors = self.data.design.template.factors(self.theta(x));
         if !self.set_prior(self.theta(x).to_vec().as_slice()) {
             return None;
         }
-        let mut f = self.enter(x, &outer)?;
+        let mut f = self.enter(x, outer)?;
         let tolerance = DECREMENT_TOLERANCE * (1.0_f64).max(self.q as f64 / 100.0);
         let (mut evaluated, mut previous) = (2, f64::INFINITY);
         let costly = self.factorization.is_costly(self.data.design.n);
@@ -53,20 +60,20 @@ impl Laplace {
                 // Next to a point whose mode is known to first order, the last H serves as well as a new one.
                 if near && decrement < CHORD_DECREMENT {
                     self.state.mode.iter_mut().zip(&step).for_each(|(v, s)| *v -= s);
-                    self.refresh_eta(&outer);
+                    self.refresh_eta(outer);
                     f = self.evaluate_rows(order);
                     evaluated = order;
                     continue;
                 }
                 if costly && decrement < STALE_SHARE * stale && decrement > 0.1 * tolerance {
                     let from = self.state.mode.clone();
-                    let largest = self.move_along(&from, &step, 1.0, &outer);
+                    let largest = self.move_along(&from, &step, 1.0, outer);
                     let trial = if largest <= STALE_CHANGE { self.evaluate_rows(2) } else { f64::INFINITY };
                     if trial <= f + 1e-12 * f.abs() {
                         (f, evaluated, stale) = (trial, 2, decrement);
                         continue;
                     }
-                    self.move_along(&from, &step, 0.0, &outer);
+                    self.move_along(&from, &step, 0.0, outer);
                     f = self.evaluate_rows(2);
                     evaluated = 2;
                 }
@@ -101,10 +108,10 @@ impl Laplace {
             let next_order = if decrement < 1e-2 { order } else { 2 };
             let from = self.state.mode.clone();
             let mut length = 1.0;
-            let largest = self.move_along(&from, &step, length, &outer);
+            let largest = self.move_along(&from, &step, length, outer);
             if largest > LARGEST_CHANGE {
                 length = LARGEST_CHANGE / largest;
-                self.move_along(&from, &step, length, &outer);
+                self.move_along(&from, &step, length, outer);
             }
             let noise = 1e-12 * f.abs();
             let mut accepted = false;
@@ -117,11 +124,11 @@ impl Laplace {
                     break;
                 }
                 length *= 0.5;
-                self.move_along(&from, &step, length, &outer);
+                self.move_along(&from, &step, length, outer);
             }
             if !accepted {
                 // Nothing is left to gain but rounding, or the function is broken here.
-                self.move_along(&from, &step, 0.0, &outer);
+                self.move_along(&from, &step, 0.0, outer);
                 f = self.evaluate_rows(order.max(2));
                 self.inner_gradient();
                 definite = self.factor();
@@ -170,9 +177,11 @@ impl Laplace {
         self.state.factors = self.data.design.template.factors(self.theta(x));
         self.state.mode = mode;
         if !self.set_prior(self.theta(x).to_vec().as_slice()) {
+            self.spare = outer;
             return false;
         }
         self.refresh_eta(&outer);
+        self.spare = outer;
         let f = self.evaluate_rows(order);
         self.inner_gradient();
         self.factor() && f.is_finite()

@@ -97,7 +97,9 @@ impl Laplace {
         let (grouping, r) = (&design.groupings[0], design.template.ranks()[0]);
         let (levels, p, codes) = (grouping.levels, grouping.width(), &grouping.codes);
         let roots = self.roots(r);
-        let outer = self.outer_eta(&state.x);
+        let mut outer = vec![vec![0.0; design.n]; design.n_predictors()];
+        self.outer_eta_into(&state.x, &mut outer);
+        let mut eta = outer.clone();
         let mut first = vec![vec![0.0; design.n]; outer.len()];
         let mut rows = Derivatives::default();
         // Sums over the nodes so far, relative to the largest term of each level.
@@ -112,7 +114,7 @@ impl Laplace {
                 small_cholesky::backward_in_place(&roots[level * r * r..][..r * r], &mut step, r);
                 u.iter_mut().zip(&step).for_each(|(u, step)| *u += step);
             }
-            let mut eta = outer.clone();
+            eta.clone_from(&outer);
             design.add_random(&self.effects(&u), &mut eta);
             row_pass::evaluate(&self.data, &eta, 1, &mut rows);
             let mut terms: Vec<f64> = u.chunks_exact(r).map(|u| log_weight - 0.5 * product(u, u)).collect();
