@@ -239,6 +239,19 @@ def test_neighbours_on_a_map_have_the_likelihood_of_their_dense_precision() -> N
     assert "rho" in str(fit.summary())
 
 
+def test_the_lip_cancer_of_scotland_has_its_maximum() -> None:
+    """The maximum likelihood of the published model (spaMM's -161.514 has other estimates)."""
+    touching = rf.adjacency(rf.load_dataset("scotlip_neighbours"))
+    fit = rf.glmm(
+        "cases ~ I(agriculture / 10) + offset(log(expected)) + car(1 | district, W)",
+        rf.load_dataset("scotlip"),
+        family="poisson",
+        matrices={"W": touching},
+    )
+    assert fit.loglik == pytest.approx(-161.4907, abs=1e-4)
+    assert natural(fit)["rho__car"] == pytest.approx(0.1741, abs=1e-3)
+
+
 def test_simulated_series_keep_their_autocorrelation(series) -> None:
     fit = rf.glmm("y ~ 1 + ar1(0 + time | id)", series, family="poisson")
     draws = np.log(fit.simulate(400, seed=1) + 0.5)

@@ -1,7 +1,7 @@
 """Covariance structures against nlme's generalised least squares, which fits the same models of the children's growth.
 
-`nlme/growth.json` holds R's calls and answers. nlme stops at a relative change of its likelihood near 1e-10, which leaves
-parameters right to about 1e-5; the residual of `dispersion="~ 0"` has a variance of 1.5e-8 of its own.
+`nlme/growth.json` holds R's calls and answers. nlme stops at a relative change of its likelihood near 1e-10, which
+leaves parameters right to about 1e-5; the residual of `dispersion="~ 0"` has a variance of 1.5e-8 of its own.
 """
 
 import json
