@@ -285,3 +285,8 @@ def test_an_occasion_that_was_missed_is_predicted_from_its_neighbours():
 def test_options_that_there_are_not_are_refused(term, message):
     with pytest.raises(ValueError, match=message):
         counts(term)
+
+
+def test_latent_variables_need_a_residual():
+    with pytest.raises(ValueError, match="2 latent variables cannot explain 5 columns without a residual"):
+        rf.glmm("y ~ x + rr(0 + t | subject)", panel(), family="gaussian", dispersion="~ 0")

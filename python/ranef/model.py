@@ -407,6 +407,12 @@ def require_fittable(model: Model) -> None:
         )
     if model.family.name != "gaussian":
         return
+    for term in design.random:
+        if model.without_residual and term.structure == "rr" and term.options.get("d", 2) < len(term.names):
+            raise ModelError(
+                f'`{term.text}` with dispersion="~ 0": {term.options.get("d", 2)} latent variables cannot explain '
+                f"{len(term.names)} columns without a residual. Leave dispersion out."
+            )
     y = design.response.y
     if n > 1 and np.ptp(y) == 0.0:
         raise DataError(

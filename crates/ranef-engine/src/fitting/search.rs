@@ -175,7 +175,7 @@ fn judge(
     };
     let mut covariance = vec![0.0; dim * dim];
     let mut downhill = None;
-    if let Some(curvature) = curvature {
+    if let Some(curvature) = curvature.filter(|_| value.is_finite()) {
         for _ in 0..3 {
             if curvature.distance(&gradient) < POLISH || !curvature.is_definite() {
                 break;
