@@ -2,7 +2,7 @@
 #![allow(missing_docs)]
 mod dense;
 
-use dense::{Dense, KINDS, Layout, assert_close, expanded, gls};
+use dense::{Dense, KINDS, Layout, STRUCTURES, assert_close, expanded, gls};
 use proptest::prelude::*;
 use rand::RngExt;
 use ranef_engine::likelihood::profiled::Profiled;
@@ -18,7 +18,7 @@ proptest! {
         kind in prop::sample::select(KINDS.to_vec()),
         widths in prop::collection::vec(1usize..=3, 3),
         (p, size, zeros, seed) in (0usize..=5, 2usize..6, 0usize..3, any::<u64>()),
-        (structure, reml, weighted) in (prop::sample::select(vec!["us", "diag"]), any::<bool>(), any::<bool>()),
+        (structure, reml, weighted) in (prop::sample::select(STRUCTURES.to_vec()), any::<bool>(), any::<bool>()),
     ) {
         let mut layout = Layout::new(kind, 50, size, &widths, p, seed);
         let (y, weights, offset) = layout.response();

@@ -56,7 +56,7 @@ const LAPLACE: Likelihood = Likelihood::Laplace(Method::Ml);
 #[test]
 fn the_profiled_likelihood_is_that_of_the_laplace_approximation() {
     for (intercepts, slopes) in [(0.8, 0.4), (0.8, 0.0)] {
-        for structure in ["us", "diag"] {
+        for structure in ["us", "diag", "homdiag", "cs", "hetar1"] {
             let data = data("gaussian", structure, intercepts, slopes);
             let profiled = fitted(data.clone(), PROFILED, &Control::default());
             let laplace = fitted(data, LAPLACE, &Control::default());
@@ -83,7 +83,7 @@ fn restricted_likelihoods_agree_too() {
 #[test]
 fn variance_that_the_data_deny_is_exactly_zero_and_a_tested_minimum() {
     for (name, likelihood) in [("gaussian", PROFILED), ("gaussian", LAPLACE), ("poisson", LAPLACE)] {
-        for structure in ["us", "diag"] {
+        for structure in ["us", "diag", "homdiag", "homcs", "ar1"] {
             let fit = fitted(data(name, structure, 0.0, 0.0), likelihood.clone(), &Control::default());
             let verdict = &fit.optimum.verdict;
             assert_eq!(verdict.status, Status::ConvergedSingular, "{name} {structure}");

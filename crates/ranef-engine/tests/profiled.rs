@@ -3,7 +3,7 @@
 #![allow(missing_docs)]
 mod dense;
 
-use dense::{Dense, KINDS, Kind, Layout, assert_close, expanded};
+use dense::{Dense, KINDS, Kind, Layout, STRUCTURES, assert_close, expanded};
 use proptest::prelude::*;
 use rand::RngExt;
 use ranef_engine::covariance::{self, Template};
@@ -32,7 +32,7 @@ proptest! {
         kind in prop::sample::select(KINDS.to_vec()),
         widths in prop::collection::vec(1usize..=3, 3),
         (p, size, zeros, seed) in (0usize..=4, 2usize..6, 0usize..3, any::<u64>()),
-        (structure, reml, weighted) in (prop::sample::select(vec!["us", "diag"]), any::<bool>(), any::<bool>()),
+        (structure, reml, weighted) in (prop::sample::select(STRUCTURES.to_vec()), any::<bool>(), any::<bool>()),
     ) {
         let mut layout = Layout::new(kind, 60, size, &widths, p, seed);
         let mut profiled = profiled(&mut layout, structure, weighted, reml);
@@ -113,7 +113,7 @@ fn at_its_own_sigma_the_criterion_is_the_profiled_one() {
 /// The Hessian with sigma profiled out and the one beside sigma, with fourth-order differences of their gradients.
 fn hessians(profiled: &mut Profiled, theta: &[f64], sigma: f64) -> [(Vec<f64>, Vec<f64>); 2] {
     let k = theta.len();
-    let found = profiled.hessian(theta).expect("linear structures have a closed form");
+    let found = profiled.hessian(theta).expect("square factors have a closed form");
     let found_sigma = profiled.hessian_sigma(theta, sigma);
     let mut at = theta.to_vec();
     at.push(sigma);
@@ -151,7 +151,7 @@ proptest! {
         kind in prop::sample::select(KINDS.to_vec()),
         widths in prop::collection::vec(1usize..=3, 3),
         (p, size, zeros, seed) in (0usize..=4, 2usize..9, 0usize..3, any::<u64>()),
-        (structure, reml, weighted) in (prop::sample::select(vec!["us", "diag"]), any::<bool>(), any::<bool>()),
+        (structure, reml, weighted) in (prop::sample::select(STRUCTURES.to_vec()), any::<bool>(), any::<bool>()),
     ) {
         let mut layout = Layout::new(kind, 80, size, &widths, p, seed);
         let mut profiled = profiled(&mut layout, structure, weighted, reml);

@@ -172,6 +172,9 @@ pub enum Kind {
     Observation,
 }
 
+/// The structures with a square Lambda.
+pub const STRUCTURES: [&str; 9] = ["us", "diag", "homdiag", "cs", "homcs", "ar1", "hetar1", "toep", "homtoep"];
+
 pub const KINDS: [Kind; 6] =
     [Kind::Single, Kind::Crossed, Kind::ThreeCrossed, Kind::Nested, Kind::NestedAndCrossed, Kind::Observation];
 
