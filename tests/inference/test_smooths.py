@@ -38,13 +38,15 @@ def hat_trace(fit, weights):
 
 
 @pytest.mark.parametrize("formula", ["y ~ s(x) + s(z, bs='cr') + (1 | g)", "y ~ t2(x, z)"])
-def test_degrees_of_freedom_are_the_trace(formula):
-    fit = rf.lmm(formula, DATA)
+@pytest.mark.parametrize("reml", [True, False])
+def test_degrees_of_freedom_are_the_trace(formula, reml):
+    fit = rf.lmm(formula, DATA, reml=reml)
     np.testing.assert_allclose(fit.smooths()["edf"], hat_trace(fit, np.full(N, fit.sigma**-2)), rtol=1e-6)
 
 
-def test_degrees_of_freedom_of_counts():
-    fit = rf.glmm("count ~ s(x)", DATA, family="poisson")
+@pytest.mark.parametrize("reml", [True, False])
+def test_degrees_of_freedom_of_counts(reml):
+    fit = rf.glmm("count ~ s(x)", DATA, family="poisson", reml=reml)
     np.testing.assert_allclose(fit.smooths()["edf"], hat_trace(fit, fit.fitted()), rtol=1e-6)
 
 

@@ -342,13 +342,18 @@ impl Fitted {
         self.by_effect(py, |grouping, level, column| self.fit.modes[design.b_index(grouping, level, column)])
     }
 
-    #[pyo3(signature = (given_parameters = false))]
-    fn modes_se<'py>(&self, py: Python<'py>, given_parameters: bool) -> Vec<Bound<'py, PyArray2<f64>>> {
+    #[pyo3(signature = (given_covariances = false))]
+    fn modes_se<'py>(&self, py: Python<'py>, given_covariances: bool) -> Vec<Bound<'py, PyArray2<f64>>> {
         let posterior = py.detach(|| self.fit.posterior());
+        let psi = posterior.as_ref().map_or_else(Vec::new, |posterior| {
+            if given_covariances {
+                posterior.covariance_given_theta()
+            } else {
+                posterior.parameter_covariance().to_vec()
+            }
+        });
         self.by_effect(py, |grouping, level, column| {
-            posterior
-                .as_ref()
-                .map_or(f64::NAN, |posterior| posterior.effect_sd(grouping, level, column, given_parameters))
+            posterior.as_ref().map_or(f64::NAN, |posterior| posterior.effect_sd(grouping, level, column, &psi))
         })
     }
 

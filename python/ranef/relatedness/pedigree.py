@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.linalg import splu
 
 from ranef.data import Column, Table
 from ranef.errors import DataError
@@ -282,14 +281,20 @@ def _inbreeding(sire: Places, dam: Places, generation: Places) -> tuple[Array, A
         mendelian[first:last] = 0.5 - 0.25 * (inbreeding[s] + inbreeding[d])
         both = first + np.flatnonzero((s >= 0) & (d >= 0))
         if both.size:
-            found = _relationships(sire[both], dam[both], sire, dam, descent, mendelian) / 2
+            found = _relationships(sire[both], dam[both], sire, dam, generation, descent, mendelian) / 2
             # Unrelated parents are so up to rounding, which must not count as inbreeding.
             inbreeding[both] = np.where(found > 1e-12, found, 0.0)
     return inbreeding[:-1], mendelian
 
 
 def _relationships(
-    s: Places, d: Places, sire: Places, dam: Places, descent: sparse.csr_matrix, mendelian: Array
+    s: Places,
+    d: Places,
+    sire: Places,
+    dam: Places,
+    generation: Places,
+    descent: sparse.csr_matrix,
+    mendelian: Array,
 ) -> Array:
     """The relationship of each s with its d, within the pedigree of their ancestors."""
     if len(np.unique(d)) < len(np.unique(s)):
@@ -303,9 +308,12 @@ def _relationships(
         young = older[~relevant[older]]
     kept = np.flatnonzero(relevant)
     place = np.cumsum(relevant) - 1
-    flow = sparse.csc_matrix(sparse.identity(len(kept)) - descent[kept][:, kept])
-    # Lower triangular with ones on its diagonal, so it is its own factor: solving is one sweep down the generations.
-    factor: Any = splu(flow, permc_spec="NATURAL", diag_pivot_thresh=0.0)
+    within = descent[kept][:, kept]
+    edges = np.concatenate([np.flatnonzero(np.diff(generation[kept], prepend=-1)), [len(kept)]])
+    steps = []
+    for first, last in list(pairwise(edges))[1:]:
+        parents = np.unique(within[first:last].indices)
+        steps.append((first, last, parents, within[first:last, parents]))
     ones, pair = np.unique(s, return_inverse=True)
     found = np.empty(len(s))
     width = max(1, _NUMBERS_AT_ONCE // len(kept))
@@ -313,7 +321,11 @@ def _relationships(
         some = ones[start : start + width]
         columns: Array = np.zeros((len(kept), len(some)))
         columns[place[some], np.arange(len(some))] = 1.0
-        columns = factor.solve(mendelian[kept, None] * factor.solve(columns, trans="T"))
+        for first, last, parents, halves in reversed(steps):  # (I - P)^-T, from the youngest to the oldest
+            columns[parents] += halves.T @ columns[first:last]
+        columns *= mendelian[kept, None]
+        for first, last, parents, halves in steps:  # (I - P)^-1
+            columns[first:last] += halves @ columns[parents]
         here = (pair >= start) & (pair < start + width)
         found[here] = columns[place[d[here]], pair[here] - start]
     return found

@@ -12,6 +12,7 @@ use crate::covariance::Parameter;
 use crate::family::packed2;
 use crate::likelihood::laplace::Laplace;
 use crate::linalg::BlockMatrix;
+use crate::linalg::dense_cholesky::{factor_in_place, forward_in_place};
 
 /// One linear predictor, or a weighted sum of several, as the effects and coefficients it is made of.
 #[derive(Clone, Debug, Default)]
@@ -78,17 +79,46 @@ impl Posterior {
         out
     }
 
-    /// Standard deviation of b_hat - b at an index of the vector of all b; given psi if `conditional`, otherwise with the
-    /// uncertainty of psi. Fixed effects inside are uncertain either way.
-    pub fn effect_sd(&self, grouping: usize, level: usize, column: usize, conditional: bool) -> f64 {
+    /// V given theta: that of the outer coefficients when the covariances of the random effects are held, zero elsewhere.
+    pub fn covariance_given_theta(&self) -> Vec<f64> {
+        let (layout, dim) = (self.laplace.layout(), self.laplace.layout().dim);
+        let v = |i: usize, j: usize| self.psi[j * dim + i];
+        // A theta on its boundary is held already, and has no variance.
+        let held: Vec<usize> = layout.theta.clone().filter(|&i| v(i, i).is_finite() && v(i, i) > 0.0).collect();
+        let free: Vec<usize> = (0..dim).filter(|i| !layout.theta.contains(i)).collect();
+        let mut given = vec![0.0; dim * dim];
+        for &j in &free {
+            for &i in &free {
+                given[j * dim + i] = v(i, j);
+            }
+        }
+        let n = held.len();
+        let mut factor: Vec<f64> =
+            held.iter().flat_map(|&j| held.iter().map(move |&i| (i, j))).map(|(i, j)| v(i, j)).collect();
+        if n == 0 || factor_in_place(&mut factor, n).is_err() {
+            return given;
+        }
+        // V_ff - V_fh V_hh^-1 V_hf, by columns of L^-1 V_hf.
+        let mut shared: Vec<f64> =
+            free.iter().flat_map(|&f| held.iter().map(move |&h| (h, f))).map(|(h, f)| v(h, f)).collect();
+        forward_in_place(&factor, n, &mut shared, free.len(), n);
+        for (b, &j) in free.iter().enumerate() {
+            for (a, &i) in free.iter().enumerate() {
+                let (one, other) = (&shared[a * n..(a + 1) * n], &shared[b * n..(b + 1) * n]);
+                given[j * dim + i] -= one.iter().zip(other).map(|(x, y)| x * y).sum::<f64>();
+            }
+        }
+        given
+    }
+
+    /// Standard deviation of b_hat - b at an index of the vector of all b, with `psi` the covariance of the outer
+    /// parameters: V, or what of it is left when some are held.
+    pub fn effect_sd(&self, grouping: usize, level: usize, column: usize, psi: &[f64]) -> f64 {
         let design = &self.laplace.data().design;
         let width = design.groupings[grouping].width();
         let given = self.covariance.diag[grouping][level * width * width + column * width + column];
-        if conditional {
-            return given.max(0.0).sqrt();
-        }
         let row = self.row(design.b_index(grouping, level, column));
-        (given + self.through_parameters(&row, &row)).max(0.0).sqrt()
+        (given + quadratic_form(psi, &row, &row)).max(0.0).sqrt()
     }
 
     /// Variance of a combination; given psi if `conditional`, otherwise with the uncertainty of psi.
@@ -130,8 +160,7 @@ impl Posterior {
     }
 
     fn through_parameters(&self, a: &[f64], b: &[f64]) -> f64 {
-        let dim = a.len();
-        (0..dim).map(|j| b[j] * (0..dim).map(|i| a[i] * self.psi[j * dim + i]).sum::<f64>()).sum()
+        quadratic_form(&self.psi, a, b)
     }
 
     /// z'Sz from the blocks that are known; `None` where the row joins levels that no row of the data joins.
@@ -184,6 +213,12 @@ impl Posterior {
         }
         self.laplace.quadratic_form(&b, x)
     }
+}
+
+/// a'Mb.
+fn quadratic_form(m: &[f64], a: &[f64], b: &[f64]) -> f64 {
+    let dim = a.len();
+    (0..dim).map(|j| b[j] * (0..dim).map(|i| a[i] * m[j * dim + i]).sum::<f64>()).sum()
 }
 
 fn x_len(s: &BlockMatrix) -> usize {
