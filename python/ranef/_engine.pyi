@@ -179,10 +179,10 @@ class Fitted:
     def modes(self) -> list[Array]:
         """Per term, conditional modes of b, (levels, p_t)."""
 
-    def modes_se(self, given_covariances: bool = False) -> list[Array]:
+    def modes_se(self, given_other_parameters: bool = False) -> list[Array]:
         """Per term, their standard deviations with the uncertainty of all parameters, (levels, p_t).
 
-        Given the covariances of the random effects, with that of all other parameters.
+        Given the other parameters, with that of the fixed effects of the term's own predictor only.
         """
 
     def modes_cov(self) -> list[Array]:

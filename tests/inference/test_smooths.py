@@ -44,10 +44,11 @@ def test_degrees_of_freedom_are_the_trace(formula, reml):
     np.testing.assert_allclose(fit.smooths()["edf"], hat_trace(fit, np.full(N, fit.sigma**-2)), rtol=1e-6)
 
 
-@pytest.mark.parametrize("reml", [True, False])
-def test_degrees_of_freedom_of_counts(reml):
+# By maximum likelihood the coefficients' curvature is that of Laplace's approximation, whose determinant varies with them.
+@pytest.mark.parametrize(("reml", "tolerance"), [(True, 1e-6), (False, 1e-4)])
+def test_degrees_of_freedom_of_counts(reml, tolerance):
     fit = rf.glmm("count ~ s(x)", DATA, family="poisson", reml=reml)
-    np.testing.assert_allclose(fit.smooths()["edf"], hat_trace(fit, fit.fitted()), rtol=1e-6)
+    np.testing.assert_allclose(fit.smooths()["edf"], hat_trace(fit, fit.fitted()), rtol=tolerance)
 
 
 def test_restricted_likelihood_is_the_default_of_smooths_only():

@@ -7,6 +7,7 @@ use numpy::{PyArray1, PyArray2, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use ranef_engine::covariance::coupling::Scale;
+use ranef_engine::design::Place;
 use ranef_engine::family::{Component, Kind};
 use ranef_engine::fitting::{Fit, Likelihood};
 use ranef_engine::likelihood::data::{Data, Method};
@@ -342,18 +343,25 @@ impl Fitted {
         self.by_effect(py, |grouping, level, column| self.fit.modes[design.b_index(grouping, level, column)])
     }
 
-    #[pyo3(signature = (given_covariances = false))]
-    fn modes_se<'py>(&self, py: Python<'py>, given_covariances: bool) -> Vec<Bound<'py, PyArray2<f64>>> {
+    #[pyo3(signature = (given_other_parameters = false))]
+    fn modes_se<'py>(&self, py: Python<'py>, given_other_parameters: bool) -> Vec<Bound<'py, PyArray2<f64>>> {
         let posterior = py.detach(|| self.fit.posterior());
-        let psi = posterior.as_ref().map_or_else(Vec::new, |posterior| {
-            if given_covariances {
-                posterior.covariance_given_theta()
-            } else {
-                posterior.parameter_covariance().to_vec()
-            }
+        let design = &self.fit.data.design;
+        let psi: Vec<Vec<f64>> = posterior.as_ref().map_or_else(Vec::new, |posterior| {
+            let of = |predictor| match given_other_parameters {
+                true => posterior.covariance_of_predictor(predictor),
+                false => posterior.parameter_covariance().to_vec(),
+            };
+            (0..design.fixed.len()).map(of).collect()
         });
         self.by_effect(py, |grouping, level, column| {
-            posterior.as_ref().map_or(f64::NAN, |posterior| posterior.effect_sd(grouping, level, column, &psi))
+            let mine = |place: &&Place| {
+                place.grouping == grouping && (place.first..place.first + place.width).contains(&column)
+            };
+            match (&posterior, design.places.iter().find(mine)) {
+                (Some(posterior), Some(place)) => posterior.effect_sd(grouping, level, column, &psi[place.predictor]),
+                _ => f64::NAN,
+            }
         })
     }
 

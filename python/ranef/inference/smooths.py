@@ -37,7 +37,7 @@ def smooth_table(record: FittedModel) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {name: [] for name in ("component", "smooth", "basis", "k", "edf", "sd")}
     if not record.design.smooths:
         return columns
-    spreads = record.engine.modes_se(True)
+    spreads = record.engine.modes_se(given_other_parameters=True)
     sigmas = covariances(record)
     for smooth in record.design.smooths:
         kept = set(record.kept[smooth.component].tolist())

@@ -79,13 +79,15 @@ impl Posterior {
         out
     }
 
-    /// V given theta: that of the outer coefficients when the covariances of the random effects are held, zero elsewhere.
-    pub fn covariance_given_theta(&self) -> Vec<f64> {
+    /// V when all outer parameters but the coefficients of one predictor are held: zero but for these.
+    pub fn covariance_of_predictor(&self, predictor: usize) -> Vec<f64> {
         let (layout, dim) = (self.laplace.layout(), self.laplace.layout().dim);
         let v = |i: usize, j: usize| self.psi[j * dim + i];
+        let free = layout.beta[predictor].clone().unwrap_or(0..0);
         // A theta on its boundary is held already, and has no variance.
-        let held: Vec<usize> = layout.theta.clone().filter(|&i| v(i, i).is_finite() && v(i, i) > 0.0).collect();
-        let free: Vec<usize> = (0..dim).filter(|i| !layout.theta.contains(i)).collect();
+        let held: Vec<usize> =
+            (0..dim).filter(|i| !free.contains(i) && v(*i, *i).is_finite() && v(*i, *i) > 0.0).collect();
+        let free: Vec<usize> = free.collect();
         let mut given = vec![0.0; dim * dim];
         for &j in &free {
             for &i in &free {
