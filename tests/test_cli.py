@@ -135,7 +135,22 @@ def test_weights_and_offset_are_columns(run, tmp_path):
     assert json.loads(out)["glance"]["loglik"] == pytest.approx(-92.026282, abs=1e-4)
 
 
+def test_correlation_and_dispersion_of_a_linear_mixed_model(run, tmp_path):
+    path = tmp_path / "sleepstudy.csv"
+    sleep = rf.load_dataset("sleepstudy")
+    sleep.to_csv(path, index=False)
+    model, how = "Reaction ~ Days + (1 | Subject)", {"correlation": "ar1(Days | Subject)", "dispersion": "~ Days"}
+    options = [word for name, value in how.items() for word in (f"--{name}", value)]
+    status, out, _ = run("fit", path, model, *options, "--json", "-")
+    assert status == 0
+    assert json.loads(out)["glance"]["loglik"] == pytest.approx(rf.lmm(model, sleep, **how).loglik, abs=1e-9)
+
+
 BAD = {
+    "correlation with family": (
+        ["fit", "OWLS", OWLS_MODEL, "--family", "poisson", "--correlation", "ar1(1 | Nest)"],
+        "--family",
+    ),
     "no such file": (["fit", "nowhere.csv", "y ~ x + (1 | g)"], "nowhere.csv"),
     "unknown format": (["fit", "data.xlsx", "y ~ x"], "format"),
     "missing column": (["fit", "OWLS", "SiblingNegotiation ~ FoodTreatmint + (1 | Nest)"], "FoodTreatment"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ranef import families
     from ranef._engine import __version__
+    from ranef.correlations import list_correlations
     from ranef.covariances import list_covariances
     from ranef.datasets import list_datasets, load_dataset
     from ranef.errors import ConvergenceWarning, DataError, FormulaError, ModelError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ranef.relatedness.pedigree import pedigree
     from ranef.relatedness.phylogeny import phylogeny
     from ranef.session import Fit, glmm, lmm
+    from ranef.variance_functions import list_variance_functions
 
 __all__ = [
     "Control",
@@ -34,9 +36,11 @@ __all__ = [
     "adjacency",
     "families",
     "glmm",
+    "list_correlations",
     "list_covariances",
     "list_datasets",
     "list_families",
+    "list_variance_functions",
     "lmm",
     "load_dataset",
     "pedigree",
@@ -57,6 +61,8 @@ _HOME = {
     "Control": "ranef.fitting",
     "list_families": "ranef.families",
     "list_covariances": "ranef.covariances",
+    "list_correlations": "ranef.correlations",
+    "list_variance_functions": "ranef.variance_functions",
     "DataError": "ranef.errors",
     "FormulaError": "ranef.errors",
     "ModelError": "ranef.errors",

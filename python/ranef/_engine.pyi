@@ -24,6 +24,12 @@ def families() -> list[dict[str, Any]]:
 def covariances() -> list[dict[str, Any]]:
     """Cards of all covariance structures: name, title, ..."""
 
+def residual_correlations() -> list[dict[str, Any]]:
+    """Cards of all correlation structures of the residuals: name, title, parameters, places, reference."""
+
+def variance_functions() -> list[dict[str, Any]]:
+    """Cards of all variance functions: name, title, parameters, needs_nonzero, reference."""
+
 def bootstrap(fitted: Fitted, first: int, count: int, seed: int, control: Mapping[str, Any]) -> dict[str, Any]:
     """Replicates first, first + 1, ... of the parametric bootstrap.
 
@@ -84,7 +90,9 @@ class Model:
         (n,) or None; groups: list of codes (n,) uint32, levels; terms: list of predictor, group, columns (n, p_t),
         covariance, coupling (None, or how the levels of the group depend on each other); method "ml" or "reml";
         quadrature; profiled (True: linear mixed model with fixed effects and residual variance profiled out, weights as
-        precision weights).
+        precision weights); residual: None, or a dict of blocks (n,) uint32, correlation (None or name, groups, places
+        (n, w), orders, nugget, occasions, largest, distance) and spreads (list of name, covariate (n,) or None for the
+        fitted mean), for the exact marginal likelihood.
     """
 
     def __init__(self, spec: Mapping[str, Any]) -> None: ...
@@ -146,8 +154,8 @@ class Fitted:
         """Covariance of all parameters in the order of `joint_names`."""
 
     def joint_names(self) -> list[tuple[str, int, int]]:
-        """("beta", predictor, column), ("theta", term, index) or ("coupling", term, index) for each row of
-        `vcov_joint`."""
+        """("beta", predictor, column), ("theta", term, index), ("coupling", term, index) or ("residual", 0, index) for
+        each row of `vcov_joint`."""
 
     @property
     def covariance(self) -> list[Array]:
@@ -174,6 +182,15 @@ class Fitted:
     @property
     def sigma(self) -> float:
         """Residual sd or the family's sigma; NaN when the dispersion is modelled."""
+
+    def residual_parameters(self) -> list[tuple[int | None, str, str, float, float]]:
+        """(variance function or None for the correlation, name, scale, estimate, standard error) of each."""
+
+    def spread(self) -> Array:
+        """What the variance functions add to the log standard deviation of each row."""
+
+    def whitened(self, values: Array) -> Array:
+        """A value for each row, multiplied by the inverse Cholesky factor of the residuals' correlation."""
 
     @property
     def modes(self) -> list[Array]:

@@ -212,7 +212,7 @@ class FittedModel:
         Fixed effects count under REML too, as in lme4 and glmmTMB.
         """
         fixed = sum(len(kept) for kept in self.kept.values())
-        return fixed + int(self.engine.n_theta)
+        return fixed + int(self.engine.n_theta) + len(self.engine.residual_parameters())
 
     @property
     def df_residual(self) -> int:
@@ -431,10 +431,12 @@ def named_verdict(verdict: Mapping[str, Any], model: Model, kept: Mapping[str, n
     """
 
     def name(parameter: str) -> str:
-        found = re.fullmatch(r"(beta|theta)\[(\d+)\]\[(\d+)\]", parameter)
+        found = re.fullmatch(r"(beta|theta|residual)\[(\d+)\]\[(\d+)\]", parameter)
         if found is None:
             return parameter
         which, index = int(found[2]), int(found[3])
+        if found[1] == "residual":
+            return f"residuals: {model.owner_of_residual_parameter(index)}"
         if found[1] == "theta":
             term = model.design.random[which]
             return f"{term.component}: covariance of {term.text}"

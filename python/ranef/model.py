@@ -17,11 +17,14 @@ from typing import Any
 import numpy as np
 
 from ranef import _engine
+from ranef.correlations import catalogue as correlations
 from ranef.covariances import catalogue as covariances
 from ranef.errors import DataError, ModelError
 from ranef.families import Family, predictor_at
 from ranef.formula.design import Design, FixedPart, RandomTerm, build_design
+from ranef.formula.residual import CorrelationPart, residual_formula
 from ranef.frames import IntoFrame
+from ranef.variance_functions import catalogue as variance_functions
 
 COMPONENTS = ("cond", "zi", "disp", "shape", "threshold")
 
@@ -94,9 +97,26 @@ class Model:
 
     @property
     def has_residual(self) -> bool:
-        """Whether there is one residual variance: Gaussian with a constant, estimated dispersion."""
+        """Whether there is a residual variance to report.
+
+        Gaussian with a constant, estimated dispersion; in a model of `lmm` also the one that its dispersion multiplies.
+        """
+        if self.marginal:
+            return True
         estimated = self.family.fixed_parameter("disp") is None
         return self.family.name == "gaussian" and "disp" not in self.written_components and estimated
+
+    @property
+    def marginal(self) -> bool:
+        """Whether a model of `lmm` has correlated residuals, or residuals of modelled size."""
+        disp = self.design.fixed.get("disp")
+        constant = disp is None or (disp.x.shape[1] == 1 and disp.has_intercept and disp.offset is None)
+        return self.profiled and (self.design.residual is not None or not constant)
+
+    @property
+    def correlation(self) -> CorrelationPart | None:
+        """The correlation of the residuals; None where they are independent."""
+        return None if self.design.residual is None else self.design.residual.correlation
 
     @property
     def zero_inflated(self) -> bool:
@@ -184,6 +204,12 @@ class Model:
         part = self.design.fixed["disp"]
         return part.x.shape[1] == 0 and part.offset is None
 
+    def owner_of_residual_parameter(self, index: int) -> str:
+        """The text of the variance function or correlation that a parameter of the residuals belongs to."""
+        part = self.design.residual
+        texts = [s.text for s in (part.spreads if part else ()) for _ in range(2 if s.function == "constpower" else 1)]
+        return texts[index] if index < len(texts) or self.correlation is None else self.correlation.text
+
     def spec(self) -> dict[str, Any]:
         """The model as plain values and arrays, the way the engine takes it."""
         design = self.design
@@ -231,6 +257,30 @@ class Model:
             "method": self.method,
             "quadrature": self.quadrature,
             "profiled": self.profiled,
+            "residual": self.residual_spec() if self.marginal else None,
+        }
+
+    def residual_spec(self) -> dict[str, Any]:
+        """The residuals as the engine takes them: independent blocks of rows, correlation, variance functions."""
+        part = self.design.residual
+        correlation = None
+        if part is not None and part.correlation is not None:
+            found = part.correlation
+            correlation = {
+                "name": found.structure,
+                "groups": found.codes,
+                "places": found.places,
+                "orders": found.orders,
+                "nugget": found.nugget,
+                "occasions": len(found.occasions),
+                "largest": found.largest,
+                "distance": found.distance,
+            }
+        spreads = () if part is None else part.spreads
+        return {
+            "blocks": outermost_group(self.design),
+            "correlation": correlation,
+            "spreads": [{"name": s.function, "covariate": s.covariate} for s in spreads],
         }
 
     def __str__(self) -> str:
@@ -280,6 +330,7 @@ def build_model(
     contrasts: Mapping[str, Any] | None = None,
     missing: str = "drop",
     matrices: Mapping[str, Any] | None = None,
+    correlation: str | None = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> Model:
     """Build the design of every component and refuse what cannot be fitted.
@@ -291,6 +342,10 @@ def build_model(
     """
     if reml is not None and not isinstance(reml, bool | np.bool_):
         raise ModelError(f"reml={reml!r}: give True or False.")
+    residual = None
+    if linear:
+        residual = residual_formula(correlation, dispersion, correlations(), variance_functions())
+        dispersion = residual.dispersion
     components = component_formulas(family, zi=zi, dispersion=dispersion, shape=shape)
     design = build_design(
         formula,
@@ -303,6 +358,7 @@ def build_model(
         missing=missing,
         covariances=tuple(covariances()),
         matrices=matrices,
+        residual=residual,
     )
     if reml is None:
         reml = bool(design.smooths) and quadrature == 1
@@ -317,8 +373,65 @@ def build_model(
         quadrature=quadrature,
         arguments=dict(arguments or {}),
     )
+    tied = [term.text for term in design.random if term.coupling is not None]
+    if design.residual is not None and tied:
+        raise ModelError(
+            f"the effects of {tied[0]} are tied to each other, which goes with independent residuals only: leave out "
+            "correlation= and the variance functions, or put the correlation into one of the two."
+        )
     require_fittable(model)
+    if model.profiled:
+        require_dispersion_of_lmm(model)
     return model
+
+
+def require_dispersion_of_lmm(model: Model) -> None:
+    """Refuse dispersions that have no sigma to multiply, or random effects."""
+    part, asked = model.design.fixed["disp"], model.arguments.get("dispersion")
+    if any(term.component == "disp" for term in model.design.random):
+        raise ModelError(
+            f"dispersion={asked!r}: rf.lmm has no random effects in the dispersion; use rf.glmm(..., "
+            "family='gaussian')."
+        )
+    if not part.has_intercept:
+        raise ModelError(
+            f"dispersion={asked!r}: rf.lmm needs the intercept, which is log(sigma); leave out the 0 or - 1. Standard "
+            "deviations of the other groups are ratios to sigma."
+        )
+    if model.marginal:
+        outermost_group(model.design)
+
+
+def outermost_group(design: Design) -> np.ndarray:
+    """Codes of the groups that are independent of each other, (n,) uint32: those in which all others are nested.
+
+    Raises
+    ------
+    ModelError
+        When some grouping factor is not nested in the others.
+    """
+    factors: dict[str, tuple[np.ndarray, tuple[str, ...]]] = {}
+    for term in design.random:
+        factors[term.group] = (np.asarray(term.codes), term.levels)
+    found = None if design.residual is None else design.residual.correlation
+    if found is not None:
+        factors.setdefault(found.group, (np.asarray(found.codes), found.levels))
+    if not factors:
+        return np.arange(design.n, dtype=np.uint32)
+    outer, (codes, outer_levels) = min(factors.items(), key=lambda item: len(item[1][1]))
+    for name, (inner, levels) in factors.items():
+        pairs = np.unique(inner.astype(np.int64) * len(outer_levels) + codes)
+        owners = np.bincount(pairs // len(outer_levels), minlength=len(levels))
+        if (owners > 1).any():
+            k = int(np.flatnonzero(owners > 1)[0])
+            homes = [outer_levels[pair % len(outer_levels)] for pair in pairs if pair // len(outer_levels) == k]
+            raise ModelError(
+                f"grouping factor `{name}` is not nested in `{outer}`: `{name}` {levels[k]!r} has rows in `{outer}` "
+                f"{homes[0]!r} and {homes[1]!r}. With correlation= or dispersion= the groups of rf.lmm, those of the "
+                "random effects and of the correlation, must be nested in one another. For crossed factors put the "
+                "structure into a random-effects term of rf.glmm, as in ar1(0 + time | g)."
+            )
+    return codes.astype(np.uint32)
 
 
 def response_kind(family: Family) -> str:

@@ -13,6 +13,7 @@ from ranef.errors import DataError, ModelError
 from ranef.fitting import FittedModel
 from ranef.formula.design import NewDesign
 from ranef.frames import IntoFrame
+from ranef.variance_functions import log_sd
 
 # Codes that stand for no level of the fit.
 LEFT_OUT = -1
@@ -55,6 +56,7 @@ def engine_rows(
         offset = {c: new.offset.get(c) for c in components}
         columns = [np.asarray(block, float) for block in new.columns]
         codes = [np.asarray(code).astype(np.int64) for code in new.codes]
+        spreads = new.spreads
     n = len(x["cond"])
     if "threshold" in components:
         x["threshold"] = np.ones((n, len(record.names("threshold"))))
@@ -64,7 +66,29 @@ def engine_rows(
         for part, constant in zip(offsets, record.model.fixed_predictors(), strict=True)
     ]
     codes = [code if k else np.full(n, LEFT_OUT, np.int64) for code, k in zip(codes, keep, strict=True)]
-    return {"x": record.model.by_predictor(x), "offset": offsets, "codes": codes, "columns": columns}
+    rows = {"x": record.model.by_predictor(x), "offset": offsets, "codes": codes, "columns": columns}
+    if record.model.marginal:
+        add_spreads(record, rows, None if newdata is None else spreads)
+    return rows
+
+
+def add_spreads(record: FittedModel, rows: dict[str, Any], covariates: Sequence[Any] | None) -> None:
+    """Put what the variance functions say into the offset of the dispersion; without covariates, of the fit's rows."""
+    if covariates is None:
+        total = np.asarray(record.engine.spread(), float)
+    else:
+        total = np.zeros(len(rows["x"][0]))
+        parameters = record.engine.residual_parameters()
+        part = record.design.residual
+        fitted = None
+        for t, (spread, covariate) in enumerate(zip(part.spreads if part else (), covariates, strict=True)):
+            if covariate is None and fitted is None:
+                fitted = np.asarray(record.engine.predict(rows, "link", False)[0], float)
+            own = [estimate for function, _, _, estimate, _ in parameters if function == t]
+            total += log_sd(spread.function, own, np.asarray(fitted if covariate is None else covariate, float))
+    place = record.model.predictor("disp")
+    given = rows["offset"][place]
+    rows["offset"][place] = total if given is None else given + total
 
 
 def reaching(record: FittedModel, newdata: IntoFrame | None, keep: Sequence[bool]) -> FittedModel:

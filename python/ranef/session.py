@@ -50,13 +50,17 @@ def lmm(
     missing: str = "drop",
     start: FittedModel | Mapping[str, Any] | None = None,
     control: Control | None = None,
+    correlation: str | None = None,
+    dispersion: str | None = None,
     matrices: Mapping[str, Any] | None = None,
 ) -> Fit:
     """Fit a linear mixed model, y = X beta + Z b + e.
 
     b ~ N(0, Sigma) for every random-effects term and e ~ N(0, sigma^2 / w). Fixed effects and sigma are profiled out
     of the (restricted) likelihood, as in lme4 (Bates, Maechler, Bolker & Walker 2015, Journal of Statistical Software
-    67(1), sections 3.4-3.5).
+    67(1), sections 3.4-3.5). With `correlation` or `dispersion` residuals are correlated within groups and differ in
+    size, as in nlme's lme and gls (Pinheiro & Bates 2000, Mixed-Effects Models in S and S-PLUS, chapter 5): the exact
+    likelihood of the groups that are independent of each other, in which all other grouping factors must be nested.
 
     Parameters
     ----------
@@ -66,6 +70,16 @@ def lmm(
         pandas, polars, pyarrow or another eager frame; it is not changed.
     reml : bool
         Restricted maximum likelihood (default) or maximum likelihood.
+    correlation : str, optional
+        Correlation of the residuals within groups, a structure around place and group: ``"ar1(time | g)"`` (whole
+        numbers; ``1`` is the order of the rows), ``"arma(time | g, p=1, q=1)"``, ``"car1(time | g)"`` (any times),
+        ``"cs(1 | g)"``, ``"us(time | g)"`` (a correlation for each pair of occasions), ``"exp(x + y | g)"``,
+        ``"gau(x + y | g, nugget=True)"``. `list_correlations` has them all. ``| 1`` makes one group of all rows.
+    dispersion : str, optional
+        One-sided formula of the log of the residual standard deviation: ``"~ sex"`` (one for each level),
+        ``"~ time"`` (exponential in time), besides the variance functions ``power(x)``, ``constpower(x)``,
+        ``power(fitted)``, ``exp(fitted)``, where ``fitted`` is the fitted mean at the conditional modes. `sigma` is the
+        standard deviation where all of them are one.
     weights : str or array, optional
         Precision weights w, a column or one number per row: the residual variance of a row is sigma^2 / w.
     offset : str or array, optional
@@ -105,11 +119,16 @@ def lmm(
     >>> fit = rf.lmm("Reaction ~ Days + (Days | Subject)", sleep)
     >>> round(fit.fixef()["Days"], 2)
     10.47
+    >>> serial = rf.lmm("Reaction ~ Days + (1 | Subject)", sleep, correlation="ar1(Days | Subject)")
+    >>> serial.tidy("random")[["term", "estimate"]].round(2).values.tolist()[-1]
+    ['phi__ar1', 0.72]
     """
     matrices = named_matrices((formula,), matrices, sys._getframe(1))
     arguments = {
         "formula": formula,
         "reml": reml,
+        "correlation": correlation,
+        "dispersion": dispersion,
         "weights": weights,
         "offset": offset,
         "contrasts": contrasts,
@@ -122,6 +141,8 @@ def lmm(
         family=as_family("gaussian"),
         linear=True,
         reml=reml,
+        correlation=correlation,
+        dispersion=dispersion,
         weights=weights,
         offset=offset,
         contrasts=contrasts,
@@ -677,11 +698,13 @@ class Fit(FittedModel):
 
         Parameters
         ----------
-        kind : {"response", "pearson", "deviance", "working", "quantile"}
+        kind : {"response", "pearson", "deviance", "working", "quantile", "normalized"}
             y - mu; that over the square root of the variance function (times the weights), as lme4 and glmmTMB define
             it; the signed root of the unit deviance; y - mu on the scale of the link; the normal quantile of the
             response's place in its distribution, which is standard normal under the model for every family, zero
-            inflation included (Dunn & Smyth 1996). Binomial responses count as proportions.
+            inflation included (Dunn & Smyth 1996). Binomial responses count as proportions. "normalized": those over
+            their standard deviation, decorrelated within the groups of `correlation`, standard normal under the model;
+            with `correlation` or `dispersion` "pearson" is divided by the standard deviation too, as in nlme.
         ranef : bool or list of terms
             The random effects in mu, as in `predict`.
         seed : int, optional
@@ -702,8 +725,13 @@ class Fit(FittedModel):
         """Log density of each row at the conditional modes, times its weight, (nobs,).
 
         They sum to the log-likelihood of the data given the random effects, which is larger than `loglik`: that one is
-        integrated over them.
+        integrated over them. Not for correlated residuals, whose rows have no densities of their own.
         """
+        if self.model.correlation is not None:
+            raise ModelError(
+                f"loglik_rows(): the residuals of this model are correlated ({self.model.correlation.text}), so rows "
+                "have no densities of their own."
+            )
         return np.asarray(self.engine.loglik_rows(), float)
 
     def simulate(

@@ -52,6 +52,11 @@ def simulate(
     kept_at_modes = any(way == "fixed" for way, term in zip(what, terms, strict=True) if term.smooth is None)
     what = ["fixed" if term.smooth is not None else way for way, term in zip(what, terms, strict=True)]
     rows = None
+    if newdata is not None and record.model.correlation is not None:
+        raise ModelError(
+            f"simulate(newdata=...): the residuals of this model are correlated ({record.model.correlation.text}), and "
+            "new rows have no place among them; simulate the rows of the fit, newdata=None."
+        )
     if newdata is not None:
         record = reaching(record, newdata, [w != "zero" for w in what])
         # A level without a mode cannot be kept at it: only then does an unmet level raise.

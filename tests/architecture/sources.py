@@ -20,6 +20,8 @@ ORDER = (
     "formula",
     "families",
     "covariances",
+    "correlations",
+    "variance_functions",
     "model",
     "fitting",
     "conditioning",

@@ -83,14 +83,17 @@ def cards_defined(folder: str) -> set[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("folder", ["family", "covariance"])
+FOLDERS = ["family", "covariance", "residual_correlation", "variance_function"]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_every_card_is_in_the_catalogue(folder):
     cards = cards_defined(folder)
     assert cards
     assert cards == catalogue_cards(folder)
 
 
-@pytest.mark.parametrize("folder", ["family", "covariance"])
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_every_file_is_declared(folder):
     text = (ENGINE / folder / "mod.rs").read_text(encoding="utf-8")
     declared = set(re.findall(r"^(?:pub )?mod (\w+);", text, re.M))
@@ -115,6 +118,8 @@ def test_python_sees_the_whole_catalogue():
     listed = {
         _engine.families: catalogue_cards("family"),
         _engine.covariances: catalogue_cards("covariance") | coupling_cards(),
+        _engine.residual_correlations: catalogue_cards("residual_correlation"),
+        _engine.variance_functions: catalogue_cards("variance_function"),
     }
     for cards, expected in listed.items():
         assert len(cards()) == len(expected)

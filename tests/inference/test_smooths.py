@@ -44,7 +44,8 @@ def test_degrees_of_freedom_are_the_trace(formula, reml):
     np.testing.assert_allclose(fit.smooths()["edf"], hat_trace(fit, np.full(N, fit.sigma**-2)), rtol=1e-6)
 
 
-# By maximum likelihood the coefficients' curvature is that of Laplace's approximation, whose determinant varies with them.
+# By maximum likelihood the coefficients' curvature is that of Laplace's approximation, whose determinant varies with
+# them.
 @pytest.mark.parametrize(("reml", "tolerance"), [(True, 1e-6), (False, 1e-4)])
 def test_degrees_of_freedom_of_counts(reml, tolerance):
     fit = rf.glmm("count ~ s(x)", DATA, family="poisson", reml=reml)

@@ -29,6 +29,10 @@ pub mod linalg;
 
 pub mod covariance;
 
+pub mod residual_correlation;
+
+pub mod variance_function;
+
 pub mod design;
 
 pub mod objective;

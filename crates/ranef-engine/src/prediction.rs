@@ -75,7 +75,7 @@ impl Fit {
         let family = &self.data.family;
         let k = eta.len();
         let (mut row, mut gradient) = (vec![0.0; k], vec![0.0; k]);
-        let posterior = if with_error { self.posterior() } else { None };
+        let posterior = if with_error { self.joint() } else { None };
         let mut estimate = Vec::with_capacity(new.n);
         let mut errors = Vec::with_capacity(if with_error { new.n } else { 0 });
         for i in 0..new.n {
@@ -85,7 +85,7 @@ impl Fit {
                 errors.push(posterior.as_ref().map_or(f64::NAN, |posterior| {
                     let (combination, added) = self.combination(new, i, &gradient);
                     // A population-level prediction of an LMM uses vcov(beta) as it is reported.
-                    let conditional = self.is_profiled() && combination.effects.is_empty();
+                    let conditional = self.profiles_sigma() && combination.effects.is_empty();
                     (posterior.variance(&combination, conditional) + added).max(0.0).sqrt()
                 }));
             }

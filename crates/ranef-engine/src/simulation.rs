@@ -10,6 +10,7 @@ use crate::prediction::{NEW_LEVEL, NewDesign};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use std::ops::Range;
 
 /// What is done with a term's random effects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,18 @@ impl Fit {
         design: Option<&NewDesign>,
         trials: Option<&[f64]>,
     ) -> Vec<f64> {
+        self.simulate_replicates(0..replicates, seed, effects, design, trials)
+    }
+
+    /// The replicates of these numbers: the same as they are among all of them.
+    pub(crate) fn simulate_replicates(
+        &self,
+        replicates: Range<usize>,
+        seed: u64,
+        effects: &[Effects],
+        design: Option<&NewDesign>,
+        trials: Option<&[f64]>,
+    ) -> Vec<f64> {
         let own;
         let new = match design {
             Some(design) => design,
@@ -75,13 +88,20 @@ impl Fit {
         }
         let base = self.linear_predictor(&kept);
         let trials = if design.is_none() { self.data.trials.as_deref() } else { trials };
-        let mut out = Vec::with_capacity(replicates * new.n);
-        for replicate in 0..replicates {
+        let mut out = Vec::with_capacity(replicates.len() * new.n);
+        for replicate in replicates {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(replicate as u64);
             let mut eta = base.clone();
             for (term, _) in effects.iter().enumerate().filter(|(_, what)| **what == Effects::New) {
                 self.add_drawn(term, new, &mut rng, &mut eta);
+            }
+            if let (Some(own), None) = (self.marginal(), design) {
+                // Residuals are drawn with their correlation; new rows have none that is known.
+                let mut e: Vec<f64> = (0..new.n).map(|_| StandardNormal.sample(&mut rng)).collect();
+                own.likelihood.correlate(&own.x, &mut e, false);
+                out.extend((0..new.n).map(|i| eta[0][i] + eta[1][i].exp() * e[i]));
+                continue;
             }
             let mut row = vec![0.0; eta.len()];
             for i in 0..new.n {

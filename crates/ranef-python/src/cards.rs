@@ -1,7 +1,7 @@
 //! The engine's catalogues as Python values: the only lists of families and structures that Python reads.
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use ranef_engine::{covariance, family};
+use ranef_engine::{covariance, family, residual_correlation, variance_function};
 
 /// The cards of all families.
 #[pyfunction]
@@ -41,6 +41,38 @@ pub fn covariances(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
         dict.set_item("name", card.name)?;
         dict.set_item("title", card.title)?;
         dict.set_item("parameters", card.parameters)?;
+        dict.set_item("reference", card.reference)?;
+        list.append(dict)?;
+    }
+    Ok(list)
+}
+
+/// The cards of all correlation structures of the residuals.
+#[pyfunction]
+pub fn residual_correlations(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    let list = PyList::empty(py);
+    for entry in residual_correlation::CATALOGUE {
+        let (card, dict) = (entry.card, PyDict::new(py));
+        dict.set_item("name", card.name)?;
+        dict.set_item("title", card.title)?;
+        dict.set_item("parameters", card.parameters)?;
+        dict.set_item("places", card.places)?;
+        dict.set_item("reference", card.reference)?;
+        list.append(dict)?;
+    }
+    Ok(list)
+}
+
+/// The cards of all variance functions.
+#[pyfunction]
+pub fn variance_functions(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    let list = PyList::empty(py);
+    for entry in variance_function::CATALOGUE {
+        let (card, dict) = (entry.card, PyDict::new(py));
+        dict.set_item("name", card.name)?;
+        dict.set_item("title", card.title)?;
+        dict.set_item("parameters", card.parameters)?;
+        dict.set_item("needs_nonzero", card.needs_nonzero)?;
         dict.set_item("reference", card.reference)?;
         list.append(dict)?;
     }

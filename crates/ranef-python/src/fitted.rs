@@ -10,6 +10,7 @@ use ranef_engine::covariance::coupling::Scale;
 use ranef_engine::design::Place;
 use ranef_engine::family::{Component, Kind};
 use ranef_engine::fitting::{Fit, Likelihood};
+use ranef_engine::inference::Joint;
 use ranef_engine::likelihood::data::{Data, Method};
 use ranef_engine::simulation::Effects;
 
@@ -69,6 +70,10 @@ impl Fitted {
                 names[at] = ("coupling", term, index);
             }
         }
+        for at in layout.theta.end..dim {
+            map[at * dim + at] = 1.0;
+            names[at] = ("residual", 0, at - layout.theta.end);
+        }
         let v = fit.parameter_covariance();
         let times = |a: &[f64], b: &[f64], transposed: bool| -> Vec<f64> {
             let mut out = vec![0.0; dim * dim];
@@ -95,7 +100,7 @@ impl Fitted {
     fn constant_dispersion(&self) -> bool {
         let dispersion = self.fit.data.family.components().iter().position(|c| *c == Component::Disp);
         let constant = |k: usize| self.fit.eta[k].windows(2).all(|pair| pair[0] == pair[1]);
-        self.fit.is_profiled() || dispersion.is_none_or(constant)
+        self.fit.profiles_sigma() || dispersion.is_none_or(constant)
     }
 
     fn row(&self, i: usize) -> Vec<f64> {
@@ -179,7 +184,9 @@ impl Fitted {
     #[getter]
     fn method(&self) -> &'static str {
         match self.fit.likelihood {
-            Likelihood::Profiled { reml: true, .. } | Likelihood::Laplace(Method::Reml) => "reml",
+            Likelihood::Profiled { reml: true, .. }
+            | Likelihood::Marginal { reml: true, .. }
+            | Likelihood::Laplace(Method::Reml) => "reml",
             Likelihood::Laplace(Method::Profile) => "profile",
             _ => "ml",
         }
@@ -330,11 +337,32 @@ impl Fitted {
             return f64::NAN;
         }
         let mut row = self.row(0);
-        if self.fit.is_profiled() {
+        if self.fit.profiles_sigma() {
             // Precision weights are an offset of the dispersion; sigma is the value without it.
             row[1] = self.fit.data.design.fixed[1].to_original(&self.fit.beta[1])[0];
         }
         self.fit.data.family.sigma(&row)
+    }
+
+    /// Parameters of the variance functions and of the residuals' correlation: (function or None, name, scale, estimate,
+    /// standard error) each.
+    fn residual_parameters(&self) -> Vec<(Option<usize>, String, &'static str, f64, f64)> {
+        let found = self.fit.residual_parameters().into_iter();
+        found.map(|p| (p.spread, p.name, p.scale.name(), p.estimate, p.std_error)).collect()
+    }
+
+    /// What the variance functions add to the log standard deviation of each row.
+    fn spread<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
+        vector(py, self.fit.spread())
+    }
+
+    /// A value for each row, multiplied by the inverse Cholesky factor of the residuals' correlation.
+    fn whitened<'py>(&self, py: Python<'py>, values: PyReadonlyArray1<'_, f64>) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        let values = values.as_array().to_vec();
+        if values.len() != self.fit.data.y.len() {
+            return Err(refuse("spec", "a value for each row is needed"));
+        }
+        Ok(vector(py, self.fit.whitened(values)))
     }
 
     #[getter]
@@ -345,7 +373,14 @@ impl Fitted {
 
     #[pyo3(signature = (given_other_parameters = false))]
     fn modes_se<'py>(&self, py: Python<'py>, given_other_parameters: bool) -> Vec<Bound<'py, PyArray2<f64>>> {
-        let posterior = py.detach(|| self.fit.posterior());
+        let joint = py.detach(|| self.fit.joint());
+        if let Some(Joint::Marginal(posterior)) = &joint {
+            return self.by_effect(py, |grouping, level, column| posterior.effect_sd(grouping, level, column));
+        }
+        let posterior = joint.and_then(|joint| match joint {
+            Joint::Laplace(posterior) => Some(posterior),
+            Joint::Marginal(_) => None,
+        });
         let design = &self.fit.data.design;
         let psi: Vec<Vec<f64>> = posterior.as_ref().map_or_else(Vec::new, |posterior| {
             let of = |predictor| match given_other_parameters {
@@ -367,7 +402,8 @@ impl Fitted {
 
     fn modes_cov<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, numpy::PyArray3<f64>>> {
         let design = &self.fit.data.design;
-        let conditional = py.detach(|| self.fit.posterior().map(|posterior| posterior.conditional_covariance()));
+        let groupings = design.groupings.len();
+        let conditional = py.detach(|| self.fit.joint().map(|joint| joint.conditional_blocks(groupings)));
         design
             .places
             .iter()
@@ -376,7 +412,7 @@ impl Fitted {
                 let (levels, p, width) = (grouping.levels, place.width, grouping.width());
                 let mut values = vec![f64::NAN; levels * p * p];
                 if let Some(conditional) = &conditional {
-                    let blocks = &conditional.diag[place.grouping];
+                    let blocks = &conditional[place.grouping];
                     for level in 0..levels {
                         for i in 0..p {
                             for j in 0..p {
@@ -579,7 +615,7 @@ impl Fitted {
 impl Fitted {
     /// The name of a parameter of the search: "theta[term][index]" or "beta[predictor][column]".
     fn parameter_name(&self, m: usize) -> String {
-        let shift = usize::from(self.fit.is_profiled());
+        let shift = usize::from(self.fit.profiles_sigma());
         let (_, names) = self.joint();
         let (what, which, index) = names[m + shift];
         format!("{what}[{which}][{index}]")

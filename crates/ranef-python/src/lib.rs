@@ -32,5 +32,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(draws::predictor_at, module)?)?;
     module.add_function(wrap_pyfunction!(cards::families, module)?)?;
     module.add_function(wrap_pyfunction!(cards::covariances, module)?)?;
+    module.add_function(wrap_pyfunction!(cards::residual_correlations, module)?)?;
+    module.add_function(wrap_pyfunction!(cards::variance_functions, module)?)?;
     Ok(())
 }

@@ -95,6 +95,9 @@ impl Model {
         let (value, betas, factors) = match &self.likelihood {
             Likelihood::Laplace(method) => self.evaluate_laplace(py, *method, beta, factor)?,
             Likelihood::Profiled { reml, weights } => self.evaluate_profiled(*reml, weights.as_deref(), factor)?,
+            Likelihood::Marginal { .. } => {
+                return Err(refuse("spec", "the marginal likelihood is evaluated by its fit only"));
+            }
         };
         out.set_item("value", value)?;
         if gradient {

@@ -13,7 +13,10 @@ use ranef_engine::error::ModelError;
 use ranef_engine::family::{self, Family, Ordinal, Thresholds, ZeroInflated};
 use ranef_engine::fitting::{Control, Likelihood, precision_offset};
 use ranef_engine::likelihood::data::{Data, Method};
+use ranef_engine::likelihood::marginal::{Correlation, Covariate, Residual, Spread};
 use ranef_engine::prediction::NewDesign;
+use ranef_engine::residual_correlation::{self, Shape};
+use ranef_engine::variance_function;
 use std::sync::Arc;
 
 /// The value under `key`, which must be there.
@@ -76,11 +79,19 @@ pub fn read(spec: &Bound<'_, PyDict>) -> PyResult<(Data, Likelihood)> {
     let couplings = read_couplings(spec, &design_terms)?;
     let method: String = required(spec, "method")?;
     let reml = method == "reml";
+    let residual = spec.get_item("residual")?.filter(|residual| !residual.is_none());
     let likelihood = if profiled {
         if let Some(w) = &weights {
-            fixed[1].set_offset(Some(precision_offset(w)));
+            let given = fixed[1].offset().map_or_else(|| vec![0.0; n], <[f64]>::to_vec);
+            fixed[1].set_offset(Some(precision_offset(w).iter().zip(given).map(|(w, given)| w + given).collect()));
         }
-        Likelihood::Profiled { reml, weights: weights.clone() }
+        match residual {
+            None => Likelihood::Profiled { reml, weights: weights.clone() },
+            Some(residual) => {
+                let residual = Arc::new(read_residual(&residual.cast_into::<PyDict>()?, n)?);
+                Likelihood::Marginal { reml, weights: weights.clone(), residual }
+            }
+        }
     } else {
         let points: usize = required(spec, "quadrature")?;
         Likelihood::Laplace(match (method.as_str(), points) {
@@ -132,6 +143,53 @@ fn read_fixed(spec: &Bound<'_, PyDict>, n: usize) -> PyResult<Vec<Fixed>> {
             Ok(Fixed::from_columns(n, x, optional_vector(&entry, "offset", n)?))
         })
         .collect()
+}
+
+fn read_codes(value: &Bound<'_, PyDict>, key: &str, n: usize) -> PyResult<Vec<u32>> {
+    let codes: PyReadonlyArray1<'_, u32> = required(value, key)?;
+    if codes.len()? != n {
+        return Err(refuse("spec", format!("{key} must have a code for each row")));
+    }
+    Ok(codes.as_array().to_vec())
+}
+
+/// The residuals of a marginal likelihood: blocks, correlation, variance functions.
+fn read_residual(spec: &Bound<'_, PyDict>, n: usize) -> PyResult<Residual> {
+    let correlation = spec.get_item("correlation")?.filter(|correlation| !correlation.is_none());
+    let correlation = correlation
+        .map(|correlation| -> PyResult<Correlation> {
+            let correlation = correlation.cast_into::<PyDict>()?;
+            let name: String = required(&correlation, "name")?;
+            let places: Bound<'_, PyAny> = required(&correlation, "places")?;
+            let (columns, width) = matrix(&places, "a place", n)?;
+            let shape = Shape {
+                orders: required(&correlation, "orders")?,
+                nugget: required(&correlation, "nugget")?,
+                occasions: required(&correlation, "occasions")?,
+                largest: required(&correlation, "largest")?,
+                distance: required(&correlation, "distance")?,
+            };
+            let structure = residual_correlation::build(&name, &shape)
+                .ok_or_else(|| refuse("spec", format!("there is no correlation structure {name:?}")))?;
+            let groups = read_codes(&correlation, "groups", n)?;
+            let places =
+                (0..n).flat_map(|i| (0..width).map(move |j| (i, j))).map(|(i, j)| columns[j * n + i]).collect();
+            Ok(Correlation { structure, groups, places, width })
+        })
+        .transpose()?;
+    let functions: Bound<'_, PyList> = required(spec, "spreads")?;
+    let spreads = functions
+        .iter()
+        .map(|entry| {
+            let entry = entry.cast_into::<PyDict>()?;
+            let name: String = required(&entry, "name")?;
+            let function = variance_function::build(&name)
+                .ok_or_else(|| refuse("spec", format!("there is no variance function {name:?}")))?;
+            let covariate = optional_vector(&entry, "covariate", n)?.map_or(Covariate::Fitted, Covariate::Values);
+            Ok(Spread { function, covariate })
+        })
+        .collect::<PyResult<Vec<_>>>()?;
+    Ok(Residual { blocks: read_codes(spec, "blocks", n)?, correlation, spreads })
 }
 
 fn read_groups(spec: &Bound<'_, PyDict>, n: usize) -> PyResult<Vec<(Vec<u32>, usize)>> {

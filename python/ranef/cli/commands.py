@@ -66,6 +66,10 @@ def fit(
     zi: Annotated[str | None, typer.Option(metavar="FORMULA", help="Zero inflation, for example '~ 1'.")] = None,
     dispersion: Annotated[str | None, typer.Option(metavar="FORMULA", help="Dispersion, for example '~ x'.")] = None,
     shape: Annotated[str | None, typer.Option(metavar="FORMULA", help="Shape parameter, for example '~ x'.")] = None,
+    correlation: Annotated[
+        str | None,
+        typer.Option(metavar="STRUCTURE", help="Correlation of residuals of a linear model, as 'ar1(time | id)'."),
+    ] = None,
     reml: Annotated[
         bool | None, typer.Option("--reml/--ml", help="Criterion; REML for linear mixed models and smooths, else ML.")
     ] = None,
@@ -78,10 +82,20 @@ def fit(
     """Fit a model to a file and print its summary."""
     frame = read_data(data)
     if family is None:
-        for name, value in (("--link", link), ("--zi", zi), ("--dispersion", dispersion), ("--shape", shape)):
+        for name, value in (("--link", link), ("--zi", zi), ("--shape", shape)):
             if value is not None:
                 raise ModelError(f"{name} needs --family; without it a linear mixed model is fitted")
-        fitted = lmm(formula, frame, reml=reml is not False, weights=weights, offset=offset)
+        fitted = lmm(
+            formula,
+            frame,
+            reml=reml is not False,
+            correlation=correlation,
+            dispersion=dispersion,
+            weights=weights,
+            offset=offset,
+        )
+    elif correlation is not None:
+        raise ModelError("--correlation is for linear mixed models, without --family")
     else:
         fitted = glmm(
             formula,

@@ -23,6 +23,7 @@ from ranef.formula.evaluation import Coded, Evaluator, Memory
 from ranef.formula.frames import FitFrame, NewFrame, Schema
 from ranef.formula.grouping import Grouping, grouping_of
 from ranef.formula.parser import Name, Node, Tree, parse
+from ranef.formula.residual import ResidualFormula, ResidualPart, residual_part
 from ranef.formula.response import KINDS, Response, response_of
 from ranef.formula.smooths.basis import evaluate
 from ranef.formula.smooths.smooth import Smooth, SmoothColumns, smooth_columns
@@ -158,6 +159,8 @@ class NewDesign:
     response : Response or None
     places : list
         For each coupled term, the group and coordinates of every row; None for the others.
+    spreads : list of array (n,) or None
+        Covariates of the variance functions; None for the fitted mean.
     """
 
     n: int
@@ -168,6 +171,7 @@ class NewDesign:
     unknown: list[list[str]]
     response: Response | None
     places: list[tuple[NDArray[np.int64], Array] | None]
+    spreads: list[Array | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,6 +220,8 @@ class Design:
         The same factors -> name of their coding.
     formula : str
     component_formulas : dict
+    residual : ResidualPart or None
+        Correlation and variance functions of the residuals.
     """
 
     response: Response
@@ -235,6 +241,7 @@ class Design:
     formula: str
     component_formulas: dict[str, str]
     recipe: _Recipe = field(repr=False)
+    residual: ResidualPart | None = None
 
     def smooth_points(self, smooth: SmoothTerm) -> Array:
         """The values of a smooth's variables in the rows of the fit that its curve is about, (m, d)."""
@@ -288,6 +295,8 @@ class Design:
         for place, (_, bar, grouping) in enumerate(recipe.random):
             if place in wanted:
                 needed += [node for term in bar.terms for node in term.factors] + list(grouping.parts)
+        if self.residual is not None:
+            needed += [s.node for s in self.residual.formula.spreads if s.node is not None]
         main = recipe.terms["cond"].response
         if response and main is not None:
             needed.append(main)
@@ -354,7 +363,8 @@ class Design:
             if self.response.form == "proportion" and recipe.weights is not None:
                 trials = _numbers_of_column(frame, recipe.weights, "the weights")
             answer = response_of(main, evaluator, recipe.terms["cond"].source, recipe.response_kind, trials)
-        return NewDesign(len(frame), x, offset, columns, codes, unknown, answer, places)
+        spreads = [] if self.residual is None else self.residual.replay_spreads(evaluator)
+        return NewDesign(len(frame), x, offset, columns, codes, unknown, answer, places, spreads)
 
 
 def build_design(
@@ -369,6 +379,7 @@ def build_design(
     missing: str = "drop",
     covariances: Collection[str] | None = None,
     matrices: Mapping[str, Any] | None = None,
+    residual: ResidualFormula | None = None,
 ) -> Design:
     """Turn formulas and data into the matrices of a mixed model.
 
@@ -392,6 +403,8 @@ def build_design(
         The covariance structures a formula may name.
     matrices : mapping, optional
         The known matrices that terms name: ``propto(0 + f | g, A)`` takes ``matrices["A"]``.
+    residual : ResidualFormula, optional
+        Correlation and variance functions of the residuals.
 
     Returns
     -------
@@ -436,6 +449,8 @@ def build_design(
         terms[component] = terms_of(tree, covariances)
 
     used = _used_columns(terms, table)
+    for source, node in residual.nodes() if residual is not None else ():
+        used += [name for name in _columns_of(node, source, table) if name not in used]
     arrays = {
         role: _values_for_rows(value, role, len(table))
         for role, value in (("weights", weights), ("offset", offset))
@@ -481,6 +496,7 @@ def build_design(
     smooth_terms, penalised = _smooth_terms(curves, fixed, len(random), len(frame))
     levels, codings = _factors(terms, evaluator, coding)
     kept = np.arange(len(table)) if rows is None else rows
+    structured = residual is not None and not residual.empty
     return Design(
         response=answer,
         fixed=fixed,
@@ -509,6 +525,7 @@ def build_design(
             offset if isinstance(offset, str) else None,
             offset is not None and not isinstance(offset, str),
         ),
+        residual=residual_part(residual, evaluator, rows) if residual is not None and structured else None,
     )
 
 
@@ -539,16 +556,23 @@ def _used_columns(terms: Mapping[str, Terms], table: Table) -> list[str]:
             nodes += [node for group in bar.groups for node in group]
         nodes += _smooth_variables(part)
         for node in nodes:
-            for name in variables_of(node, table.names):
-                if name.name not in table:
-                    raise FormulaError.at(
-                        part.source,
-                        name.start,
-                        name.end,
-                        f"there is no column `{name.name}` in the data; {did_you_mean(name.name, table.names)}",
-                    )
-                used.setdefault(name.name)
+            used.update(dict.fromkeys(_columns_of(node, part.source, table)))
     return list(used)
+
+
+def _columns_of(node: Node, source: str, table: Table) -> list[str]:
+    """Return the columns that a piece needs; point at a name that is none."""
+    found = []
+    for name in variables_of(node, table.names):
+        if name.name not in table:
+            raise FormulaError.at(
+                source,
+                name.start,
+                name.end,
+                f"there is no column `{name.name}` in the data; {did_you_mean(name.name, table.names)}",
+            )
+        found.append(name.name)
+    return found
 
 
 def _complete_rows(table: Table, names: Iterable[str], missing: str) -> tuple[NDArray[np.intp] | None, dict[str, int]]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ranef.data import Column, Factor, label
 from ranef.errors import DataError, FormulaError, did_you_mean
 from ranef.formula.contrasts import Contrast, contrast_from
-from ranef.formula.functions import CONSTANTS, ELEMENTWISE
+from ranef.formula.functions import CONSTANTS, ELEMENTWISE, VARIANCE
 from ranef.formula.parser import DEEPEST, Binary, Call, Name, Node, Number, Paren, Sequence, Text, Unary
 from ranef.formula.transforms import ARGUMENTS, STATEFUL, Basis
 
@@ -349,6 +349,8 @@ class Evaluator:
             raise self.fail(node, "offset() can only be added, on its own, to the fixed effects")
         if name == "cbind":
             raise self.fail(node, "cbind() stands on the left of ~, as in cbind(successes, failures) ~ x")
+        if name in VARIANCE:
+            raise self.fail(node, f"{name}() is a variance function: it stands in dispersion= of rf.lmm only")
         if name == "interaction":
             raise self.fail(node, "write the interaction as a:b")
         raise self.fail(node, f"`{name}` says how a factor is coded: C(f, {name})")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-__all__ = ["CONSTANTS", "ELEMENTWISE", "SMOOTHS", "SPECIAL", "Elementwise"]
+__all__ = ["CONSTANTS", "ELEMENTWISE", "SMOOTHS", "SPECIAL", "VARIANCE", "Elementwise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,9 @@ SPECIAL: frozenset[str] = frozenset({
 
 #: Forms that make a smooth: they stand in a sum, by themselves.
 SMOOTHS: frozenset[str] = frozenset({"s", "t2"})
+
+#: Variance functions, which stand in the dispersion of `lmm` only; exp() is one where it takes the fitted mean.
+VARIANCE: frozenset[str] = frozenset({"power", "constpower"})
 
 #: Words that are values unless the data has a column of that name (TRUE and FALSE: always).
 CONSTANTS: dict[str, Any] = {

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ranef.errors import FormulaError, did_you_mean
-from ranef.formula.functions import ELEMENTWISE, SMOOTHS, SPECIAL
+from ranef.formula.functions import ELEMENTWISE, SMOOTHS, SPECIAL, VARIANCE
 from ranef.formula.tokens import Kind, Token, tokenize
 from ranef.formula.transforms import STATEFUL
 
@@ -356,7 +356,7 @@ class _Parser:
         text = f"{token.text}({', '.join(inside)})"
         values = args + tuple(value for _, value in keywords)
         structured = bool(args) and isinstance(args[0], Binary) and args[0].operator in ("|", "||")
-        if token.text not in ALLOWED and not structured:
+        if token.text not in ALLOWED | VARIANCE and not structured:
             raise self.fail(token, refusal(token.text))
         return Call(text, token.start, end, _height(values), token.text, args, keywords)
 

@@ -34,6 +34,7 @@ COLUMNS = ("component", "group", "term", "estimate", "conf_low", "conf_high", "n
 KINDS = ("percentile", "basic")
 METHODS = ("wald", "profile", "bootstrap")
 REFITTED = "refitted by maximum likelihood"
+NO_DRAWS = "the replicates have no such column: give bootstrap() a statistic"
 NO_ERROR = "no standard error: at the edge of the parameter space; method='profile' may help"
 
 
@@ -67,6 +68,10 @@ def profile_curves(
     record: FittedModel, parm: str | Sequence[str] | None, level: float, inner: int, threads: int | None = None
 ) -> list[ProfileCurve]:
     """Profile parameters as far as the ends of the interval of `level`, with `inner` further points on each side."""
+    if record.model.marginal:
+        raise ModelError(
+            "there is no profile of a model with correlation= or dispersion= yet; use method='wald' or 'bootstrap'."
+        )
     parameters = chosen(natural_parameters(record), parm)
     control = record.control.for_engine()
     if threads is not None:
@@ -149,6 +154,9 @@ def bootstrap_intervals(
     note = f"{failed} replicates failed" if failed else ""
     rows = []
     for p, estimate in zip(natural_parameters(record), estimates, strict=True):
+        if p.kind == "residual":
+            rows.append((p, estimate, float("nan"), float("nan"), NO_DRAWS))
+            continue
         low, high = bootstrap_interval(estimate, draws_of(p, replicates), level, kind)
         rows.append((p, estimate, low, high, note))
     wanted = {p.name for p in chosen(natural_parameters(record), parm)}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from ranef.errors import ModelError, did_you_mean
 from ranef.fitting import FittedModel
-from ranef.inference.variance_components import component_places
+from ranef.inference.variance_components import component_places, residual_parameters
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class NaturalParameter:
 
     Attributes
     ----------
-    kind : {"fixed", "sd", "cor", "sigma"}
+    kind : {"fixed", "sd", "cor", "residual", "sigma"}
     component : str
     group : str or None
         The grouping factor; "Residual" for a residual standard deviation, None for fixed effects.
@@ -33,7 +33,8 @@ class NaturalParameter:
     place : tuple
         The engine's word for it: ("fixed", predictor, column, 0), ("sd", term, column, 0), ("cor", term, i, j).
     position : int or None
-        Column among the parameters of the engine's bootstrap; None for sigma.
+        Column among the parameters of the engine's bootstrap; None for sigma and what the residuals' correlation and
+        variance functions have.
     """
 
     kind: str
@@ -77,6 +78,10 @@ def natural_parameters(record: FittedModel) -> list[NaturalParameter]:
         at = first[part.term] + part.index + (len(term.names) if part.kind == "cor" else 0)
         where = (part.kind, part.term, part.first, part.second)
         found.append(NaturalParameter(part.kind, term.component, term.group, part.name, part.name, where, at))
+    for index, parameter in enumerate(residual_parameters(record)):
+        place = ("residual", index, 0, 0)
+        component, group, word = parameter.component, parameter.group, parameter.term
+        found.append(NaturalParameter("residual", component, group, word, word, place, None))
     return _named(found) + ([sigma] if sigma is not None else [])
 
 
@@ -101,7 +106,8 @@ def chosen(parameters: list[NaturalParameter], parm: str | Sequence[str] | None)
 def _named(parameters: list[NaturalParameter]) -> list[NaturalParameter]:
     """Names made unique: the component, then the group, where the term alone does not tell."""
     by_component = [
-        replace(p, name=p.term if p.component == "cond" else f"{p.component}__{p.term}") for p in parameters
+        replace(p, name=p.term if p.component == "cond" or p.kind == "residual" else f"{p.component}__{p.term}")
+        for p in parameters
     ]
     count = Counter(p.name for p in by_component)
     return [replace(p, name=f"{p.name}|{p.group}") if count[p.name] > 1 and p.group else p for p in by_component]

@@ -9,6 +9,7 @@ Wald intervals are formed where the normal is the better approximation: log(sd),
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from itertools import combinations
@@ -35,7 +36,8 @@ class VarianceParameter:
     ----------
     component, group : str
     kind : str
-        "sd", "cor"; "range", "rate", "smoothness", "rho" of a coupled term.
+        "sd", "cor"; "range", "rate", "smoothness", "rho" of a coupled term; "residual" for the correlation and variance
+        functions of residuals.
     term : str
         Name as in broom.mixed: ``sd__Intercept``, ``cor__Intercept.Days``, ``sd__Observation``; where one parameter
         stands for many columns it has the structure's name, ``sd__ar1``, ``cor__ar1``, ``cor__toep.2`` (at lag 2).
@@ -79,7 +81,7 @@ class ComponentPlace:
 
 
 def variance_parameters(record: FittedModel, level: float = 0.95) -> list[VarianceParameter]:
-    """All standard deviations and correlations, term by term, the residual last."""
+    """All standard deviations and correlations, term by term, then the residual's and what its correlation has."""
     z = float(quantile(level))
     found: list[VarianceParameter] = []
     terms, components = record.terms(), record.engine.variance_components()
@@ -95,7 +97,7 @@ def variance_parameters(record: FittedModel, level: float = 0.95) -> list[Varian
         estimate, std_error = record.sigma, residual_std_error(record)
         low, high = log_interval(estimate, std_error, z)
         found.append(VarianceParameter("cond", "Residual", "sd", "sd__Observation", estimate, std_error, low, high))
-    return found
+    return found + residual_parameters(record, level)
 
 
 def coupling_parameters(record: FittedModel, z: float) -> list[VarianceParameter]:
@@ -159,6 +161,32 @@ def loadings(record: FittedModel) -> dict[str, list[Any]]:
     return columns
 
 
+def residual_parameters(record: FittedModel, level: float = 0.95) -> list[VarianceParameter]:
+    """Parameters of the variance functions, then of the residuals' correlation."""
+    part, z = record.design.residual, float(quantile(level))
+    if part is None:
+        return []
+    found = []
+    for spread, name, scale, estimate, std_error in record.engine.residual_parameters():
+        low, high = INTERVALS[scale](estimate, std_error, z)
+        if spread is not None:
+            place, word, of = ("disp", "Residual"), name, part.spreads[spread].of
+        else:
+            assert part.correlation is not None
+            place, of = ("cond", part.correlation.group), part.correlation.structure
+            word = _pair_named(name, part.correlation.occasions)
+            if word != name:
+                word, of = "cor", word
+        found.append(VarianceParameter(*place, "residual", f"{word}__{of}", estimate, std_error, low, high))
+    return found
+
+
+def _pair_named(name: str, occasions: tuple[str, ...]) -> str:
+    """``cor[0][2]`` as the labels of its occasions, ``4.8``; any other name as it is."""
+    pair = re.fullmatch(r"cor\[(\d+)\]\[(\d+)\]", name)
+    return name if pair is None else f"{occasions[int(pair[1])]}.{occasions[int(pair[2])]}"
+
+
 def varcorr(record: FittedModel) -> dict[str, list]:
     """Columns component, group, var1, var2, vcov, sdcor, as lme4's ``as.data.frame(VarCorr(fit))``.
 
@@ -200,9 +228,10 @@ def residual_std_error(record: FittedModel) -> float:
     if not len(record.kept["disp"]):
         return float("nan")
     variance = record.covariance_of_estimates("disp")
-    if variance.size != 1 or not np.isfinite(variance).all():
+    if (variance.size != 1 and not record.model.marginal) or not np.isfinite(variance).all():
         return float("nan")
-    return record.sigma * float(np.sqrt(max(variance.item(), 0.0)))
+    # The first coefficient of a dispersion is its intercept, log(sigma).
+    return record.sigma * float(np.sqrt(max(variance[0, 0], 0.0)))
 
 
 def log_interval(estimate: float, std_error: float, z: float) -> tuple[float, float]:
@@ -220,6 +249,23 @@ def fisher_interval(estimate: float, std_error: float, z: float) -> tuple[float,
     half = z * std_error / (1.0 - estimate**2)
     centre = np.arctanh(estimate)
     return float(np.tanh(centre - half)), float(np.tanh(centre + half))
+
+
+def logit_interval(estimate: float, std_error: float, z: float) -> tuple[float, float]:
+    """Interval formed on log(p / (1 - p)); NaN where the standard error is undefined."""
+    if not (0.0 < estimate < 1.0 and np.isfinite(std_error)):
+        return float("nan"), float("nan")
+    half = z * std_error / (estimate * (1.0 - estimate))
+    centre = np.log(estimate) - np.log1p(-estimate)
+    return float(1.0 / (1.0 + np.exp(half - centre))), float(1.0 / (1.0 + np.exp(-half - centre)))
+
+
+def plain_interval(estimate: float, std_error: float, z: float) -> tuple[float, float]:
+    """Estimate -+ z se."""
+    return estimate - z * std_error, estimate + z * std_error
+
+
+INTERVALS = {"log": log_interval, "fisher": fisher_interval, "logit": logit_interval, "identity": plain_interval}
 
 
 def _sd_name(term: RandomTerm, i: int, common: bool) -> str:

@@ -7,6 +7,9 @@ pearson    (y - mu) sqrt(w / V), V the variance of the row at dispersion one whe
            trials of a row at once and glmmTMB divides its share of the variance by their number
 deviance   sign(y - mu) sqrt(w d), d the unit deviance; for families that have one
 working    (y - mu) / (d mu / d eta), the residual on the link scale that iteratively reweighted least squares uses
+normalized (y - mu) over the standard deviation of the residual, multiplied by the inverse Cholesky factor of the
+           correlation within its group: independent and standard normal under the model; with them pearson is what
+           nlme has, the residual over its standard deviation
 quantile   the standard normal quantile of F(y), F the distribution of the row's response; where y has a probability of
            its own, F is taken at random between P(Y < y) and P(Y <= y) (Dunn & Smyth 1996). Standard normal under the
            model for every family; weights that multiply the log-likelihood play no part
@@ -24,7 +27,7 @@ from ranef.newdata import engine_rows
 from ranef.prediction.predictions import predict
 from ranef.simulation import engine_seed
 
-KINDS = ("response", "pearson", "deviance", "working", "quantile")
+KINDS = ("response", "pearson", "deviance", "working", "quantile", "normalized")
 
 # Families whose variance is sigma^2 times a function of the mean.
 SCALED = ("gaussian", "gamma", "inverse_gaussian")
@@ -38,6 +41,8 @@ def residuals(
         raise ModelError(f"residuals(kind={kind!r}): give one of {', '.join(map(repr, KINDS))}.")
     if record.model.family.ordinal and kind in ("deviance", "working"):
         raise ModelError(f"residuals(kind={kind!r}): not defined for ordinal responses; use 'response' or 'pearson'.")
+    if kind == "normalized" and record.family != "gaussian":
+        raise ModelError(f"residuals(kind='normalized'): for linear mixed models; use 'quantile' for {record.family}.")
     keep = kept_terms(record.terms(), ranef)
     if kind == "quantile":
         return quantile_residuals(record, keep, seed)
@@ -49,6 +54,9 @@ def residuals(
     mean = np.asarray(predict(record, ranef=ranef), float)
     if kind == "response":
         return observed - mean
+    if kind == "normalized" or (kind == "pearson" and record.model.marginal):
+        standardised = (observed - mean) * np.sqrt(prior_weights(record) / variance(record, keep))
+        return standardised if kind == "pearson" else np.asarray(record.engine.whitened(standardised), float)
     if kind == "pearson":
         return (observed - mean) * np.sqrt(prior_weights(record) / unit_variance(record, keep))
     if kind == "deviance":

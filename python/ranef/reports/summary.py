@@ -14,7 +14,14 @@ from ranef import links
 from ranef.fitting import FittedModel, said
 from ranef.inference.coefficients import coefficient_table
 from ranef.inference.smooths import smooth_table
-from ranef.inference.variance_components import BY_LAG, PAIRED, correlation, coupling_parameters, covariances
+from ranef.inference.variance_components import (
+    BY_LAG,
+    PAIRED,
+    correlation,
+    coupling_parameters,
+    covariances,
+    residual_parameters,
+)
 from ranef.inference.wald import quantile
 from ranef.prediction.residuals import standardised_residuals
 from ranef.reports.numbers import column, decimals_for, fixed, probability, stars
@@ -127,7 +134,7 @@ def summarise(record: FittedModel, ddf: str | None = None, correlations: bool = 
         if any(t.component == c and t.smooth is None for t in record.terms())
         or (c == "cond" and record.terms() and record.model.has_residual)
     ]
-    sections += [smooth_terms(record), sizes(record)]
+    sections += [smooth_terms(record), residual_structure(record), sizes(record)]
     sections += [fixed_effects(record, c, ddf if c == "cond" else None) for c in written]
     if any(len(section.rows) and section.header[-1] == "" for section in sections):
         sections.append(Section(lines=(STAR_CODES,)))
@@ -153,6 +160,11 @@ def heading(record: FittedModel) -> Section:
         formula = design.component_formulas.get(component)
         if formula and component in model.written_components:
             lines.append(f"{label}: {formula}")
+    if model.marginal and model.arguments.get("dispersion"):
+        lines = [line for line in lines if not line.startswith("Dispersion:")]
+        lines.append(f"Dispersion: {model.arguments['dispersion']} (log of the residual standard deviation)")
+    if model.correlation is not None:
+        lines.append(f"Correlation: {model.correlation.text} (of the residuals)")
     if model.weights_meaning:
         lines.append(f"Weights: {model.weights_meaning}")
     if design.n_dropped:
@@ -236,6 +248,20 @@ def smooth_terms(record: FittedModel) -> Section:
     ]
     rows = zip(shown, map(str, table["k"]), (fixed(v, 2) for v in table["edf"]), column(table["sd"]), strict=True)
     return Section("Smooths", header=("", "k", "edf", "Std.Dev."), rows=tuple(rows), left=1)
+
+
+def residual_structure(record: FittedModel) -> Section:
+    """Parameters of the residuals' correlation and variance functions, with 95 % intervals."""
+    parameters = residual_parameters(record)
+    if not parameters:
+        return Section()
+    decimals = decimals_for([value for p in parameters for value in (p.estimate, p.std_error)])
+    rows = tuple(
+        (p.term, *(fixed(value, decimals) for value in (p.estimate, p.std_error, p.conf_low, p.conf_high)))
+        for p in parameters
+    )
+    header = ("", "Estimate", "Std. Error", "2.5 %", "97.5 %")
+    return Section("Residual correlation and variance functions", header=header, rows=rows)
 
 
 def sizes(record: FittedModel) -> Section:

@@ -13,6 +13,7 @@ use crate::likelihood::data::Data;
 use crate::likelihood::laplace::Laplace;
 use crate::likelihood::profiled::Profiled;
 use crate::optimizer::{Settings, Update};
+use crate::simulation::Effects;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -49,6 +50,9 @@ enum Workspace {
 impl Fit {
     /// Replicates `which` of the parametric bootstrap: random effects and residuals drawn afresh.
     pub fn bootstrap(&self, which: Range<usize>, seed: u64, control: &Control) -> Vec<Replicate> {
+        if self.is_marginal() {
+            return which.into_par_iter().map(|replicate| self.refit_marginal(replicate, seed, control)).collect();
+        }
         let rows = Rows::new(self);
         let sufficient = (self.data.y.len() > MANY_ROWS).then(|| Sufficient::new(self)).flatten();
         let units = self.units();
@@ -88,7 +92,11 @@ impl Fit {
         which
             .into_par_iter()
             .map(|replicate| {
-                let y = rows.draw(self, &mut stream(seed, replicate));
+                let y = if self.is_marginal() {
+                    self.drawn(replicate, seed)
+                } else {
+                    rows.draw(self, &mut stream(seed, replicate))
+                };
                 self.refit(y, self.data.trials.clone(), control)
             })
             .collect()
@@ -131,6 +139,24 @@ impl Fit {
         let old = &self.data;
         let (trials, weights) = (old.trials.clone(), old.weights.clone());
         Data { y, trials, weights, family: old.family.clone(), design: old.design.clone() }
+    }
+
+    /// The response of a replicate with all random effects new.
+    fn drawn(&self, replicate: usize, seed: u64) -> Vec<f64> {
+        let effects = vec![Effects::New; self.data.design.places.len()];
+        self.simulate_replicates(replicate..replicate + 1, seed, &effects, None, None)
+    }
+
+    fn refit_marginal(&self, replicate: usize, seed: u64, control: &Control) -> Replicate {
+        let Ok(fit) = self.refit(self.drawn(replicate, seed), None, control) else { return self.nothing() };
+        let verdict = &fit.optimum.verdict;
+        Replicate {
+            converged: verdict.status.is_converged(),
+            singular: verdict.is_singular(),
+            loglik: fit.loglik,
+            sigma: fit.data.design.fixed[1].to_original(&fit.beta[1])[0].exp(),
+            parameters: fit.natural_parameters(),
+        }
     }
 
     fn refit_profiled(&self, profiled: &mut Profiled, units: &[f64], control: &Control) -> Replicate {

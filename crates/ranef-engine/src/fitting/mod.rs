@@ -2,6 +2,7 @@
 
 mod boundary;
 mod estimate;
+mod marginal;
 mod search;
 mod separation;
 mod variance_components;
@@ -9,9 +10,10 @@ pub mod verdict;
 
 use crate::covariance::Template;
 use crate::error::ModelError;
-use crate::inference::Posterior;
+use crate::inference::{Joint, Posterior};
 use crate::likelihood::data::{Data, Method};
 use crate::likelihood::laplace::{Laplace, Layout};
+use crate::likelihood::marginal::Residual;
 use crate::likelihood::profiled::Profiled;
 use crate::likelihood::start::{neutral, spread, start, with_moments};
 use crate::linalg::among_threads;
@@ -19,6 +21,8 @@ use crate::link::Link;
 use crate::objective::Objective;
 use crate::optimizer::{Settings, Update};
 pub(crate) use estimate::{Estimate, estimate};
+pub(crate) use marginal::MarginalFit;
+pub use marginal::ResidualParameter;
 pub use search::Optimum;
 use std::sync::{Arc, Mutex};
 pub use variance_components::VarianceComponents;
@@ -61,6 +65,15 @@ pub enum Likelihood {
         /// Precision weights: the residual variance of row i is sigma^2 / w_i.
         weights: Option<Vec<f64>>,
     },
+    /// The exact marginal likelihood of a Gaussian model with correlated residuals or variance functions.
+    Marginal {
+        /// Restricted maximum likelihood.
+        reml: bool,
+        /// Precision weights, which are in the offset of the dispersion too.
+        weights: Option<Vec<f64>>,
+        /// The residuals.
+        residual: Arc<Residual>,
+    },
 }
 
 /// A fitted model.
@@ -89,6 +102,8 @@ pub struct Fit {
     fixed_conditional: Option<Vec<f64>>,
     /// The profiled likelihood at the optimum, from which refits, bootstrap and profile start.
     profiled: Option<Profiled>,
+    /// What is kept of a marginal likelihood.
+    marginal: Option<Box<MarginalFit>>,
     /// Covariance of the Laplace objective's outer parameters; made when first asked for.
     parameter_covariance: Vec<f64>,
     /// The Laplace objective's outer parameters.
@@ -106,6 +121,9 @@ pub fn fit(data: Arc<Data>, likelihood: Likelihood, control: &Control) -> Result
     among_threads(data.y.len(), || match &likelihood {
         Likelihood::Laplace(method) => Ok(fit_laplace(data, *method, control)),
         Likelihood::Profiled { reml, weights } => fit_profiled(data.clone(), *reml, weights.clone(), control),
+        Likelihood::Marginal { reml, weights, residual } => {
+            marginal::fit_marginal(data.clone(), *reml, weights.clone(), residual.clone(), control)
+        }
     })
 }
 
@@ -174,6 +192,7 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Fit {
         layout,
         fixed_conditional: None,
         profiled: None,
+        marginal: None,
         parameter_covariance: optimum.covariance.clone(),
         parameters: optimum.x.clone(),
         mode: laplace.mode().to_vec(),
@@ -337,6 +356,7 @@ fn maximise_profiled(
         layout: Layout { beta: vec![None, Some(0..1)], theta: 1..1 + n_theta, dim: 1 + n_theta },
         fixed_conditional: Some(fixed_conditional),
         profiled: Some(profiled),
+        marginal: None,
         parameter_covariance,
         parameters,
         mode: Vec::new(),
@@ -415,7 +435,7 @@ impl Fit {
     pub fn method(&self) -> Method {
         match self.likelihood {
             Likelihood::Laplace(method) => method,
-            Likelihood::Profiled { .. } => Method::Reml,
+            Likelihood::Profiled { .. } | Likelihood::Marginal { .. } => Method::Reml,
         }
     }
 
@@ -445,6 +465,7 @@ impl Fit {
             layout: self.layout.clone(),
             fixed_conditional: None,
             profiled: None,
+            marginal: None,
             parameter_covariance: self.parameter_covariance.clone(),
             parameters: self.parameters.clone(),
             posterior: Mutex::new(None),
@@ -452,8 +473,24 @@ impl Fit {
         })
     }
 
-    /// The joint distribution of effects and parameters; made when first asked for. `None` where the inner Hessian is
-    /// not positive definite.
+    /// Whether fixed effects and sigma were profiled out: the search has a parameter less than the layout, and the
+    /// covariance of the fixed effects is conditional on the others.
+    pub fn profiles_sigma(&self) -> bool {
+        self.is_profiled() || self.is_marginal()
+    }
+
+    /// The joint distribution of effects and parameters; made when first asked for. `None` where the likelihood does
+    /// not give one.
+    pub fn joint(&self) -> Option<Joint> {
+        if self.is_marginal() {
+            self.marginal_posterior().map(Joint::Marginal)
+        } else {
+            self.posterior().map(Joint::Laplace)
+        }
+    }
+
+    /// The joint distribution around the optimum of Laplace's approximation; made when first asked for. `None` where the
+    /// inner Hessian is not positive definite.
     pub fn posterior(&self) -> Option<Arc<Posterior>> {
         let mut slot = self.posterior.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if slot.is_none() {
@@ -497,7 +534,7 @@ impl Fit {
 
     /// The size of Lambda that counts as one, for each term, in the coordinates of the search.
     pub(crate) fn units(&self) -> Vec<f64> {
-        if self.is_profiled() {
+        if self.profiles_sigma() {
             vec![1.0; self.data.design.template.n_terms()]
         } else {
             units_of(&self.data, &self.layout.beta, &self.parameters)
@@ -511,7 +548,7 @@ impl Fit {
     /// # Errors
     /// [`ModelError::Profiled`] where the new response does not determine the likelihood.
     pub fn refit(&self, y: Vec<f64>, trials: Option<Vec<f64>>, control: &Control) -> Result<Self, ModelError> {
-        let old = &self.data;
+        let old = self.marginal().map_or(&self.data, |own| &own.data);
         let (weights, family, design) = (old.weights.clone(), old.family.clone(), old.design.clone());
         let data = Arc::new(Data { y, trials, weights, family, design });
         match (&self.likelihood, &self.profiled) {
@@ -536,7 +573,7 @@ impl Fit {
     /// Outer parameters that have no standard error because they sit at the edge of their space: indices in the Laplace
     /// objective's layout.
     pub fn held(&self) -> Vec<usize> {
-        let shift = usize::from(self.is_profiled());
+        let shift = usize::from(self.profiles_sigma());
         self.optimum.held.iter().map(|m| m + shift).collect()
     }
 
@@ -565,6 +602,9 @@ impl Fit {
 
     /// Generalised leverage of the mean's rows, fixed effects and random effects counted.
     pub fn leverage(&self) -> Option<Vec<f64>> {
+        if let Some(own) = self.marginal() {
+            return own.likelihood.leverage(&own.x);
+        }
         let posterior = self.posterior()?;
         let laplace = posterior.laplace();
         if laplace.inside().is_some() {

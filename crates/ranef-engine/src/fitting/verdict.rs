@@ -18,6 +18,8 @@ pub enum Status {
     Separated,
     /// The iterations were used up.
     MaxIterations,
+    /// The fitted mean that the residual variance depends on and the estimates do not settle on each other.
+    Unsettled,
     /// The search ran to a point at which the distribution of some group's effects is no longer close to normal, so that
     /// Laplace's approximation means nothing.
     Breakdown,
@@ -36,6 +38,7 @@ impl Status {
             Self::Flat => "flat",
             Self::Separated => "separated",
             Self::MaxIterations => "max_iter",
+            Self::Unsettled => "unsettled",
             Self::Breakdown => "breakdown",
             Self::Failed => "failed",
         }
@@ -60,6 +63,9 @@ impl Status {
                 "some coefficients run to infinity: the response is separated, and the likelihood has no maximum"
             }
             Self::MaxIterations => "the iterations were used up before the gradient was small",
+            Self::Unsettled => {
+                "the estimates and the fitted mean, on which the residual variance depends, do not settle on each other"
+            }
             Self::Breakdown => {
                 "the Laplace approximation breaks down: the effects of some group are far from normal given the data"
             }
@@ -86,6 +92,9 @@ impl Status {
             Self::Flat => "Drop or combine the parameters named, or collect data that tell them apart.",
             Self::Breakdown => {
                 "Drop random slopes or the zero-inflation part: the data are too few to tell them apart."
+            }
+            Self::Unsettled => {
+                "Let the dispersion depend on a covariate, power(x), or on a column of fitted values of a simpler model."
             }
             Self::Failed => "Check the response and the predictors for extreme values, and simplify the model.",
         }

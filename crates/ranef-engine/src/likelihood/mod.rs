@@ -5,6 +5,7 @@ pub mod data;
 mod gradient;
 pub mod independent;
 pub mod laplace;
+pub mod marginal;
 mod metric;
 mod modes;
 mod prior;

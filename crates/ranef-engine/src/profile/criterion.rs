@@ -362,7 +362,7 @@ impl Along {
         y.iter_mut().zip(&columns[column]).for_each(|(y, x)| *y -= estimate * x);
         let weights = match &fit.likelihood {
             Likelihood::Profiled { weights, .. } => weights.as_deref(),
-            Likelihood::Laplace(_) => None,
+            Likelihood::Laplace(_) | Likelihood::Marginal { .. } => None,
         };
         let template = full.template().clone();
         let profiled =

@@ -107,6 +107,13 @@ impl Fit {
                 again = fit(self.data.clone(), likelihood, control)?;
                 &again
             }
+            Likelihood::Marginal { .. } => {
+                return Err(ModelError::Shape(
+                    "there is no profile of a model with correlated residuals or variance functions; use intervals by \
+                     Wald or bootstrap"
+                        .to_owned(),
+                ));
+            }
             Likelihood::Laplace(Method::Reml | Method::Profile) => {
                 again = fit(self.data.clone(), Likelihood::Laplace(Method::Ml), control)?;
                 &again
