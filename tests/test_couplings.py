@@ -283,3 +283,84 @@ def test_levels_that_a_matrix_lacks_are_named(series) -> None:
     with pytest.raises(DataError, match="`c`"):
         rf.glmm("y ~ 1 + propto(0 + id | 1, known)", series, family="poisson")
     assert known.shape == (2, 2)
+
+
+def dense_walk(n: int, order: int) -> np.ndarray:
+    """The covariance of a random walk given that it is zero at its origin, over all n times."""
+    differences = np.diff(np.eye(n), order, axis=0)
+    free = np.arange(1, n) if order == 1 else np.arange(1, n - 1)
+    covariance = np.zeros((n, n))
+    covariance[np.ix_(free, free)] = np.linalg.inv((differences.T @ differences)[np.ix_(free, free)])
+    return covariance
+
+
+@pytest.mark.parametrize(("structure", "order", "trend"), [("rw1", 1, ""), ("rw2", 2, " + time")])
+def test_a_random_walk_has_the_likelihood_of_its_dense_covariance(structure, order, trend) -> None:
+    rng = np.random.default_rng(4)
+    n = 40
+    level = 2.0 + np.cumsum(rng.standard_normal(n) * 0.4)
+    time = np.repeat(np.arange(n), 2)
+    data = pd.DataFrame({"time": time, "y": level[time] + 0.5 * rng.standard_normal(2 * n)})
+    gone = data[~data["time"].isin([7, 8, 20])]  # times without a row are no matter
+    fit = rf.lmm(f"y ~ 1{trend} + {structure}(0 + time | 1)", gone, reml=False)
+    rows = gone["time"].to_numpy()
+    sd = natural(fit)[f"sd__{structure}"]
+    covariance = sd**2 * dense_walk(n, order)[np.ix_(rows, rows)] + fit.sigma**2 * np.eye(len(rows))
+    x = np.column_stack([np.ones(len(rows)), rows])[:, :order]
+    loglik, beta = gaussian_loglik(gone["y"].to_numpy(), x, covariance)
+    assert fit.loglik == pytest.approx(loglik, abs=1e-6)
+    np.testing.assert_allclose(list(fit.fixef().values()), beta, atol=1e-5)
+    # Which time is the origin does not matter: the walk turned round has the same likelihood.
+    turned = gone.assign(time=n - 1 - gone["time"])
+    again = rf.lmm(f"y ~ 1{trend} + {structure}(0 + time | 1)", turned, reml=False)
+    assert again.loglik == pytest.approx(fit.loglik, abs=2e-6)  # two searches, each within 1e-3 standard errors
+    # A time without data lies between its neighbours; a forecast of a walk stays where it ended, ever less surely.
+    told = fit.predict(pd.DataFrame({"time": [7, 8, n - 1, n + 4]}), se=True)
+    assert np.isfinite(told["estimate"]).all()
+    if structure == "rw1":
+        assert told["estimate"].iloc[3] == pytest.approx(told["estimate"].iloc[2], abs=1e-8)
+        assert told["std_error"].iloc[3] > told["std_error"].iloc[2] + 0.5 * sd
+    np.testing.assert_allclose(fit.predict(gone.head(6)), fit.fitted()[:6], atol=1e-9)
+
+
+def test_a_walk_needs_its_level(series) -> None:
+    with pytest.raises(DataError, match="add an intercept to the fixed effects for each group"):
+        rf.glmm("y ~ 1 + rw1(0 + time | id)", series, family="poisson")
+    with pytest.raises(DataError, match="add `time` to the fixed effects"):
+        rf.glmm("y ~ id + rw2(0 + time | id)", series, family="poisson")
+    assert rf.glmm("y ~ 1 + (1 | id) + rw1(0 + time | id)", series, family="poisson").converged
+
+
+def test_an_intrinsic_map_does_not_depend_on_its_origin() -> None:
+    scotland = rf.load_dataset("scotlip")
+    pairs = rf.load_dataset("scotlip_neighbours").astype(str)
+    connected = set(pairs["district"]) | set(pairs["neighbour"])
+    mainland = scotland[scotland["district"].isin(connected)].astype({"district": str})
+    formula = "cases ~ I(agriculture / 10) + offset(log(expected)) + icar(1 | district, W)"
+    neighbours = rf.adjacency(pairs)
+    fit = rf.glmm(formula, mainland, family="poisson", matrices={"W": neighbours})
+    other = {name: f"{'~' if name == 'Skye-Lochalsh' else ''}{name}" for name in mainland["district"]}
+    renamed = mainland.assign(district=mainland["district"].map(other))
+    moved = rf.adjacency(pairs.replace(other))
+    again = rf.glmm(formula, renamed, family="poisson", matrices={"W": moved})
+    assert fit.loglik == pytest.approx(again.loglik, abs=1e-6)
+    assert fit.fixef()["I(agriculture / 10)"] == pytest.approx(again.fixef()["I(agriculture / 10)"], abs=1e-5)
+    lonely = pairs[~pairs["district"].str.contains("Skye") & ~pairs["neighbour"].str.contains("Skye")]
+    parts = pd.concat([lonely, pd.DataFrame({"district": ["Skye-Lochalsh"], "neighbour": ["Nowhere"]})])
+    apart = rf.adjacency(parts)
+    with pytest.raises(DataError, match="in one piece"):
+        rf.glmm(formula, mainland, family="poisson", matrices={"W": apart})
+
+
+def test_parameters_of_couplings_have_profiles_and_replicates(places) -> None:
+    fit = rf.lmm("y ~ z + exp(px + py | one)", places, reml=False)
+    wald = fit.confint(parm="range__exp").iloc[0]
+    profile = fit.confint("profile", parm="range__exp").iloc[0]
+    assert wald["conf_low"] < wald["estimate"] < wald["conf_high"]
+    assert profile["conf_low"] < wald["estimate"] < profile["conf_high"]
+    # The ends are where the likelihood has fallen by half the chi-square quantile.
+    curve = fit.profile(parm="range__exp").data
+    assert np.abs(curve["zeta"]).max() > 1.9
+    draws = fit.bootstrap(8, seed=2)
+    assert (draws["range__exp"] > 0).all()
+    assert draws["range__exp"].nunique() == 8

@@ -51,7 +51,8 @@ def profile(
 ) -> list[dict[str, Any]]:
     """Profiles as far as zeta = -+level: estimate, value, zeta, and (value, note) of lower and upper.
 
-    A parameter is ("fixed", predictor, column, 0), ("sd", term, column, 0), ("cor", term, i, j) or ("sigma", 0, 0, 0).
+    A parameter is ("fixed", predictor, column, 0), ("sd", term, column, 0), ("cor", term, i, j),
+    ("coupling", term, index, 0) or ("sigma", 0, 0, 0).
     """
 
 def sigma_at(fitted: Fitted, dispersion: Sequence[float]) -> Array:

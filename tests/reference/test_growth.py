@@ -1,6 +1,6 @@
 """Covariance structures against nlme's generalised least squares, which fits the same models of the children's growth.
 
-`nlme/growth.json` holds R's calls and answers. nlme stops at a relative change of its likelihood near 1e-10, which
+`growth/growth.json` holds R's calls and answers. nlme stops at a relative change of its likelihood near 1e-10, which
 leaves parameters right to about 1e-5; the residual of `dispersion="~ 0"` has a variance of 1.5e-8 of its own.
 """
 
@@ -14,7 +14,7 @@ import pytest
 import ranef as rf
 from reference_cases import r_name
 
-STORED = json.loads((Path(__file__).parent / "nlme" / "growth.json").read_text())
+STORED = json.loads((Path(__file__).parent / "growth" / "growth.json").read_text())
 LOGLIK = 1e-5
 ESTIMATE = 2e-4
 

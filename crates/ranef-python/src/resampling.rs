@@ -62,7 +62,8 @@ pub fn bootstrap_fits<'py>(
 }
 
 /// Profiles of parameters as far as |zeta| = level, with `inner` further points a side. A parameter is ("fixed",
-/// predictor, column, 0), ("sd", term, column, 0), ("cor", term, first, second) or ("sigma", 0, 0, 0).
+/// predictor, column, 0), ("sd", term, column, 0), ("cor", term, first, second), ("coupling", term, index, 0) or ("sigma",
+/// 0, 0, 0).
 #[pyfunction]
 pub fn profile<'py>(
     py: Python<'py>,
@@ -79,6 +80,7 @@ pub fn profile<'py>(
             "fixed" => Ok(Parameter::Fixed { predictor: a, column: b }),
             "sd" => Ok(Parameter::Sd { term: a, column: b }),
             "cor" => Ok(Parameter::Correlation { term: a, first: b, second: c }),
+            "coupling" => Ok(Parameter::Coupling { term: a, index: b }),
             "sigma" => Ok(Parameter::Sigma),
             other => Err(refuse("spec", format!("there is no parameter of kind {other:?}"))),
         })

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ranef.data import label
@@ -23,15 +24,20 @@ from ranef.formula.evaluation import Coded, Evaluator
 from ranef.formula.grouping import NEW_LEVEL, Grouping
 from ranef.formula.parser import Name, Node
 from ranef.formula.terms import COORDINATES, KNOWN, Bar
+from ranef.relatedness.adjacency import Adjacency, adjacency
 from ranef.relatedness.known_matrix import KnownMatrix, resolve
 
-__all__ = ["MOST_OCCASIONS", "Coupling", "coupling_of", "named_matrices", "rows_of"]
+__all__ = ["MOST_OCCASIONS", "Coupling", "coupling_of", "named_matrices", "require_level", "rows_of"]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 #: Up to this many occasions ``ar1`` is one block a group, with a column an occasion; beyond, a chain.
 MOST_OCCASIONS = 30
+#: Random walks, which have a precision and no covariance.
+WALKS = ("rw1", "rw2")
+# Numbers of steps this close to whole ones are whole.
+_WHOLE = 1e-6
 _MATRIX_NAME = re.compile(
     rf"\b(?:{'|'.join(sorted(KNOWN))})\s*\([^|]*\|[^,|]*,\s*(?:matrix\s*=\s*)?([A-Za-z_]\w*)\s*\)"
 )
@@ -55,6 +61,9 @@ class Coupling:
     step : float
         The time between neighbouring occasions of ``ar1``.
     known : KnownMatrix or None
+    origin : tuple of arrays or None
+        Groups and coordinates of the places whose effect is zero by definition: where a random walk starts (and ends,
+        for one of second order), the first region of a map. The fixed effects say the level there.
     """
 
     structure: str
@@ -64,6 +73,7 @@ class Coupling:
     names: tuple[str, ...]
     step: float = 1.0
     known: KnownMatrix | None = None
+    origin: tuple[Codes, Array] | None = None
 
     @property
     def size(self) -> int:
@@ -75,10 +85,21 @@ class Coupling:
         table = {key: place for place, key in enumerate(_keys(self.members, self.coordinates))}
         return np.array([table.get(key, NEW_LEVEL) for key in _keys(groups, coordinates)], dtype=np.int64)
 
+    def placed(self, groups: Codes, coordinates: Array) -> tuple[Codes, Array]:
+        """The place of each row, and 0 for the rows where the effect is zero by definition, 1 for the others."""
+        codes, weight = self.find(groups, coordinates), np.ones(len(groups))
+        if self.origin is not None:
+            known = set(_keys(*self.origin))
+            there = np.array([key in known for key in _keys(groups, coordinates)], dtype=bool)
+            codes[there], weight[there] = 0, 0.0
+        return codes, weight
+
     def with_places(self, groups: Codes, coordinates: Array) -> Coupling:
         """The same with further places, in groups that it has."""
         members = np.concatenate([self.members, groups])
         together = np.concatenate([self.coordinates, coordinates])
+        if self.structure == "rw2":
+            members, together = _filled(members, together, self.step)
         return _sorted(self, members, together)
 
     @property
@@ -89,6 +110,8 @@ class Coupling:
     def spec(self) -> dict[str, Any]:
         """The coupling as the engine takes it."""
         starts = np.flatnonzero(np.r_[True, np.diff(self.members) != 0])
+        if self.origin is not None:
+            return {"kind": "precision", "levels": self.size, **_entries(_intrinsic(self), 1)}
         if self.structure in ("ar1", "ou"):
             gaps = np.r_[np.nan, np.diff(self.coordinates[:, 0])]
             gaps[starts] = np.nan
@@ -129,10 +152,108 @@ def coupling_of(
         step = float(np.diff(occasions).min()) if len(occasions) > 1 else 1.0
         if (occasions[-1] - occasions[0]) / step + 1.5 <= MOST_OCCASIONS + 1:
             return None
-        evaluator.occasions(node, source, bar.structure)  # refuses unequal spacing
+        if np.ptp((occasions - occasions[0]) / step % 1.0) > _WHOLE:
+            evaluator.occasions(node, source, bar.structure)  # refuses unequal spacing
         empty = Coupling("ar1", _text(node), np.empty(0, np.int64), np.empty((0, 1)), (), step)
         return _sorted(empty, groups, times)
+    if bar.structure in WALKS:
+        node = bar.terms[0].factors[0]
+        groups, times = rows_of(bar, evaluator, grouping, grouping.codes.astype(np.int64), source, None)
+        return _walk(bar.structure, _text(node), groups, times)
     return None
+
+
+def _walk(structure: str, text: str, groups: Codes, times: Array) -> Coupling:
+    """A random walk in each group: from its first time on, or between its first time and its last."""
+    occasions = np.unique(times)
+    step = float(np.diff(occasions).min()) if len(occasions) > 1 else 1.0
+    if structure == "rw2":
+        groups, times = _filled(groups, times, step)
+    every = _sorted(Coupling(structure, text, np.empty(0, np.int64), np.empty((0, 1)), (), step), groups, times)
+    first = np.r_[True, np.diff(every.members) != 0]
+    fixed = first | np.r_[first[1:], True] if structure == "rw2" else first
+    if fixed.all():
+        raise DataError(f"{structure}(): no group has {'3' if structure == 'rw2' else '2'} times of `{text}`")
+    origin = every.members[fixed], every.coordinates[fixed]
+    return _sorted(replace(every, origin=origin), every.members[~fixed], every.coordinates[~fixed])
+
+
+def _filled(members: Codes, times: Array, step: float) -> tuple[Codes, Array]:
+    """All times between the first and the last of each group, a step apart."""
+    parts = []
+    for member in np.unique(members):
+        own = times[members == member, 0]
+        count = (own - own.min()) / step
+        if np.abs(count - np.rint(count)).max() > _WHOLE:
+            odd = float(own[np.abs(count - np.rint(count)) > _WHOLE][0])
+            raise DataError(
+                f"rw2() needs times that are whole steps apart, and {label(odd)} is not a multiple of {step:g} from "
+                f"{label(float(own.min()))}; round the times"
+            )
+        grid = own.min() + step * np.arange(int(np.rint(count.max())) + 1)
+        # A time that is there keeps its own digits, by which it is found again.
+        grid[np.rint(count).astype(int)] = own
+        parts.append((np.full(len(grid), member), grid))
+    return np.concatenate([m for m, _ in parts]), np.concatenate([t for _, t in parts])[:, None]
+
+
+def _intrinsic(coupling: Coupling) -> Any:
+    """The precision of a random walk or an intrinsic map given that it is zero at its origin."""
+    from scipy import sparse
+
+    assert coupling.origin is not None
+    if coupling.known is not None:
+        laplacian = coupling.known.precision
+        assert laplacian is not None
+        kept = coupling.coordinates[:, 0].astype(int)
+        return sparse.csc_matrix(laplacian[kept][:, kept])
+    members = np.concatenate([coupling.members, coupling.origin[0]])
+    times = np.concatenate([coupling.coordinates[:, 0], coupling.origin[1][:, 0]])
+    order = np.lexsort((times, members))
+    members, times = members[order], times[order] / coupling.step
+    same = members[1:] == members[:-1]
+    n = len(members)
+    gaps = np.where(same, np.diff(times), 1.0)
+    first = sparse.diags([-1.0, 1.0], [0, 1], shape=(n - 1, n)).tocsr()[same]
+    if coupling.structure == "rw1":
+        precision = first.T @ sparse.diags(1.0 / gaps[same]) @ first
+    else:
+        second = sparse.diags([1.0, -2.0, 1.0], [0, 1, 2], shape=(n - 2, n)).tocsr()[same[1:] & same[:-1]]
+        precision = second.T @ second
+    # In the order of the effects, which is that of the places without the origin.
+    return sparse.csc_matrix(precision)[np.flatnonzero(order < coupling.size)][:, np.flatnonzero(order < coupling.size)]
+
+
+def require_level(coupling: Coupling, text: str, x: Array, groups: Codes, coordinates: Array, besides: bool) -> None:
+    """Refuse a walk or map whose level the rest of the model does not say.
+
+    Parameters
+    ----------
+    coupling : Coupling
+    text : str
+        The term, for the message.
+    x : float64 array (n, p)
+        The fixed effects.
+    groups, coordinates : arrays
+        Of the rows.
+    besides : bool
+        Whether other random effects give each group a level of its own.
+    """
+    if coupling.origin is None or besides:
+        return
+    basis = np.linalg.qr(x)[0] if x.shape[1] else np.zeros((len(x), 1))
+    for group in np.unique(groups):
+        inside = (groups == group).astype(np.float64)
+        wanted = [(inside, "an intercept")]
+        if coupling.structure == "rw2":
+            wanted.append((inside * coordinates[:, 0], f"`{coupling.label}`"))
+        for column, what in wanted:
+            if np.linalg.norm(column - basis @ (basis.T @ column)) > 1e-6 * np.linalg.norm(column):
+                several = len(np.unique(groups)) > 1
+                raise DataError(
+                    f"{text} says how the effects change, not where they begin: add {what} to the fixed effects"
+                    + (" for each group, as in g + g:time" if several else "")
+                )
 
 
 def named_matrices(texts: Iterable[str | None], given: Mapping[str, Any] | None, frame: FrameType) -> dict[str, Any]:
@@ -156,7 +277,7 @@ def rows_of(
     if bar.structure in COORDINATES:
         columns = [evaluator.numbers(term.factors[0], source, "the coordinate") for term in bar.terms]
         return groups, np.column_stack(columns).astype(np.float64)
-    if bar.structure == "ar1":
+    if bar.structure == "ar1" or bar.structure in WALKS:
         node = bar.terms[0].factors[0]
         value = evaluator.factor_of_term(node, source)
         times = value.factor.codes if isinstance(value, Coded) else evaluator.numbers(node, source, "the time")
@@ -172,11 +293,13 @@ def rows_of(
     return groups, numbers[factor.codes][:, None]
 
 
-def columns_of(matrix: ModelMatrix | None, coupling: Coupling, n: int) -> tuple[Array, tuple[str, ...]]:
-    """What the effects multiply, and the names of these columns."""
-    if matrix is None:
-        return np.broadcast_to(1.0, (n, 1)), (coupling.label,)
-    return matrix.values, matrix.names
+def columns_of(matrix: ModelMatrix | None, coupling: Coupling, weight: Array) -> tuple[Array, tuple[str, ...]]:
+    """What the effects multiply (with `weight` zero: nothing), and the names of these columns."""
+    if matrix is not None:
+        return (matrix.values if weight.all() else matrix.values * weight[:, None]), matrix.names
+    if weight.all():
+        return np.broadcast_to(1.0, (len(weight), 1)), (coupling.label,)
+    return weight[:, None], (coupling.label,)
 
 
 def has_columns(bar: Bar) -> bool:
@@ -212,9 +335,11 @@ def _known(bar: Bar, evaluator: Evaluator, grouping: Grouping, source: str, matr
         factor = evaluator.grouping_factor(node, source)
         used = np.unique(factor.codes)
         levels, groups, text = tuple(factor.levels[k] for k in used), len(grouping.levels), _text(node)
+    if bar.structure in ("car", "icar") and not isinstance(given, Adjacency):
+        given = adjacency(given, None if isinstance(given, pd.DataFrame) else levels)
     matched = resolve(given, levels, structure=bar.structure)
     count = len(matched.levels)
-    return Coupling(
+    every = Coupling(
         bar.structure,
         text,
         np.repeat(np.arange(groups), count),
@@ -222,6 +347,22 @@ def _known(bar: Bar, evaluator: Evaluator, grouping: Grouping, source: str, matr
         tuple(f"{text}[{name}]" for name in matched.levels) * groups,
         1.0,
         matched,
+    )
+    if bar.structure != "icar":
+        return every
+    if groups > 1:
+        raise DataError(f"icar() is one map: write icar(0 + {text} | 1, ...) or icar(1 | {text}, ...)")
+    if isinstance(given, Adjacency) and given.parts.max() > 0:
+        raise DataError(
+            "icar() needs a map in one piece, and this one has "
+            f"{int(given.parts.max()) + 1} parts without a border between them; use car(), or a map of each part"
+        )
+    return replace(
+        every,
+        members=every.members[1:],
+        coordinates=every.coordinates[1:],
+        names=every.names[1:],
+        origin=(every.members[:1], every.coordinates[:1]),
     )
 
 

@@ -18,7 +18,7 @@ from ranef.data import Table
 from ranef.errors import DataError, FormulaError, did_you_mean
 from ranef.formula.columns import ModelMatrix, model_matrix, without_intercept
 from ranef.formula.contrasts import Contrast, contrast_from
-from ranef.formula.couplings import Coupling, columns_of, coupling_of, has_columns, rows_of
+from ranef.formula.couplings import Coupling, columns_of, coupling_of, has_columns, require_level, rows_of
 from ranef.formula.evaluation import Coded, Evaluator, Memory
 from ranef.formula.frames import FitFrame, NewFrame, Schema
 from ranef.formula.grouping import Grouping, grouping_of
@@ -348,10 +348,11 @@ class Design:
                 codes.append(groups[grouping.name][0])
                 continue
             own = _random_columns(bar, evaluator, source, recipe.contrasts) if has_columns(bar) else None
-            columns.append(np.asfortranarray(columns_of(own, coupling, len(frame))[0]))
             there = rows_of(bar, evaluator, grouping, groups[grouping.name][0], source, coupling)
+            code, weight = coupling.placed(*there)
+            columns.append(np.asfortranarray(columns_of(own, coupling, weight)[0]))
             places[place] = there
-            codes.append(coupling.find(*there))
+            codes.append(code)
         for block in smooth_blocks:
             columns.append(block)
             codes.append(np.zeros(len(frame), dtype=np.int64))
@@ -492,7 +493,7 @@ def build_design(
         fixed[component] = FixedPart(
             component, matrix.values, matrix.names, _offset(part, evaluator, extra), matrix.term_columns, intercept
         )
-    random, recipes = _random_terms(terms, evaluator, coding, dict(matrices or {}))
+    random, recipes = _random_terms(terms, evaluator, coding, dict(matrices or {}), fixed)
     smooth_terms, penalised = _smooth_terms(curves, fixed, len(random), len(frame))
     levels, codings = _factors(terms, evaluator, coding)
     kept = np.arange(len(table)) if rows is None else rows
@@ -694,10 +695,10 @@ def _random_terms(
     evaluator: Evaluator,
     contrasts: Mapping[str, Contrast],
     matrices: dict[str, Any],
+    fixed: Mapping[str, FixedPart],
 ) -> tuple[tuple[RandomTerm, ...], tuple[tuple[str, Bar, Grouping], ...]]:
     random: list[RandomTerm] = []
     recipes: list[tuple[str, Bar, Grouping]] = []
-    n = len(evaluator.frame)
     groupings: dict[str, Grouping] = {}
     varying: dict[tuple[str, frozenset[str], str], str] = {}
     for component, part in terms.items():
@@ -712,8 +713,14 @@ def _random_terms(
                 coupling = coupling_of(bar, evaluator, grouping, part.source, matrices)
                 if coupling is not None:
                     own = _random_columns(bar, evaluator, part.source, contrasts) if has_columns(bar) else None
-                    values, names = columns_of(own, coupling, n)
                     there = rows_of(bar, evaluator, grouping, grouping.codes.astype(np.int64), part.source, coupling)
+                    code, weight = coupling.placed(*there)
+                    values, names = columns_of(own, coupling, weight)
+                    own_level = any(
+                        other.structure in ("us", "diag") and [node.text for node in parts] in _group_texts(other)
+                        for other in part.bars
+                    )
+                    require_level(coupling, bar.text, fixed[component].x, *there, besides=own_level)
                     random.append(
                         RandomTerm(
                             component,
@@ -722,7 +729,7 @@ def _random_terms(
                             {key: value for key, value in bar.options.items() if key != "matrix"},
                             values,
                             names,
-                            coupling.find(*there).astype(np.uint32),
+                            code.astype(np.uint32),
                             grouping.levels,
                             bar.text,
                             factors,
@@ -818,6 +825,10 @@ def _smooth_terms(
             places = tuple(range(start, first + len(random)))
             smooths.append(SmoothTerm(component, curve.label, smooth, curve.level, columns, places))
     return tuple(smooths), tuple(random)
+
+
+def _group_texts(bar: Bar) -> list[list[str]]:
+    return [[part.text for part in parts] for parts in bar.groups]
 
 
 def _factors(

@@ -65,13 +65,16 @@ COVARIANCES: tuple[str, ...] = (
     "propto",
     "equalto",
     "car",
+    "icar",
+    "rw1",
+    "rw2",
 )
 #: Structures over distances: their left side names coordinates.
 COORDINATES = frozenset({"ou", "exp", "gau", "mat"})
 #: Structures over equally spaced occasions: their left side is one factor of time, without intercept.
-SERIAL = frozenset({"ar1", "hetar1", "toep", "homtoep"})
+SERIAL = frozenset({"ar1", "hetar1", "toep", "homtoep", "rw1", "rw2"})
 #: Structures over a known matrix, given beside the term.
-KNOWN = frozenset({"propto", "equalto", "car"})
+KNOWN = frozenset({"propto", "equalto", "car", "icar"})
 _POSITIONAL = {"rr": ("d",), **dict.fromkeys(KNOWN, ("matrix",))}
 _MOST_TERMS = 50_000
 

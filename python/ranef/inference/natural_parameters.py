@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from ranef.errors import ModelError, did_you_mean
 from ranef.fitting import FittedModel
-from ranef.inference.variance_components import component_places, residual_parameters
+from ranef.inference.variance_components import component_places, coupling_parameters, residual_parameters
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class NaturalParameter:
 
     Attributes
     ----------
-    kind : {"fixed", "sd", "cor", "residual", "sigma"}
+    kind : {"fixed", "sd", "cor", "coupling", "residual", "sigma"}
     component : str
     group : str or None
         The grouping factor; "Residual" for a residual standard deviation, None for fixed effects.
@@ -31,7 +31,8 @@ class NaturalParameter:
         The term; where several share it with the component before it (``zi__Intercept``) or the group behind it
         (``sd__Intercept|plate``).
     place : tuple
-        The engine's word for it: ("fixed", predictor, column, 0), ("sd", term, column, 0), ("cor", term, i, j).
+        The engine's word for it: ("fixed", predictor, column, 0), ("sd", term, column, 0), ("cor", term, i, j),
+        ("coupling", term, index, 0).
     position : int or None
         Column among the parameters of the engine's bootstrap; None for sigma and what the residuals' correlation and
         variance functions have.
@@ -78,6 +79,13 @@ def natural_parameters(record: FittedModel) -> list[NaturalParameter]:
         at = first[part.term] + part.index + (len(term.names) if part.kind == "cor" else 0)
         where = (part.kind, part.term, part.first, part.second)
         found.append(NaturalParameter(part.kind, term.component, term.group, part.name, part.name, where, at))
+    numbered: Counter[int] = Counter()
+    for coupling, parameter in zip(record.engine.couplings, coupling_parameters(record, 1.0), strict=True):
+        place = ("coupling", coupling[0], numbered[coupling[0]], 0)
+        numbered[coupling[0]] += 1
+        component, group, word = parameter.component, parameter.group, parameter.term
+        found.append(NaturalParameter("coupling", component, group, word, word, place, position))
+        position += 1
     for index, parameter in enumerate(residual_parameters(record)):
         place = ("residual", index, 0, 0)
         component, group, word = parameter.component, parameter.group, parameter.term

@@ -103,7 +103,8 @@ impl Fit {
     }
 
     /// Fixed effects of every predictor in the user's units, then for every term its standard deviations and the
-    /// correlations of columns (0, 1), (0, 2), ..., (1, 2), ...; NaN where a standard deviation is zero.
+    /// correlations of columns (0, 1), (0, 2), ..., (1, 2), ..., NaN where a standard deviation is zero; then for every term
+    /// the parameters of its coupling.
     pub fn natural_parameters(&self) -> Vec<f64> {
         self.natural(&self.beta, &self.theta)
     }
@@ -123,6 +124,12 @@ impl Fit {
                     let scale = sds[i] * sds[j];
                     out.push(if scale > 0.0 { (product(i, j) / scale).clamp(-1.0, 1.0) } else { f64::NAN });
                 }
+            }
+        }
+        for place in &design.places {
+            if let Some(coupling) = design.template.coupling(place.grouping) {
+                let own = &theta[design.template.coupling_range(place.grouping)];
+                out.extend((0..own.len()).map(|m| coupling.natural(own, m).0));
             }
         }
         out

@@ -36,6 +36,8 @@ enum Kind {
     Correlation { first: Vec<Option<usize>>, second: Vec<Option<usize>>, at: usize, pivot: usize },
     /// A parameter of a structure whose theta, x over `range`, are not entries of Lambda; `at` is solved for.
     Solved { design: Arc<Design>, term: usize, range: Range<usize>, parameter: Natural, scale: f64, at: usize },
+    /// Parameter `index` of a coupling, whose theta are x over `range`: it follows from its own theta alone.
+    Coupling { design: Arc<Design>, factor: usize, range: Range<usize>, index: usize },
 }
 
 impl Constraint {
@@ -74,6 +76,12 @@ impl Constraint {
                 solved(term, Natural::Correlation(first, second), 1.0)?
             }
             Parameter::Sigma => Kind::Sigma { at: 0 },
+            Parameter::Coupling { term, index } => {
+                let factor = design.template.factor_of(term);
+                let own = design.template.coupling_range(factor);
+                let range = layout.theta.start + own.start..layout.theta.start + own.end;
+                Kind::Coupling { design: design.clone(), factor, range, index }
+            }
             Parameter::Fixed { predictor, column } => {
                 let range = layout.beta[predictor].clone()?;
                 let weights = (0..range.len())
@@ -102,6 +110,10 @@ impl Constraint {
     pub fn value(&self, x: &[f64]) -> f64 {
         match &self.kind {
             Kind::Sigma { at } => x[*at].exp(),
+            Kind::Coupling { design, factor, range, index } => {
+                let coupling = design.template.coupling(*factor).expect("the factor is coupled");
+                coupling.natural(&x[range.clone()], *index).0
+            }
             Kind::Linear { first, weights, .. } => weights.iter().zip(&x[*first..]).map(|(w, x)| w * x).sum(),
             Kind::Sd { row, scale } => norm(&gather(x, row)) / scale,
             Kind::Correlation { first, second, .. } => {
@@ -120,6 +132,7 @@ impl Constraint {
             Kind::Sigma { at } | Kind::Linear { at, .. } | Kind::Correlation { at, .. } | Kind::Solved { at, .. } => {
                 Some(*at)
             }
+            Kind::Coupling { range, index, .. } => Some(range.start + index),
             Kind::Sd { row, .. } if row.len() == 1 => Some(row[0]),
             Kind::Sd { .. } => None,
         };
@@ -157,6 +170,10 @@ impl Constraint {
     pub fn place(&self, t: f64, x: &mut [f64]) {
         match &self.kind {
             Kind::Sigma { at } => x[*at] = t.ln(),
+            Kind::Coupling { design, factor, range, index } => {
+                let coupling = design.template.coupling(*factor).expect("the factor is coupled");
+                x[range.start + index] = coupling.theta_of(t, *index);
+            }
             Kind::Linear { first, weights, at } => {
                 x[*at] = 0.0;
                 let rest: f64 = weights.iter().zip(&x[*first..]).map(|(w, x)| w * x).sum();
@@ -240,7 +257,7 @@ impl Constraint {
                     out[m] -= g[*at] * slope / own;
                 }
             }
-            Kind::Sigma { .. } | Kind::Sd { .. } => {}
+            Kind::Sigma { .. } | Kind::Sd { .. } | Kind::Coupling { .. } => {}
         }
         self.free().into_iter().map(|m| out[m]).collect()
     }

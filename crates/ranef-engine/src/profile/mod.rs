@@ -18,6 +18,7 @@ mod constraint;
 mod criterion;
 mod side;
 
+use crate::covariance::coupling;
 use crate::error::ModelError;
 use crate::fitting::{Control, Fit, Likelihood, fit};
 use crate::likelihood::data::Method;
@@ -51,6 +52,13 @@ pub enum Parameter {
         first: usize,
         /// The later column.
         second: usize,
+    },
+    /// A parameter of a coupling of a term's levels.
+    Coupling {
+        /// The term.
+        term: usize,
+        /// Its index.
+        index: usize,
     },
     /// The residual standard deviation of a profiled likelihood.
     Sigma,
@@ -164,6 +172,15 @@ impl Fit {
             Parameter::Fixed { .. } => (Scale::Identity, criterion.spread(&constraint)),
             Parameter::Sd { .. } | Parameter::Sigma => (Scale::Log, criterion.spread(&constraint)),
             Parameter::Correlation { .. } => (Scale::Fisher, criterion.spread(&constraint)),
+            Parameter::Coupling { term, index } => {
+                let template = &self.data.design.template;
+                let coupling = template.coupling(template.factor_of(term)).expect("the term is coupled");
+                let scale = match coupling.parameters()[index].scale {
+                    coupling::Scale::Correlation => Scale::Fisher,
+                    coupling::Scale::Log => Scale::Log,
+                };
+                (scale, criterion.spread(&constraint))
+            }
         };
         let mut edge = None;
         let mut used = scale;

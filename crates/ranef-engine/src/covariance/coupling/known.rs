@@ -20,6 +20,27 @@ pub static EQUALTO: Card = Card {
     reference: "Hedges & Olkin (1985), Statistical Methods for Meta-Analysis",
 };
 
+pub static ICAR: Card = Card {
+    name: "icar",
+    title: "intrinsic conditional autoregression on a map in one piece",
+    parameters: "1",
+    reference: "Besag & Kooperberg (1995), Biometrika 82, 733-746",
+};
+
+pub static RW1: Card = Card {
+    name: "rw1",
+    title: "random walk: independent changes from one time to the next",
+    parameters: "1",
+    reference: "Rue & Held (2005), Gaussian Markov Random Fields, section 3.3.1",
+};
+
+pub static RW2: Card = Card {
+    name: "rw2",
+    title: "random walk of second order about a line: independent changes of slope",
+    parameters: "1",
+    reference: "Rue & Held (2005), Gaussian Markov Random Fields, section 3.4.1",
+};
+
 /// A known dense covariance (of unit size or not).
 #[derive(Debug)]
 pub struct KnownCorrelation {

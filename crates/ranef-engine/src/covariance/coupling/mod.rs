@@ -19,8 +19,18 @@ use super::Card;
 use crate::linalg::{Neighbours, Tie};
 
 /// Cards of the structures that are couplings.
-pub static CARDS: &[&Card] =
-    &[&chain::OU, &distance::EXP, &distance::GAU, &distance::MAT, &known::PROPTO, &known::EQUALTO, &adjacency::CAR];
+pub static CARDS: &[&Card] = &[
+    &chain::OU,
+    &distance::EXP,
+    &distance::GAU,
+    &distance::MAT,
+    &known::PROPTO,
+    &known::EQUALTO,
+    &adjacency::CAR,
+    &known::ICAR,
+    &known::RW1,
+    &known::RW2,
+];
 
 /// On which scale an interval of a natural parameter is formed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
