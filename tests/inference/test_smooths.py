@@ -44,8 +44,7 @@ def test_degrees_of_freedom_are_the_trace(formula, reml):
     np.testing.assert_allclose(fit.smooths()["edf"], hat_trace(fit, np.full(N, fit.sigma**-2)), rtol=1e-6)
 
 
-# By maximum likelihood the coefficients' curvature is that of Laplace's approximation, whose determinant varies with
-# them.
+# By maximum likelihood the coefficients' curvature is that of Laplace's approximation, and its determinant bends too.
 @pytest.mark.parametrize(("reml", "tolerance"), [(True, 1e-6), (False, 1e-4)])
 def test_degrees_of_freedom_of_counts(reml, tolerance):
     fit = rf.glmm("count ~ s(x)", DATA, family="poisson", reml=reml)
@@ -121,6 +120,24 @@ def test_intervals_and_updates_know_smooths():
     assert table["conf_low"][0] < fit.smooths()["sd"][0] < table["conf_high"][0]
     assert fit.update(". ~ . - s(x)").design.smooths == ()
     assert fit.update(". ~ . + s(z)").smooths()["smooth"].tolist() == ["s(x)", "s(z)"]
+
+
+def test_a_curve_whose_line_is_elsewhere_is_not_drawn():
+    fit = rf.lmm("y ~ x + s(x)", DATA)
+    assert fit.aliased == {"cond": ("s(x)[1]",)}
+    np.testing.assert_allclose(fit.fitted(), rf.lmm("y ~ s(x)", DATA).fitted(), atol=OPTIMUM)
+    with pytest.raises(rf.ModelError, match=r"straight part of s\(x\) is a combination of other columns"):
+        fit.plot.smooth_data()
+
+
+def test_new_rows_of_one_level():
+    data = DATA.assign(f=np.where(DATA.g % 2, "odd", "even"), b=DATA.g > 3)
+    for by in ("f", "b"):
+        fit = rf.lmm(f"y ~ {by} + s(x, by = {by}, k = 5)", data)
+        some = data[data.g == 5]
+        np.testing.assert_allclose(fit.predict(some), fit.fitted()[data.g == 5], atol=1e-10)
+    with pytest.raises(rf.DataError, match="neither"):
+        rf.lmm("y ~ f + s(x, by = f)", data).predict(data.head(2).assign(f="neither"))
 
 
 def test_what_is_not_there_is_told():

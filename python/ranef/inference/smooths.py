@@ -118,6 +118,11 @@ def curve_at(record: FittedModel, smooth: SmoothTerm, points: np.ndarray) -> tup
             f"{smooth.label} is part of {smooth.component}, for which there are no standard errors; smooths of the "
             "mean and of the zero inflation can be drawn"
         )
+    if not set(smooth.fixed) <= set(record.kept[smooth.component].tolist()):
+        raise ModelError(
+            f"the straight part of {smooth.label} is a combination of other columns of the model and was left out, so "
+            "the curve cannot be told apart from them; take them out of the formula"
+        )
     design, n = record.design, len(points)
     fixed, penalised = design.smooth_at(smooth, points)
     x = {c: np.zeros((n, design.fixed[c].x.shape[1])) for c in record.model.components}
