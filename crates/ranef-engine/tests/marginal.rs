@@ -117,7 +117,7 @@ fn examples() -> Vec<(String, Marginal)> {
 
 fn somewhere(marginal: &Marginal, seed: u64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let theta = vec![0.7, 0.2, 0.4, 0.5];
+    let theta = [0.7, 0.2, 0.4, 0.5];
     let x = marginal.start(&theta[..marginal.places().theta.len()]);
     x.into_iter().map(|x| x + 0.2 * rng.random_range(-1.0..1.0)).collect()
 }

@@ -71,11 +71,11 @@ pub(super) fn fit_marginal(
         Some(given) => given.clone(),
         None => plain.start(),
     };
-    let mut from = likelihood.start(&theta);
     if likelihood.takes_fitted() {
         let fitted = fitted_mean(&data, &plain.solution(&theta).map_or_else(Vec::new, |s| s.beta), None);
         likelihood.set_fitted(fitted);
     }
+    let mut starts = likelihood.starts(&theta);
     let settings = settings(control, Update::Refresh);
     let units = |_: &[f64]| vec![1.0; design.template.n_terms()];
     let bounded = bounded(&likelihood);
@@ -89,9 +89,21 @@ pub(super) fn fit_marginal(
     let mut settled = false;
     for _ in 0..MOST_SEARCHES {
         let range = likelihood.places().theta.clone();
-        let mut optimum = search::search(&mut likelihood, &from, &settings, units, &design.template, range, edge);
-        evaluations += optimum.evaluations;
-        trace.append(&mut optimum.trace);
+        let mut best: Option<Optimum> = None;
+        for from in &starts {
+            let mut optimum =
+                search::search(&mut likelihood, from, &settings, units, &design.template, range.clone(), edge);
+            evaluations += optimum.evaluations;
+            trace.append(&mut optimum.trace);
+            let converged = optimum.verdict.status.is_converged();
+            if best.as_ref().is_none_or(|best| search::is_better(&optimum, best)) {
+                best = Some(optimum);
+            }
+            if converged {
+                break;
+            }
+        }
+        let optimum = best.expect("there is a start");
         let Some(solution) = likelihood.solution(&optimum.x) else {
             return Err(ModelError::Shape(
                 "no covariance matrix of the residuals is positive definite near the start: check the variance \
@@ -115,7 +127,7 @@ pub(super) fn fit_marginal(
                 likelihood.set_fitted(old.zip(&fitted).map(|(old, new)| old + share * (new - old)).collect());
             }
         }
-        from.clone_from(&optimum.x);
+        starts = vec![optimum.x.clone()];
         found = Some((optimum, solution));
         if settled {
             break;

@@ -126,7 +126,7 @@ pub fn better_of(objective: &mut dyn Objective, first: Optimum, second: Optimum)
 }
 
 /// A converged point is better than one that is not; otherwise the lower value is.
-fn is_better(candidate: &Optimum, best: &Optimum) -> bool {
+pub(super) fn is_better(candidate: &Optimum, best: &Optimum) -> bool {
     let (new, old) = (candidate.verdict.status.is_converged(), best.verdict.status.is_converged());
     if new == old { candidate.value <= best.value + 1e-9 } else { new }
 }

@@ -42,6 +42,9 @@ use std::f64::consts::PI;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// Other starts of a correlation's first parameter, on its unbounded scale.
+const SHIFTS: [f64; 3] = [-1.0, 1.0, 2.0];
+
 /// Where the kinds of parameters stand in x.
 #[derive(Clone, Debug)]
 pub struct Places {
@@ -142,6 +145,22 @@ impl Marginal {
             x[self.places.correlation.clone()].copy_from_slice(&correlation.structure.start());
         }
         x
+    }
+
+    /// Starts with these theta, from the best on: the correlation's own, and others along its first parameter, since a
+    /// search that begins on the wrong side of a strong correlation may end at a unit root.
+    pub fn starts(&self, theta: &[f64]) -> Vec<Vec<f64>> {
+        let own = self.start(theta);
+        let mut found = vec![(self.evaluate(&own, None).unwrap_or(f64::INFINITY), own.clone())];
+        // Every pair of occasions has a parameter of its own, of which none leads the others.
+        let leading = self.residual.correlation.as_ref().is_some_and(|c| c.structure.card().places != "occasion");
+        for shift in if leading { &SHIFTS[..] } else { &[] } {
+            let mut moved = own.clone();
+            moved[self.places.correlation.start] += shift;
+            found.push((self.evaluate(&moved, None).unwrap_or(f64::INFINITY), moved));
+        }
+        found.sort_by(|a, b| a.0.total_cmp(&b.0));
+        found.into_iter().map(|(_, x)| x).collect()
     }
 
     /// What the variance functions add to the log standard deviation of each row, and its derivatives by their
