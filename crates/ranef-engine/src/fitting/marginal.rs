@@ -87,7 +87,7 @@ pub(super) fn fit_marginal(
     let mut found: Option<(Optimum, Solution)> = None;
     let (mut share, mut distance) = (1.0_f64, f64::INFINITY);
     let mut settled = false;
-    for _ in 0..MOST_SEARCHES {
+    for left in (0..MOST_SEARCHES).rev() {
         let range = likelihood.places().theta.clone();
         let mut best: Option<Optimum> = None;
         for from in &starts {
@@ -118,7 +118,8 @@ pub(super) fn fit_marginal(
             let moved = fitted.iter().zip(likelihood.fitted()).map(|(new, old)| (new - old).abs());
             let apart = moved.zip(sds).map(|(moved, s)| moved / (s * solution.sigma)).fold(0.0, f64::max);
             settled = apart <= SETTLED;
-            if !settled {
+            // The state of the likelihood belongs to the point that is kept.
+            if !settled && left > 0 {
                 if apart > 0.9 * distance {
                     share = (0.5 * share).max(SHORTEST);
                 }

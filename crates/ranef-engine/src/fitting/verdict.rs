@@ -81,7 +81,10 @@ impl Status {
                 "An ordinary result: the data do not support all of the random effects asked for. The terms of rank \
                  below their size can be simplified without loss of likelihood."
             }
-            Self::BoundaryFamily => "Consider the simpler family (for example poisson in place of nbinom2).",
+            Self::BoundaryFamily => {
+                "Consider the simpler model (for example poisson in place of nbinom2, or residuals without the \
+                 correlation that is at its end)."
+            }
             Self::Saddle | Self::MaxIterations => {
                 "Raise max_iter in Control, start elsewhere, or simplify the random effects."
             }
