@@ -36,3 +36,28 @@ for (file in sort(Sys.glob(file.path(here, c("lme4", "glmmTMB"), "*.json")))) {
               as.numeric(logLik(fit)), as.numeric(logLik(fit)) - case$logLik,
               max(abs(beta - unlist(case$fixef$cond)))))
 }
+
+# Correlated and heteroscedastic residuals: the calls name their data by these words.
+suppressMessages(library(nlme))
+published <- function(name, factors) {
+  d <- read.csv(file.path(here, "data", paste0(name, ".csv.gz")))
+  for (column in factors) d[[column]] <- factor(d[[column]])
+  d
+}
+ovary <- published("ovary", "Mare")
+bw <- published("bodyweight", c("Rat", "Diet"))
+chick <- published("chickweight", c("Chick", "Diet"))
+dial <- published("dialyzer", c("Subject", "QB"))
+pix <- published("pixel", c("Dog", "Side"))
+orth <- read.csv(file.path(tables, "orthodont.csv"))
+orth$Sex <- factor(orth$Sex, c("Male", "Female"))
+orth$Subject <- factor(orth$Subject)
+oats <- read.csv(file.path(tables, "oats.csv"))
+for (file in sort(Sys.glob(file.path(here, "nlme", "*.json")))) {
+  case <- fromJSON(file)
+  if (!grepl(pattern, case$id)) next
+  fit <- eval(parse(text = case$call))
+  beta <- if (inherits(fit, "lme")) fixef(fit) else coef(fit)
+  cat(sprintf("%-30s logLik %13.6f  minus stored %9.1e  largest difference of beta %8.1e\n", case$id,
+              as.numeric(logLik(fit)), as.numeric(logLik(fit)) - case$logLik, max(abs(beta - unlist(case$fixef)))))
+}
