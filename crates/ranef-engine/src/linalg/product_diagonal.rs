@@ -1,6 +1,12 @@
 //! The diagonal blocks of (Z'WZ Lambda + Z'WX ...) M^{-1}: the only thing a gradient needs of the inverse.
 use super::{BlockMatrix, Pattern};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
+
+/// Blocks of more entries than this, A times M, are multiplied level by level: the sum over levels of vec(A) vec(M)' grows
+/// with the fourth power of their width, a product with the third.
+const WIDE: usize = 4096;
 
 /// For each factor f the sum over its levels of the diagonal block (p_f x r_f, column-major) of
 ///
@@ -21,9 +27,13 @@ pub fn product_diagonal(
     let mut out: Vec<Vec<f64>> = (0..n_factors).map(|f| vec![0.0; b.widths[f] * inverse.widths[f]]).collect();
     for f in 0..n_factors {
         let (p, r) = (b.widths[f], inverse.widths[f]);
-        let kronecker = sum_of_kronecker(&b.diag[f], p * p, &inverse.diag[f], r * r);
         // Both blocks are symmetric, so either end of the pair may be contracted with Lambda.
-        contract(&kronecker, (p, p), (r, r), &factors[f], Keep::Rows, &mut out[f]);
+        if p * p * r * r > WIDE {
+            add_products(&b.diag[f], (p, p), &inverse.diag[f], (r, r), &factors[f], Keep::Rows, &mut out[f]);
+        } else {
+            let kronecker = sum_of_kronecker(&b.diag[f], p * p, &inverse.diag[f], r * r);
+            contract(&kronecker, (p, p), (r, r), &factors[f], Keep::Rows, &mut out[f]);
+        }
         if with_border && pattern.border() > 0 {
             add_border(&b.border[f], p, &inverse.border[f], r, pattern.border(), &mut out[f]);
         }
@@ -32,6 +42,11 @@ pub fn product_diagonal(
     for (k, pair) in pattern.pairs().iter().enumerate().filter(|(_, pair)| !pair.is_own()) {
         let (f, g) = (pair.first, pair.second);
         let (p, r) = ((b.widths[f], b.widths[g]), (inverse.widths[f], inverse.widths[g]));
+        if p.0 * p.1 * r.0 * r.1 > WIDE {
+            add_products(&b.off[k], p, &inverse.off[k], r, &factors[g], Keep::Rows, &mut out[f]);
+            add_products(&b.off[k], p, &inverse.off[k], r, &factors[f], Keep::Columns, &mut out[g]);
+            continue;
+        }
         let kronecker = sum_of_kronecker(&b.off[k], p.0 * p.1, &inverse.off[k], r.0 * r.1);
         contract(&kronecker, p, r, &factors[g], Keep::Rows, &mut out[f]);
         contract(&kronecker, p, r, &factors[f], Keep::Columns, &mut out[g]);
@@ -66,6 +81,43 @@ fn sum_of_kronecker(a: &[f64], m: usize, inverse: &[f64], n: usize) -> Vec<f64> 
     let parts: Vec<Vec<f64>> =
         a.par_chunks(blocks * m).zip(inverse.par_chunks(blocks * n)).map(|(a, inverse)| chunk(a, inverse)).collect();
     add_up(parts, m * n)
+}
+
+/// Adds sum A Lambda M' (keeping rows) or sum A' Lambda M (keeping columns) over blocks A (p) and M (r) to `out`, in chunks
+/// of fixed size.
+fn add_products(
+    a: &[f64],
+    p: (usize, usize),
+    inverse: &[f64],
+    r: (usize, usize),
+    lambda: &[f64],
+    keep: Keep,
+    out: &mut [f64],
+) {
+    /// Multiply-adds of one chunk.
+    const WORK: usize = 1 << 20;
+    let (m, n) = (p.0 * p.1, r.0 * r.1);
+    let blocks = (WORK / (m * r.1 + n * p.0).max(1)).max(1);
+    let (inner, kept) = if keep == Keep::Rows { ((p.1, r.1), (p.0, r.0)) } else { ((p.0, r.0), (p.1, r.1)) };
+    let lambda = MatRef::from_column_major_slice(lambda, inner.0, inner.1);
+    let parts: Vec<Vec<f64>> = a
+        .par_chunks(blocks * m)
+        .zip(inverse.par_chunks(blocks * n))
+        .map(|(a, inverse)| {
+            let (mut sum, mut half) = (vec![0.0; kept.0 * kept.1], Mat::zeros(kept.0, inner.1));
+            for (a, inverse) in a.chunks_exact(m).zip(inverse.chunks_exact(n)) {
+                let a = MatRef::from_column_major_slice(a, p.0, p.1);
+                let inverse = MatRef::from_column_major_slice(inverse, r.0, r.1);
+                let (a, inverse) = if keep == Keep::Rows { (a, inverse.transpose()) } else { (a.transpose(), inverse) };
+                matmul(half.as_mut(), Accum::Replace, a, lambda, 1.0, Par::Seq);
+                let sum = MatMut::from_column_major_slice_mut(&mut sum, kept.0, kept.1);
+                matmul(sum, Accum::Add, half.as_ref(), inverse, 1.0, Par::Seq);
+            }
+            sum
+        })
+        .collect();
+    let total = add_up(parts, kept.0 * kept.1);
+    out.iter_mut().zip(total).for_each(|(out, total)| *out += total);
 }
 
 fn add_up(parts: Vec<Vec<f64>>, length: usize) -> Vec<f64> {
@@ -124,4 +176,27 @@ fn add_border(c: &[f64], p: usize, inverse: &[f64], r: usize, border: usize, out
         .collect();
     let total = add_up(parts, p * r);
     out.iter_mut().zip(total).for_each(|(out, total)| *out += total);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Keep, add_products, contract, sum_of_kronecker};
+
+    #[test]
+    fn wide_blocks_give_what_narrow_ones_do() {
+        let wave = |n: usize, a: f64| -> Vec<f64> { (0..n).map(|i| (i as f64 * a).sin()).collect() };
+        let (p, r, blocks) = ((3, 4), (2, 5), 7);
+        let (a, inverse) = (wave(blocks * p.0 * p.1, 0.7), wave(blocks * r.0 * r.1, 1.1));
+        let kronecker = sum_of_kronecker(&a, p.0 * p.1, &inverse, r.0 * r.1);
+        for (keep, lambda, size) in
+            [(Keep::Rows, wave(p.1 * r.1, 0.3), p.0 * r.0), (Keep::Columns, wave(p.0 * r.0, 0.3), p.1 * r.1)]
+        {
+            let (mut narrow, mut wide) = (vec![1.0; size], vec![1.0; size]);
+            contract(&kronecker, p, r, &lambda, keep, &mut narrow);
+            add_products(&a, p, &inverse, r, &lambda, keep, &mut wide);
+            for (narrow, wide) in narrow.iter().zip(&wide) {
+                assert!((narrow - wide).abs() < 1e-12, "{narrow} {wide}");
+            }
+        }
+    }
 }

@@ -20,11 +20,15 @@ use crate::linalg::Moments;
 use faer::linalg::solvers::DenseSolveCore;
 use faer::{Mat, MatRef};
 
+/// The moments of the inverse grow with the fourth power of the columns of a level, an evaluation with the third; of few
+/// parameters of many columns (an autoregression over 40 occasions has two) differences are cheaper.
+const WIDEST_PER_PARAMETER: usize = 8;
+
 impl Profiled {
     /// The Hessian in theta of the criterion with sigma profiled out, n_theta x n_theta column-major.
     ///
     /// `None` where it is not known in closed form or out of reach: the criterion is infinite, Lambda is not square, or
-    /// the Schur complement is sparse.
+    /// the Schur complement is sparse; or dearer than differences.
     pub fn hessian(&mut self, theta: &[f64]) -> Option<Vec<f64>> {
         if !self.evaluate(theta) {
             return None;
@@ -91,7 +95,8 @@ impl Profiled {
     fn hessian_at(&mut self, theta: &[f64], variance: f64) -> Option<(Vec<f64>, Vec<f64>)> {
         let n_theta = theta.len();
         let template = &self.design.template;
-        if template.widths() != template.ranks() {
+        let widest = template.ranks().iter().max().copied().unwrap_or(0);
+        if template.widths() != template.ranks() || widest > WIDEST_PER_PARAMETER * n_theta {
             return None;
         }
         let moves: Vec<(usize, Mat<f64>)> = (0..n_theta).map(|m| self.covariance_derivative(theta, m)).collect();
