@@ -74,3 +74,15 @@ def salamanders():
 def sleepstudy_glmm():
     """The textbook model by the general engine, maximum likelihood."""
     return rf.glmm("Reaction ~ Days + (Days | Subject)", data("sleepstudy"), family="gaussian")
+
+
+@cache
+def assumed():
+    """Priors, a held coefficient and a held standard deviation."""
+    return rf.glmm(
+        "count ~ mined + cover + (1 | site) + (1 | spp)",
+        data("salamanders"),
+        family="poisson",
+        priors={"fixed": rf.prior.normal(0, 1), "sd(site)": rf.prior.gamma(1, 2.5)},
+        fixed={"cover": 0.1, "sd(spp)": 0.6},
+    )

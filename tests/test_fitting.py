@@ -157,7 +157,7 @@ def test_a_fit_is_a_start_for_the_same_model():
 
 @pytest.mark.parametrize(
     ("start", "text"),
-    [([1.0], "start is a fit of a model with the same terms"), ({"theta": [1.0]}, "start is a fit"),
+    [([1.0], "start is a fit of a model with the same terms"), ({"theta": 1.0}, "'theta' means no parameter"),
      ({"factor": [[[1.0]]]}, r"sizes \[1\] were given; .* have sizes \[2\]"),
      ({"factor": [[[1.0, 0.0], [math.nan, 1.0]]]}, "not finite")],
 )  # fmt: skip

@@ -55,7 +55,7 @@ def test_a_response_outside_the_family_names_the_row_of_the_callers_data():
         ({"family": "poisson", "quadrature": True}, "whole number of points"),
         ({"family": "poisson", "quadrature": -1}, "whole number of points, 0 or more"),
         ({"family": "poisson", "quadrature": 5, "reml": True}, "Leave one of the two arguments out"),
-        ({"family": "poisson", "priors": {"Days": 1}}, "priors are not available"),
+        ({"family": "poisson", "priors": {"Days": 1}}, "means no parameter of this model"),
         ({"family": "poisson", "control": {"max_iter": 3}}, r"control is a ranef\.Control"),
     ],
 )

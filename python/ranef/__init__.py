@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ranef import families
+    from ranef import families, prior
     from ranef._engine import __version__
     from ranef.correlations import list_correlations
     from ranef.covariances import list_covariances
@@ -46,6 +46,7 @@ __all__ = [
     "pedigree",
     "phylogeny",
     "precision_matrix",
+    "prior",
 ]
 
 _HOME = {
@@ -72,8 +73,8 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "families":
-        return import_module("ranef.families")
+    if name in ("families", "prior"):
+        return import_module(f"ranef.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'ranef' has no attribute {name!r}")
     value = getattr(import_module(_HOME[name]), name)

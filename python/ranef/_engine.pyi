@@ -115,6 +115,12 @@ class Fitted:
     """What the engine found; frozen."""
 
     @property
+    def log_prior(self) -> float: ...
+    @property
+    def n_dependent(self) -> int:
+        """Parameters that are held at values or follow from others."""
+
+    @property
     def loglik(self) -> float:
         """Maximised (restricted) log-likelihood, constants included."""
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ranef import _engine
+from ranef.assumptions import start_values
 from ranef.errors import ConvergenceWarning, DataError, ModelError
 from ranef.formula.design import Design, RandomTerm
 from ranef.model import Model, raised_by_engine
@@ -202,17 +203,39 @@ class FittedModel:
 
     @property
     def loglik(self) -> float:
-        """Maximised log-likelihood (restricted, if the method is REML), constants included."""
+        """Maximised log-likelihood (restricted, if the method is REML), constants included.
+
+        With priors it is the log-likelihood alone, at the mode of the posterior.
+        """
         return float(self.engine.loglik)
+
+    @property
+    def log_prior(self) -> float:
+        """Log prior density of the parameters; 0 without priors."""
+        return float(self.engine.log_prior)
+
+    @property
+    def log_posterior(self) -> float:
+        """Log-likelihood plus log prior density: what was maximised."""
+        return self.loglik + self.log_prior
 
     @property
     def npar(self) -> int:
         """Estimated parameters: fixed effects of all components, (co)variance parameters, and the dispersion.
 
-        Fixed effects count under REML too, as in lme4 and glmmTMB.
+        Fixed effects count under REML too, as in lme4 and glmmTMB. Held parameters do not count, equal ones once.
         """
         fixed = sum(len(kept) for kept in self.kept.values())
-        return fixed + int(self.engine.n_theta) + len(self.engine.residual_parameters())
+        return fixed + int(self.engine.n_theta) + len(self.engine.residual_parameters()) - int(self.engine.n_dependent)
+
+    def held(self, component: str) -> np.ndarray:
+        """Which of `names` are held at a value, (p,) bool."""
+        columns = [(k, j) for k in self.model.predictors(component) for j in self.model.assumed.held_columns(k)]
+        if component == "threshold":
+            wanted = {k - self.model.predictor(component) for k, _ in columns}
+        else:
+            wanted = {j for _, j in columns}
+        return np.isin(self.kept[component], list(wanted))
 
     @property
     def df_residual(self) -> int:
@@ -251,6 +274,9 @@ class FittedModel:
 
         NaN when the dispersion is modelled, one for families without a dispersion parameter.
         """
+        if self.model.linear and not self.model.profiled:
+            # Precision weights are an offset of the dispersion; sigma is the value without it.
+            return math.exp(float(self.estimates("disp")[0]))
         return float(self.engine.sigma)
 
     # -- whether it can be trusted -----------------------------------------------------------------------------------
@@ -301,13 +327,28 @@ def fit_model(
         compiled = _engine.Model(model.spec())
         settings = control.for_engine()
         if start is not None:
-            settings["start"] = start_for_engine(model, start)
+            if isinstance(start, Mapping) and "factor" not in start:
+                settings["start_values"] = start_values(model, start)
+            else:
+                settings["start"] = start_for_engine(model, start)
         fitted = compiled.fit(settings)
     except _engine.EngineError as error:
+        if error.args[0] == "aliased":
+            raise ModelError(
+                f"{coefficient_name(model, *map(int, error.args[1].split()))} is a linear combination of other fixed "
+                "effects and left out of the model: it cannot be held, tied or given a start."
+            ) from None
         raise raised_by_engine(error, model.design) from None
     kept = {c: kept_columns([compiled.kept[k] for k in model.predictors(c)]) for c in model.components}
     finish(fitted, model, kept, control, depth=3)
     return fitted, kept
+
+
+def coefficient_name(model: Model, predictor: int, column: int) -> str:
+    """The name of a column of one of the engine's predictors."""
+    component = next(c for c in model.components if predictor in model.predictors(c))
+    index = column + predictor - model.predictor(component)
+    return f"{component}: {model.design.fixed[component].names[index]}"
 
 
 def kept_columns(by_predictor: Sequence[Sequence[int]]) -> np.ndarray:
@@ -333,7 +374,9 @@ def start_for_engine(model: Model, start: FittedModel | Mapping[str, Any]) -> di
         factors = [np.atleast_2d(np.asarray(factor, float)) for factor in start.get("factor", ())]
         beta = {c: np.asarray(values, float) for c, values in dict(start.get("beta", {})).items()}
     else:
-        raise ModelError("start is a fit of a model with the same terms, or a dict with 'factor' and 'beta'")
+        raise ModelError(
+            "start is a fit of a model with the same terms, a dict of values by name, or one with 'factor' and 'beta'"
+        )
     wanted = [len(term.names) for term in model.design.random]
     if [len(factor) for factor in factors] != wanted:
         raise ModelError(
@@ -444,6 +487,9 @@ def named_verdict(verdict: Mapping[str, Any], model: Model, kept: Mapping[str, n
         index += which - model.predictor(component)
         return f"{component}: {model.design.fixed[component].names[kept[component][index]]}"
 
+    if model.assumed.priors:
+        words = {key: verdict[key].replace("the likelihood", "the posterior density") for key in ("message", "advice")}
+        verdict = {**verdict, **words}
     named = {key: list(dict.fromkeys(map(name, verdict[key]))) for key in ("flat", "separated", "boundary")}
     found = {**verdict, **named}
     terms = zip(model.design.random, verdict.get("terms") or [], strict=False)

@@ -24,6 +24,7 @@ from ranef.families import Family, predictor_at
 from ranef.formula.design import Design, FixedPart, RandomTerm, build_design
 from ranef.formula.residual import CorrelationPart, residual_formula
 from ranef.frames import IntoFrame
+from ranef.prior import Prior
 from ranef.variance_functions import catalogue as variance_functions
 
 COMPONENTS = ("cond", "zi", "disp", "shape", "threshold")
@@ -46,6 +47,74 @@ FREE_VARIANCE = ("us", "diag", "homdiag")
 OPTIONS = {"rr": ("d",)}
 
 
+@dataclass(frozen=True)
+class Named:
+    """A parameter of the model by a name.
+
+    Attributes
+    ----------
+    kind : {"fixed", "sd", "log_sd", "sigma", "cor"}
+    component : str
+    place : tuple
+        The engine's word for it: ("fixed", predictor, column), ("sd", term, column), ("cor", term, 0). Columns are
+        those of the design, aliased ones included.
+    name : str
+    """
+
+    kind: str
+    component: str
+    place: tuple[str, int, int]
+    name: str
+
+
+@dataclass(frozen=True)
+class AssumedPrior:
+    """A parameter and its prior density."""
+
+    parameter: Named
+    prior: Prior
+
+
+@dataclass(frozen=True, eq=False)
+class Assumed:
+    """What the caller says of parameters besides the data.
+
+    Attributes
+    ----------
+    priors : tuple of AssumedPrior
+    held : tuple of (Named, float)
+        Values in the user's units.
+    correlations : dict of int to array
+        Known correlation matrices by term.
+    tied : tuple of (Named, Named)
+        Pairs that are equal.
+    """
+
+    priors: tuple[AssumedPrior, ...] = ()
+    held: tuple[tuple[Named, float], ...] = ()
+    correlations: Mapping[int, np.ndarray] = field(default_factory=dict)
+    tied: tuple[tuple[Named, Named], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.priors or self.held or self.correlations or self.tied)
+
+    def held_columns(self, predictor: int) -> tuple[int, ...]:
+        """The columns of a predictor whose coefficients are held."""
+        return tuple(p.place[2] for p, _ in self.held if p.place[:2] == ("fixed", predictor))
+
+    def spec(self) -> dict[str, Any]:
+        """As the engine takes it."""
+        scales = {"log_sd": "log", "sigma": "exp"}
+        return {
+            "penalties": [
+                (a.parameter.place, scales.get(a.parameter.kind, "identity"), a.prior.density, list(a.prior.numbers))
+                for a in self.priors
+            ],
+            "held": [(p.place, float(np.log(value)) if p.kind == "sigma" else value) for p, value in self.held],
+            "tied": [(first.place, second.place) for first, second in self.tied],
+        }
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """A family, its design matrices and the criterion, ready for the engine.
@@ -65,6 +134,8 @@ class Model:
         into the search for the conditional modes.
     arguments : mapping
         What the caller asked for, by the names of `lmm` or `glmm`, data and control left out; `update` starts from it.
+    assumed : Assumed
+        Priors, held values and equalities of parameters.
     """
 
     family: Family
@@ -73,12 +144,14 @@ class Model:
     linear: bool
     quadrature: int = 1
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    assumed: Assumed = field(default_factory=Assumed)
 
     @property
     def profiled(self) -> bool:
-        """Whether fixed effects and residual variance are profiled out: not where effects are coupled, which Laplace's
-        approximation integrates out (exactly, in a linear model)."""
-        return self.linear and not any(term.coupling is not None for term in self.design.random)
+        """Whether fixed effects and residual variance are profiled out: not where effects are coupled or something is
+        assumed of parameters, where Laplace's approximation takes its place (exact, in a linear model)."""
+        coupled = any(term.coupling is not None for term in self.design.random)
+        return self.linear and not coupled and not self.assumed
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -146,6 +219,11 @@ class Model:
     @property
     def method_in_words(self) -> str:
         """The criterion as a summary states it."""
+        return self.criterion_in_words + (", with priors (posterior mode)" if self.assumed.priors else "")
+
+    @property
+    def criterion_in_words(self) -> str:
+        """The likelihood as a summary states it."""
         if self.linear:
             return "REML" if self.method == "reml" else "maximum likelihood"
         how = "Laplace approximation" if self.design.random else "no random effects"
@@ -235,7 +313,7 @@ class Model:
                     "predictor": self.predictor(term.component),
                     "group": groups[group],
                     "columns": np.asarray(term.columns, float),
-                    "covariance": {"name": sizes_of(term), **term.options},
+                    "covariance": {"name": sizes_of(term), **term.options, **self.known_correlation(place)},
                     "coupling": None if term.coupling is None else term.coupling.spec(),
                 }
             )
@@ -258,6 +336,7 @@ class Model:
             "quadrature": self.quadrature,
             "profiled": self.profiled,
             "residual": self.residual_spec() if self.marginal else None,
+            **self.assumed.spec(),
         }
 
     def residual_spec(self) -> dict[str, Any]:
@@ -282,6 +361,11 @@ class Model:
             "correlation": correlation,
             "spreads": [{"name": s.function, "covariate": s.covariate} for s in spreads],
         }
+
+    def known_correlation(self, term: int) -> dict[str, np.ndarray]:
+        """The Cholesky factor of a term's correlation matrix, where that is known."""
+        matrix = self.assumed.correlations.get(term)
+        return {} if matrix is None else {"correlation": np.linalg.cholesky(matrix)}
 
     def __str__(self) -> str:
         design = self.design

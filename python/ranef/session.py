@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranef.assumptions import assuming
 from ranef.conditioning import Conditioning
 from ranef.errors import ModelError
 from ranef.families import Family, as_family
@@ -31,6 +32,7 @@ from ranef.plots import profile as profile_plot
 from ranef.plots import smooth as smooth_plot
 from ranef.prediction import augmentation, predictions
 from ranef.prediction import residuals as residual_kinds
+from ranef.prior import Prior
 from ranef.reports.summary import Summary, summarise
 from ranef.simulation import simulate
 
@@ -53,6 +55,9 @@ def lmm(
     correlation: str | None = None,
     dispersion: str | None = None,
     matrices: Mapping[str, Any] | None = None,
+    priors: Mapping[str, Prior] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    tied: Sequence[Sequence[str]] | None = None,
 ) -> Fit:
     """Fit a linear mixed model, y = X beta + Z b + e.
 
@@ -92,9 +97,17 @@ def lmm(
         The known matrices that ``propto(...)``, ``equalto(...)`` and ``car(...)`` name: arrays, frames with level
         names, scipy sparse matrices, `precision_matrix`, `pedigree`, `phylogeny`, `adjacency`. A name that is not in
         there is looked up among the caller's variables.
+    priors : dict, optional
+        Prior densities of parameters, by name, as in `glmm`; those of fixed effects need ``reml=False``.
+    fixed : dict, optional
+        Parameters held at values, by the same names: ``{"sd(Nest)": 0.3, "x": 1.0, "cor(Subject)": 0}``. They have no
+        standard error and do not count in `npar`.
+    tied : list of tuples, optional
+        Parameters that are equal: ``[("sd(a)", "sd(b)")]``; standard deviations, or fixed effects.
     start : Fit or dict, optional
-        Where the optimiser starts: a fit of a model with the same terms, or ``{"factor": [...]}`` with, for every
-        random-effects term, a matrix F such that sigma^2 F F' is the covariance of its effects.
+        Where the optimiser starts: a fit of a model with the same terms; values of some parameters by name,
+        ``{"sd(Subject)": 20}``; or ``{"factor": [...]}`` with, for every random-effects term, a matrix F such that
+        sigma^2 F F' is the covariance of its effects.
     control : Control, optional
         Settings of the optimiser.
 
@@ -134,6 +147,9 @@ def lmm(
         "contrasts": contrasts,
         "missing": missing,
         "matrices": matrices,
+        "priors": priors,
+        "fixed": fixed,
+        "tied": tied,
     }
     model = build_model(
         formula,
@@ -150,7 +166,7 @@ def lmm(
         matrices=matrices,
         arguments=arguments,
     )
-    return fitted(model, control, start)
+    return fitted(assuming(model, priors, fixed, tied), control, start)
 
 
 def glmm(
@@ -167,11 +183,13 @@ def glmm(
     weights: Any = None,
     offset: Any = None,
     contrasts: Mapping[str, Any] | None = None,
-    priors: Any = None,
+    priors: Mapping[str, Prior] | None = None,
     missing: str = "drop",
     start: FittedModel | Mapping[str, Any] | None = None,
     control: Control | None = None,
     matrices: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    tied: Sequence[Sequence[str]] | None = None,
 ) -> Fit:
     """Fit a generalized linear mixed model by the Laplace approximation.
 
@@ -209,18 +227,26 @@ def glmm(
         Known part of the linear predictor of the mean.
     contrasts : dict, optional
         Coding by factor, e.g. ``{"treatment": "sum"}``.
-    priors : optional
-        Penalties on parameters.
+    priors : dict, optional
+        Prior densities of parameters, by name: ``{"fixed": rf.prior.normal(0, 2.5), "sd": rf.prior.gamma(1, 2.5)}``.
+        Their logarithm is added to the log-likelihood, and the estimates are the mode of the posterior. Names are
+        ``x``, ``zi: x``, ``fixed`` (the mean's but the intercept), ``cond``, ``zi``, ..., ``sd``, ``sd(group)``,
+        ``sd(group, column)``, ``log_sd(...)``, ``cor(group)``, ``sigma``; the most particular counts.
     missing : {"drop", "error"}
         What happens to rows with a missing value in a variable of the model.
     matrices : dict, optional
         The known matrices that ``propto(...)``, ``equalto(...)`` and ``car(...)`` name: arrays, frames with level
         names, scipy sparse matrices, `precision_matrix`, `pedigree`, `phylogeny`, `adjacency`. A name that is not in
         there is looked up among the caller's variables.
+    fixed : dict, optional
+        Parameters held at values, by the same names: ``{"sd(Nest)": 0.3, "x": 1.0, "cor(Subject)": 0}``. They have no
+        standard error and do not count in `npar`.
+    tied : list of tuples, optional
+        Parameters that are equal: ``[("sd(a)", "sd(b)")]``; standard deviations, or fixed effects.
     start : Fit or dict, optional
-        Where the optimiser starts: a fit of a model with the same terms, or ``{"factor": [...], "beta": {...}}`` with,
-        for every random-effects term, a matrix F such that F F' is the covariance of its effects, and for every
-        component its fixed effects.
+        Where the optimiser starts: a fit of a model with the same terms; values of some parameters by name,
+        ``{"sd(Nest)": 0.5, "x": 1.0}``; or ``{"factor": [...], "beta": {...}}`` with, for every random-effects term, a
+        matrix F such that F F' is the covariance of its effects, and for every component its fixed effects.
     control : Control, optional
         Settings of the optimiser.
 
@@ -253,8 +279,6 @@ def glmm(
         raise ModelError(
             f"quadrature={quadrature!r}: give a whole number of points, 0 or more; 1 is the Laplace approximation."
         )
-    if priors is not None:
-        raise ModelError("priors are not available: leave the argument out.")
     matrices = named_matrices((formula, zi, dispersion, shape), matrices, sys._getframe(1))
     arguments = {
         "formula": formula,
@@ -271,6 +295,8 @@ def glmm(
         "priors": priors,
         "missing": missing,
         "matrices": matrices,
+        "fixed": fixed,
+        "tied": tied,
     }
     model = build_model(
         formula,
@@ -289,7 +315,7 @@ def glmm(
         matrices=matrices,
         arguments=arguments,
     )
-    return fitted(model, control, start)
+    return fitted(assuming(model, priors, fixed, tied), control, start)
 
 
 def fitted(model: Model, control: Control | None, start: FittedModel | Mapping[str, Any] | None) -> Fit:

@@ -2,9 +2,10 @@
 
 import pytest
 
-from models import cbpp, dyestuff2, owls, pastes, salamanders, sleepstudy
+from models import assumed, cbpp, dyestuff2, owls, pastes, salamanders, sleepstudy
 
 MODELS = {
+    "assumed": assumed,
     "sleepstudy": sleepstudy,
     "pastes": pastes,
     "dyestuff2": dyestuff2,

@@ -30,6 +30,9 @@ pub enum ModelError {
     /// The data do not determine the likelihood of a linear mixed model.
     #[error(transparent)]
     Profiled(#[from] ProfiledError),
+    /// Parameters that cannot be held at a value, or tied.
+    #[error("{0}")]
+    Restriction(&'static str),
     /// Arrays that do not fit together, or values that cannot be used.
     #[error("{0}")]
     Shape(String),

@@ -24,8 +24,50 @@ pub trait Objective {
         each_gradient(self, points)
     }
 
+    /// Sets those of x that follow from the others.
+    fn complete(&self, _x: &mut [f64]) {}
+
+    /// The parameters that follow from the others: the value does not depend on what x has in their places.
+    fn dependents(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
     /// Says that the last point evaluated is the best so far, so that inner problems may start there.
     fn accept(&mut self) {}
+}
+
+impl<O: Objective + ?Sized> Objective for &mut O {
+    fn dim(&self) -> usize {
+        (**self).dim()
+    }
+
+    fn value_gradient(&mut self, x: &[f64], gradient: &mut [f64]) -> f64 {
+        (**self).value_gradient(x, gradient)
+    }
+
+    fn metric(&mut self, x: &[f64]) -> Vec<f64> {
+        (**self).metric(x)
+    }
+
+    fn hessian(&mut self, x: &[f64]) -> Option<Vec<f64>> {
+        (**self).hessian(x)
+    }
+
+    fn gradients_nearby(&mut self, x: &[f64], points: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
+        (**self).gradients_nearby(x, points)
+    }
+
+    fn complete(&self, x: &mut [f64]) {
+        (**self).complete(x);
+    }
+
+    fn dependents(&self) -> Vec<usize> {
+        (**self).dependents()
+    }
+
+    fn accept(&mut self) {
+        (**self).accept();
+    }
 }
 
 /// The gradient at each of the points; `None` where one has no finite value.

@@ -20,6 +20,7 @@ pub fn raised(error: ModelError) -> PyErr {
         ModelError::Family(error) => refuse("family", error.to_string()),
         ModelError::Covariance(error) => refuse("covariance", error.to_string()),
         ModelError::Profiled(error) => refuse("data", error.to_string()),
+        ModelError::Restriction(message) => refuse("model", message),
         ModelError::Shape(message) => refuse("data", message),
         ModelError::Response { row, value, family, needs, alternatives } => Python::attach(|py| {
             let details = PyDict::new(py);

@@ -182,6 +182,16 @@ impl Fitted {
     }
 
     #[getter]
+    fn log_prior(&self) -> f64 {
+        self.fit.log_prior
+    }
+
+    #[getter]
+    fn n_dependent(&self) -> usize {
+        self.fit.n_dependent
+    }
+
+    #[getter]
     fn method(&self) -> &'static str {
         match self.fit.likelihood {
             Likelihood::Profiled { reml: true, .. }

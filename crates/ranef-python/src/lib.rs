@@ -5,6 +5,7 @@
 //! `arrays.rs` the conversions, `errors.rs` the engine's refusals as a Python exception.
 
 mod arrays;
+mod assumptions;
 mod cards;
 mod coupling;
 mod custom;

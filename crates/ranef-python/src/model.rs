@@ -1,5 +1,6 @@
 //! A model in plain values, checked.
 use crate::arrays::{table, vector};
+use crate::assumptions;
 use crate::errors::{intact, raised, refuse};
 use crate::fitted::Fitted;
 use crate::spec;
@@ -74,6 +75,9 @@ impl Model {
         let (mut settings, threads) = spec::control(control)?;
         if let Some(start) = control.get_item("start")? {
             settings.start = Some(self.start(&start.cast_into::<PyDict>()?)?);
+        }
+        if let Some(near) = control.get_item("start_values")? {
+            settings.start_values = assumptions::values(&self.data.design, near.extract()?)?;
         }
         let work = || fit(self.data.clone(), self.likelihood.clone(), &settings);
         let result = fit_detached(py, threads, work);

@@ -1,5 +1,6 @@
 //! A model's plain values, read and checked.
 use crate::arrays::{matrix, optional_vector};
+use crate::assumptions;
 use crate::coupling;
 use crate::custom::Custom;
 use crate::errors::{raised, refuse};
@@ -111,6 +112,11 @@ pub fn read(spec: &Bound<'_, PyDict>) -> PyResult<(Data, Likelihood)> {
         }
         design = design.coupled(couplings);
     }
+    let assumed = assumptions::read(spec, &design)?;
+    if profiled && !(assumed.penalties.is_empty() && assumed.constraints.is_empty()) {
+        return Err(refuse("spec", "a profiled likelihood takes no priors and no parameters held or tied"));
+    }
+    design = design.assuming(assumed);
     let weights = if profiled { None } else { weights };
     Ok((Data { y, trials, weights, family, design: Arc::new(design) }, likelihood))
 }
@@ -231,8 +237,12 @@ fn read_terms(spec: &Bound<'_, PyDict>, n: usize, predictors: usize) -> PyResult
                     format!("d = {rank} latent variables for {width} columns: give 1 to {width}"),
                 ));
             }
+            let correlation = card.get_item("correlation")?.map(|factor| matrix(&factor, "correlation", width));
             let covariance = match name.as_str() {
                 "unit" => covariance::unit(width),
+                "us" if correlation.is_some() => {
+                    covariance::with_correlation(width, correlation.transpose()?.map_or_else(Vec::new, |found| found.0))
+                }
                 _ => covariance::build_with(&name, width, &covariance::Options { rank })
                     .map_err(|error| raised(error.into()))?,
             };

@@ -53,6 +53,8 @@ def coefficient_table(
     """
     estimate = record.estimates(component)
     std_error = np.sqrt(np.diag(record.covariance_of_estimates(component)).clip(min=0.0))
+    # A value that is held is known, and is no estimate.
+    std_error[record.held(component)] = np.nan
     df = degrees_of_freedom(record, component, ddf)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = estimate / std_error

@@ -48,7 +48,7 @@ class NaturalParameter:
 
 
 def natural_parameters(record: FittedModel) -> list[NaturalParameter]:
-    """All of them: fixed effects by component, then term by term, sigma last."""
+    """All that are estimated: fixed effects by component, then term by term, sigma last; those held are left out."""
     found: list[NaturalParameter] = []
     sigma: NaturalParameter | None = None
     model, position = record.model, 0
@@ -90,7 +90,16 @@ def natural_parameters(record: FittedModel) -> list[NaturalParameter]:
         place = ("residual", index, 0, 0)
         component, group, word = parameter.component, parameter.group, parameter.term
         found.append(NaturalParameter("residual", component, group, word, word, place, None))
-    return _named(found) + ([sigma] if sigma is not None else [])
+    if sigma is not None:
+        sigma = None if record.held("disp").any() else sigma
+    held = {p.place for p, _ in model.assumed.held}
+    columns = {model.predictor(c): record.kept[c] for c in model.components if c != "threshold"}
+
+    def is_held(p: NaturalParameter) -> bool:
+        kind, first, second, _ = p.place
+        return (kind, first, int(columns[first][second]) if kind == "fixed" and first in columns else second) in held
+
+    return [p for p in _named(found) if not is_held(p)] + ([sigma] if sigma is not None else [])
 
 
 def chosen(parameters: list[NaturalParameter], parm: str | Sequence[str] | None) -> list[NaturalParameter]:

@@ -204,7 +204,7 @@ def varcorr(record: FittedModel) -> dict[str, list]:
         # The functions of a smooth have one variance and no names of their own.
         for i, name in enumerate(term.names if term.smooth is None else (term.smooth,)):
             add(term.component, term.group, name, None, float(sigma[i, i]), float(sd[i]))
-        for i, j in combinations(range(len(term.names)), 2) if parameters["cors"] else ():
+        for i, j in combinations(range(len(term.names)), 2) if parameters["cors"] or term.structure in PAIRED else ():
             cor = correlation(sigma, i, j)
             add(term.component, term.group, term.names[i], term.names[j], float(sigma[i, j]), cor)
     if record.model.has_residual:
@@ -225,7 +225,7 @@ def correlation(sigma: np.ndarray, i: int, j: int) -> float:
 
 def residual_std_error(record: FittedModel) -> float:
     """Standard error of the residual standard deviation, from that of log(sigma)."""
-    if not len(record.kept["disp"]):
+    if not len(record.kept["disp"]) or record.held("disp").any():
         return float("nan")
     variance = record.covariance_of_estimates("disp")
     if (variance.size != 1 and not record.model.marginal) or not np.isfinite(variance).all():

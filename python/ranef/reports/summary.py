@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranef import links
+from ranef.assumptions import said_of
 from ranef.fitting import FittedModel, said
 from ranef.inference.coefficients import coefficient_table
 from ranef.inference.smooths import smooth_table
@@ -140,7 +141,7 @@ def summarise(record: FittedModel, ddf: str | None = None, correlations: bool = 
         sections.append(Section(lines=(STAR_CODES,)))
     if correlations:
         sections.append(fixed_correlations(record))
-    sections.append(outcome(record))
+    sections += [priors(record), restrictions(record), outcome(record)]
     return Summary(tuple(section for section in sections if section.lines or section.rows or section.notes))
 
 
@@ -304,9 +305,15 @@ def fixed_effects(record: FittedModel, component: str, ddf: str | None) -> Secti
         return Section(title, lines=(" none",) if component == "cond" else (), notes=notes)
     decimals = decimals_for([*table.estimate, *table.std_error])
     t = np.isfinite(table.df).any()
+    # What stands behind the standard error: a test, its probability and stars, but for thresholds.
+    behind = 1 if component == "threshold" else 3 + int(t)
+    held = record.held(component)
     rows = []
     for j, name in enumerate(table.terms):
         row = [name, fixed(table.estimate[j], decimals), fixed(table.std_error[j], decimals)]
+        if held[j]:
+            rows.append((name, fixed(table.estimate[j], decimals), "held", *[""] * behind))
+            continue
         if t:
             row.append(fixed(table.df[j], 1))
         row.append(fixed(table.statistic[j], 3))
@@ -332,6 +339,22 @@ def fixed_correlations(record: FittedModel) -> Section:
         (names[i], *(fixed(cor[i, j], 3) if j < i else "" for j in range(len(names) - 1))) for i in range(1, len(names))
     )
     return Section("Correlation of fixed effects", header=("", *short[:-1]), rows=rows)
+
+
+def priors(record: FittedModel) -> Section:
+    """The prior of every parameter that has one."""
+    found = record.model.assumed.priors
+    if not found:
+        return Section()
+    rows = tuple((assumed.parameter.name, assumed.prior.text) for assumed in found)
+    note = f"Log prior density {fixed(record.log_prior, 2)}, not part of logLik"
+    return Section("Priors", header=("Parameter", "Density"), rows=rows, left=2, notes=(note,))
+
+
+def restrictions(record: FittedModel) -> Section:
+    """Parameters that are not estimated freely."""
+    lines = tuple(f" {text}" for text in said_of(record.model))
+    return Section("Held or tied" if lines else "", lines=lines)
 
 
 def outcome(record: FittedModel) -> Section:

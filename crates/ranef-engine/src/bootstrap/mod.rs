@@ -182,9 +182,13 @@ impl Fit {
 
     fn refit_laplace(&self, laplace: &mut Laplace, units: &[f64], control: &Control) -> Replicate {
         let (design, theta) = (&self.data.design, self.layout.theta.clone());
+        let assumed = self.assumed(None).expect("the fit was made under these assumptions");
         laplace.set_start_mode(self.mode().to_vec());
         let settings = settings(control, Update::RankOne);
-        let found = estimate(laplace, self.parameters(), &settings, &design.template, theta.clone(), units);
+        let found = {
+            let mut objective = assumed.objective(Box::new(&mut *laplace));
+            estimate(&mut *objective, self.parameters(), &settings, &design.template, theta.clone(), units)
+        };
         if !found.value.is_finite() {
             return self.nothing();
         }
@@ -195,7 +199,12 @@ impl Fit {
         } else {
             self.data.family.sigma(&laplace.eta().iter().map(|eta| eta[0]).collect::<Vec<_>>())
         };
-        Replicate { parameters: self.natural(&laplace.beta(), &found.x[theta]), ..found.replicate(sigma) }
+        let replicate = found.replicate(sigma);
+        Replicate {
+            loglik: replicate.loglik - assumed.log_prior(&found.x),
+            parameters: self.natural(&laplace.beta(), &found.x[theta]),
+            ..replicate
+        }
     }
 
     /// A replicate that could not be fitted.

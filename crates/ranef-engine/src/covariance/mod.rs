@@ -12,6 +12,7 @@ mod compound_symmetry;
 pub mod coupling;
 mod diagonal;
 mod homogeneous_diagonal;
+mod known_correlation;
 mod natural;
 mod reduced_rank;
 mod scaled;
@@ -27,6 +28,7 @@ use autoregressive::Autoregressive;
 use compound_symmetry::Exchangeable;
 use diagonal::Diagonal;
 use homogeneous_diagonal::HomogeneousDiagonal;
+use known_correlation::KnownCorrelation;
 use reduced_rank::ReducedRank;
 use scaled::Scaled;
 use thiserror::Error;
@@ -99,6 +101,11 @@ pub static CATALOGUE: &[Entry] = &[
 /// Variances of one, without parameters: the sizes of effects that a known matrix gives altogether.
 pub fn unit(size: usize) -> Box<dyn Covariance> {
     Box::new(unit::Unit::new(size))
+}
+
+/// Unstructured, but for a known correlation matrix, of which the lower Cholesky factor is given (column-major).
+pub fn with_correlation(size: usize, factor: Vec<f64>) -> Box<dyn Covariance> {
+    Box::new(Scaled::heterogeneous(&unstructured::CARD, KnownCorrelation::new(size, factor)))
 }
 
 /// A structure that does not exist.

@@ -173,6 +173,13 @@ impl Fixed {
         beta
     }
 
+    /// Row j of R^-1, that gives coefficient j from beta~.
+    pub fn coefficient_row(&self, j: usize) -> Vec<f64> {
+        let mut x = vec![0.0; self.p()];
+        x[j] = 1.0;
+        self.rotate_row(&x)
+    }
+
     /// beta~ = R beta.
     pub fn to_rotated(&self, beta: &[f64]) -> Vec<f64> {
         let p = self.p();

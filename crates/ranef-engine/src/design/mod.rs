@@ -8,12 +8,14 @@
 //! Slope columns are divided by their root mean square where the covariance structure can take the scale up (rows of
 //! Lambda); results are always given back in the user's units.
 
+mod assumptions;
 mod crossproduct;
 mod fixed;
 mod random;
 mod row_covariance;
 mod sweep;
 
+pub use assumptions::{Assumptions, Constraint, Density, Penalty, Quantity, Scale, ln_lkj_constant};
 pub use crossproduct::RowWeights;
 pub use fixed::Fixed;
 pub use random::{Column, Grouping};
@@ -69,6 +71,8 @@ pub struct Design {
     pub offsets: Vec<usize>,
     /// Length of the vector of all b.
     pub q: usize,
+    /// What is assumed of the parameters.
+    pub assumptions: Assumptions,
 }
 
 impl Design {
@@ -112,7 +116,16 @@ impl Design {
             q += grouping.levels * grouping.width();
         }
         let template = Template::new(parts, groupings.len());
-        Self { n, fixed, groupings: Arc::new(groupings), places, template, offsets, q }
+        Self {
+            n,
+            fixed,
+            groupings: Arc::new(groupings),
+            places,
+            template,
+            offsets,
+            q,
+            assumptions: Assumptions::default(),
+        }
     }
 
     /// The same with dependence between the levels of some terms' grouping factors; each such factor is that term's alone.
@@ -128,6 +141,13 @@ impl Design {
             }
         }
         self.template = self.template.coupled(couplings);
+        self
+    }
+
+    /// The same with prior densities, values and equalities of parameters.
+    #[must_use]
+    pub fn assuming(mut self, assumptions: Assumptions) -> Self {
+        self.assumptions = assumptions;
         self
     }
 

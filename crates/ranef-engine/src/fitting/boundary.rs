@@ -28,6 +28,8 @@ pub struct Frame<'a> {
     pub theta: Range<usize>,
     /// The size of each term's Lambda that counts as one.
     pub units: Vec<f64>,
+    /// Parameters that follow from the others.
+    pub dependents: Vec<usize>,
 }
 
 impl Frame<'_> {
@@ -44,7 +46,7 @@ impl Frame<'_> {
     pub fn snap(&self, objective: &mut dyn Objective, x: &mut Vec<f64>, value: f64) -> f64 {
         let mut value = value;
         for term in 0..self.template.n_terms() {
-            for m in self.range(term) {
+            for m in self.range(term).filter(|m| !self.dependents.contains(m)) {
                 let Some(edge) = self.edge(term, m, x) else { continue };
                 if x[m] == edge || (x[m] - edge).abs() > self.small(term, m, SNAP) {
                     continue;
@@ -52,6 +54,7 @@ impl Frame<'_> {
                 let mut trial = x.clone();
                 trial[m] = edge;
                 self.fold_zero_columns(term, &mut trial);
+                objective.complete(&mut trial);
                 let mut ignored = vec![0.0; x.len()];
                 let at_edge = objective.value_gradient(&trial, &mut ignored);
                 if at_edge <= value + SNAP_TOLERANCE {
@@ -85,7 +88,7 @@ impl Frame<'_> {
         let fixed = self.fixed_at_edge(x);
         let mut found = Vec::new();
         for term in 0..self.template.n_terms() {
-            for m in self.range(term).filter(|m| fixed.contains(m)) {
+            for m in self.range(term).filter(|m| fixed.contains(m) && !self.dependents.contains(m)) {
                 let Some(edge) = self.edge(term, m, x).filter(|edge| x[m] == *edge) else { continue };
                 let (mut moved, mut gradient) = (x.to_vec(), vec![0.0; x.len()]);
                 moved[m] = self.within(term, m, edge, PROBE);
@@ -116,6 +119,10 @@ impl Frame<'_> {
                 let (p, r) = (covariance.size(), covariance.rank());
                 let lambda = self.template.term_factor(term, &x[self.theta.clone()]);
                 let singular_values = singular_values(&lambda, p, r).values;
+                if !self.range(term).is_empty() && self.range(term).all(|m| self.dependents.contains(&m)) {
+                    // What is not estimated is not judged.
+                    return TermVerdict { rank: r, size: r, singular_values, kkt: None };
+                }
                 let rank = singular_values.iter().filter(|&&s| s > SINGULAR * self.units[term]).count();
                 let kkt = curvature.iter().filter(|(t, _, _)| *t == term).map(|(_, _, c)| *c).reduce(f64::min);
                 TermVerdict { rank, size: r, singular_values, kkt }

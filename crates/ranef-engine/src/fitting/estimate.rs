@@ -34,7 +34,8 @@ pub fn estimate(
     theta: Range<usize>,
     units: &[f64],
 ) -> Estimate {
-    let frame = Frame { template, theta: theta.clone(), units: units.to_vec() };
+    let dependents = objective.dependents();
+    let frame = Frame { template, theta: theta.clone(), units: units.to_vec(), dependents };
     let mut from = start.to_vec();
     frame.lift(&mut from, &frame.fixed_at_edge(start), LIFTED);
     let mut last = None;
@@ -46,6 +47,7 @@ pub fn estimate(
             continue;
         }
         let mut x = outcome.x;
+        objective.complete(&mut x);
         frame.canonical_signs(&mut x);
         let value = frame.snap(objective, &mut x, outcome.value);
         let zero = frame.edge_curvature(objective, &x);

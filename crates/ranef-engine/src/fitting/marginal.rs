@@ -200,6 +200,7 @@ fn assemble(
         template: design.template.clone(),
         offsets: design.offsets.clone(),
         q: design.q,
+        assumptions: design.assumptions.clone(),
     });
     let mut eta = vec![vec![0.0; design.n]; design.n_predictors()];
     for (k, beta) in [&solution.beta, &dispersion].into_iter().enumerate() {
@@ -216,6 +217,8 @@ fn assemble(
     Fit {
         likelihood: Likelihood::Marginal { reml, weights, residual },
         loglik: -optimum.value,
+        log_prior: 0.0,
+        n_dependent: 0,
         beta: vec![solution.beta.clone(), dispersion],
         theta,
         modes: solution.modes.clone(),

@@ -8,13 +8,16 @@ mod separation;
 mod variance_components;
 pub mod verdict;
 
-use crate::covariance::Template;
+use crate::covariance::{Natural, NaturalScale, Template};
+use crate::design::Quantity;
 use crate::error::ModelError;
 use crate::inference::{Joint, Posterior};
+use crate::likelihood::assumed::Assumed;
 use crate::likelihood::data::{Data, Method};
 use crate::likelihood::laplace::{Laplace, Layout};
 use crate::likelihood::marginal::Residual;
 use crate::likelihood::profiled::Profiled;
+use crate::likelihood::restriction::Restriction;
 use crate::likelihood::start::{neutral, spread, start, with_moments};
 use crate::linalg::among_threads;
 use crate::link::Link;
@@ -45,11 +48,14 @@ pub struct Control {
     pub gradient_tolerance: f64,
     /// Start of the outer parameters in internal coordinates; found from the data where there is none.
     pub start: Option<Vec<f64>>,
+    /// Values, in the user's units, of some parameters at the start; standard deviations are relative to sigma for a
+    /// profiled likelihood, which has no start of coefficients.
+    pub start_values: Vec<(Quantity, f64)>,
 }
 
 impl Default for Control {
     fn default() -> Self {
-        Self { max_iterations: 500, gradient_tolerance: 1e-4, start: None }
+        Self { max_iterations: 500, gradient_tolerance: 1e-4, start: None, start_values: Vec::new() }
     }
 }
 
@@ -84,6 +90,10 @@ pub struct Fit {
     pub likelihood: Likelihood,
     /// The maximised log likelihood (restricted, for REML), constants included.
     pub loglik: f64,
+    /// The log prior density of the parameters, not part of the log likelihood; 0 without priors.
+    pub log_prior: f64,
+    /// Number of parameters that are held at values or follow from others.
+    pub n_dependent: usize,
     /// beta~ of each predictor.
     pub beta: Vec<Vec<f64>>,
     /// theta in scaled columns, on the absolute scale.
@@ -116,10 +126,11 @@ pub struct Fit {
 /// Fits `data` by `likelihood`.
 ///
 /// # Errors
-/// [`ModelError::Profiled`] where the data do not determine the profiled likelihood.
+/// [`ModelError::Profiled`] where the data do not determine the profiled likelihood; [`ModelError::Restriction`] where
+/// parameters cannot be held or tied as the design says.
 pub fn fit(data: Arc<Data>, likelihood: Likelihood, control: &Control) -> Result<Fit, ModelError> {
     among_threads(data.y.len(), || match &likelihood {
-        Likelihood::Laplace(method) => Ok(fit_laplace(data, *method, control)),
+        Likelihood::Laplace(method) => fit_laplace(data, *method, control),
         Likelihood::Profiled { reml, weights } => fit_profiled(data.clone(), *reml, weights.clone(), control),
         Likelihood::Marginal { reml, weights, residual } => {
             marginal::fit_marginal(data.clone(), *reml, weights.clone(), residual.clone(), control)
@@ -127,22 +138,40 @@ pub fn fit(data: Arc<Data>, likelihood: Likelihood, control: &Control) -> Result
     })
 }
 
-fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Fit {
+fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Result<Fit, ModelError> {
+    let layout = Layout::new(&data.design, method);
+    let assumed = Assumed::new(&data.design, &layout, None).map_err(ModelError::Restriction)?;
     let mut laplace = Laplace::new(data.clone(), method);
     let from = match &control.start {
         Some(given) => {
             start(&mut laplace, &data);
             given.clone()
         }
-        None => start(&mut laplace, &data),
+        None => {
+            let mut found = start(&mut laplace, &data);
+            adopt(&data, &layout, &control.start_values, &mut found);
+            found
+        }
     };
     let settings = settings(control, Update::RankOne);
-    let layout = laplace.layout().clone();
     let design = data.design.clone();
     let units = |x: &[f64]| units_of(&data, &layout.beta, x);
-    let edge = |x: &[f64], hessian: &[f64]| family_edge(&data, &layout, x, hessian);
+    let dependents = assumed.restriction().map_or_else(Vec::new, Restriction::dependents);
+    let edge = |x: &[f64], hessian: &[f64]| {
+        let mut found = family_edge(&data, &layout, x, hessian);
+        found.retain(|m| !dependents.contains(m));
+        found
+    };
     let search_from = |from: &[f64], laplace: &mut Laplace| {
-        search::search(laplace, from, &settings, units, &design.template, layout.theta.clone(), edge)
+        let mut objective = assumed.objective(Box::new(laplace));
+        let theta = layout.theta.clone();
+        let mut optimum = search::search(&mut *objective, from, &settings, units, &design.template, theta, edge);
+        if let Some(restriction) = assumed.restriction() {
+            restriction.spread(&mut optimum.covariance);
+            optimum.held.retain(|m| !dependents.contains(m));
+            optimum.held.extend(restriction.known(&optimum.held));
+        }
+        optimum
     };
     let mut optimum = search_from(&from, &mut laplace);
     if control.start.is_none()
@@ -181,9 +210,12 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Fit {
         optimum.verdict.status = Status::Breakdown;
     }
     let modes = laplace.effects(&laplace.mode()[..laplace.n_effects()]);
-    Fit {
+    let log_prior = assumed.log_prior(&optimum.x);
+    Ok(Fit {
         likelihood: Likelihood::Laplace(method),
-        loglik: -optimum.value,
+        loglik: -optimum.value - log_prior,
+        log_prior,
+        n_dependent: assumed.n_dependent(),
         beta: laplace.beta(),
         theta: optimum.x[layout.theta.clone()].to_vec(),
         modes,
@@ -199,6 +231,39 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Fit {
         optimum,
         posterior: Mutex::new(None),
         data,
+    })
+}
+
+/// Moves a start to where some quantities have given values: standard deviations with no correlations.
+fn adopt(data: &Data, layout: &Layout, values: &[(Quantity, f64)], x: &mut [f64]) {
+    let design = &data.design;
+    for &(quantity, value) in values {
+        match quantity {
+            Quantity::Coefficient { predictor, column } => {
+                let Some(range) = layout.beta[predictor].clone() else { continue };
+                let mut beta = design.fixed[predictor].to_original(&x[range.clone()]);
+                beta[column] = value;
+                x[range].copy_from_slice(&design.fixed[predictor].to_rotated(&beta));
+            }
+            Quantity::Sd { term, column } => {
+                let covariance = design.template.covariance(term);
+                let own = design.template.theta_range(term);
+                let range = layout.theta.start + own.start..layout.theta.start + own.end;
+                if range.is_empty() {
+                    continue;
+                }
+                let natural = NaturalScale::new(covariance, &x[range.clone()]);
+                let common = covariance.sds().len() < covariance.size();
+                let sds: Vec<f64> = (0..covariance.size())
+                    .map(|i| {
+                        let given = i == column || common;
+                        if given { value * design.places[term].scales[i] } else { natural.value(Natural::Sd(i)) }
+                    })
+                    .collect();
+                x[range].copy_from_slice(&covariance.start(&sds));
+            }
+            Quantity::Correlations { .. } => {}
+        }
     }
 }
 
@@ -259,7 +324,12 @@ fn mark_separation(data: &Data, layout: &Layout, optimum: &mut Optimum) {
             .map(|at| optimum.covariance[at])
             .collect();
         let found = separation::separated(&data.design.fixed[k], &optimum.x[range], &block);
-        optimum.verdict.separated.extend(found.into_iter().map(|column| (k, column)));
+        // A prior density gives a coefficient its maximum, however wide.
+        let free = |column: &usize| {
+            let quantity = Quantity::Coefficient { predictor: k, column: *column };
+            data.design.assumptions.penalties.iter().all(|penalty| penalty.quantity != quantity)
+        };
+        optimum.verdict.separated.extend(found.into_iter().filter(free).map(|column| (k, column)));
     }
     let verdict = &mut optimum.verdict;
     if !verdict.separated.is_empty() && (verdict.status.is_converged() || verdict.status == Status::Flat) {
@@ -309,11 +379,16 @@ fn maximise_profiled(
 ) -> Fit {
     let design = data.design.clone();
     let fixed = &design.fixed[0];
-    let from = control.start.clone().unwrap_or_else(|| profiled.start());
+    let n_theta = design.template.n_theta();
+    let from = control.start.clone().unwrap_or_else(|| {
+        let mut found = profiled.start();
+        let layout = Layout { beta: vec![None; design.fixed.len()], theta: 0..n_theta, dim: n_theta };
+        adopt(&data, &layout, &control.start_values, &mut found);
+        found
+    });
     // The restricted likelihood is in the user's beta; the columns given to it are Q = X R^-1.
     let constant = if reml { fixed.log_det() } else { 0.0 };
     let mut objective = HalfCriterion { profiled: &mut profiled, constant };
-    let n_theta = from.len();
     let units = |_: &[f64]| vec![1.0; design.template.n_terms()];
     let settings = settings(control, Update::Refresh);
     let search_from = |from: &[f64], objective: &mut HalfCriterion<'_>| {
@@ -348,6 +423,8 @@ fn maximise_profiled(
     Fit {
         likelihood: Likelihood::Profiled { reml, weights },
         loglik: -optimum.value,
+        log_prior: 0.0,
+        n_dependent: 0,
         beta: vec![solution.beta, dispersion],
         theta,
         modes,
@@ -458,6 +535,8 @@ impl Fit {
             mode: laplace.mode().to_vec(),
             likelihood: self.likelihood.clone(),
             loglik: self.loglik,
+            log_prior: self.log_prior,
+            n_dependent: self.n_dependent,
             beta: self.beta.clone(),
             theta: self.theta.clone(),
             optimum: self.optimum.clone(),
@@ -505,6 +584,11 @@ impl Fit {
             *slot = Some(Arc::new(Posterior::new(laplace, self.parameter_covariance().to_vec())));
         }
         slot.clone()
+    }
+
+    /// What is assumed of the parameters, in the coordinates of the Laplace objective; a further quantity may be held.
+    pub(crate) fn assumed(&self, besides: Option<(Quantity, f64)>) -> Result<Assumed, &'static str> {
+        Assumed::new(&self.data.design, &self.layout, besides)
     }
 
     /// Covariance of the Laplace objective's outer parameters, dim x dim column-major.

@@ -53,6 +53,7 @@ pub fn search(
 ) -> Optimum {
     let dim = objective.dim();
     let mut from = start.to_vec();
+    objective.complete(&mut from);
     let (mut evaluations, mut trace) = (0, Vec::new());
     let mut best: Option<Optimum> = None;
     for restart in 0..=MAX_RESTARTS {
@@ -66,12 +67,15 @@ pub fn search(
             if restart < MAX_RESTARTS {
                 let smaller = template.times(&from[theta.clone()], 0.25);
                 from[theta.clone()].copy_from_slice(&smaller);
+                objective.complete(&mut from);
                 continue;
             }
             return failed(outcome, evaluations, trace, template);
         }
-        let frame = Frame { template, theta: theta.clone(), units: frame(&outcome.x) };
         let mut x = outcome.x.clone();
+        objective.complete(&mut x);
+        let dependents = objective.dependents();
+        let frame = Frame { template, theta: theta.clone(), units: frame(&x), dependents };
         frame.canonical_signs(&mut x);
         let value = frame.snap(objective, &mut x, outcome.value);
         let zero = frame.edge_curvature(objective, &x);
@@ -157,6 +161,7 @@ fn judge(
     let boundary = hessian.as_ref().map_or_else(Vec::new, |hessian| edge(&x, hessian));
     let mut held = frame.fixed_at_edge(&x);
     held.extend(&boundary);
+    held.extend(objective.dependents());
     let free: Vec<usize> = (0..dim).filter(|m| !held.contains(m)).collect();
     let curvature =
         hessian.as_ref().filter(|h| h.iter().all(|v| v.is_finite())).map(|h| Curvature::new(h, dim, free.clone()));
@@ -213,6 +218,7 @@ fn judge(
         };
     }
     frame.canonical_signs(&mut x);
+    objective.complete(&mut x);
     let optimum = Optimum { x, value, gradient, covariance, held, verdict, evaluations, trace: Vec::new() };
     (optimum, downhill)
 }

@@ -4,6 +4,8 @@ use crate::covariance::{Natural, NaturalScale};
 
 /// A correlation this close to one has no standard error: it is at the edge.
 const AT_THE_EDGE: f64 = 1e-12;
+/// A slope below this share of the largest is rounding.
+const NO_EFFECT: f64 = 1e-12;
 
 /// An estimate and its standard error, NaN where there is none.
 pub type Estimated = (f64, f64);
@@ -30,9 +32,12 @@ impl Fit {
         let natural = NaturalScale::new(covariance, &self.theta[range]);
         let std_error = |parameter: Natural| -> f64 {
             let slope = natural.slope(parameter);
-            // A parameter without an effect here may be at an edge: it is left out.
-            let used: Vec<(usize, f64)> =
-                slope.iter().enumerate().filter(|(_, s)| **s != 0.0).map(|(m, s)| (first + m, *s)).collect();
+            // A parameter without an effect here, but for rounding, may be known or at an edge: it is left out.
+            let least = NO_EFFECT * slope.iter().fold(0.0_f64, |m, s| m.max(s.abs()));
+            let used: Vec<(usize, f64)> = (slope.iter().enumerate())
+                .filter(|(_, s)| s.is_nan() || s.abs() > least)
+                .map(|(m, s)| (first + m, *s))
+                .collect();
             if used.iter().any(|(m, slope)| slope.is_nan() || held.contains(m)) {
                 return f64::NAN;
             }

@@ -89,8 +89,8 @@ impl Status {
                 "Raise max_iter in Control, start elsewhere, or simplify the random effects."
             }
             Self::Separated => {
-                "Estimates of the other parameters stand. Combine levels, drop the predictor, or drop the zero-inflation \
-                 part where it has nothing to explain."
+                "Estimates of the other parameters stand. Combine levels, drop the predictor, give its coefficient a \
+                 prior, or drop the zero-inflation part where it has nothing to explain."
             }
             Self::Flat => "Drop or combine the parameters named, or collect data that tell them apart.",
             Self::Breakdown => {

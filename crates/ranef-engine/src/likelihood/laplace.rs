@@ -13,7 +13,7 @@ use super::data::{Data, Method};
 use super::prior::Prior;
 use super::quadrature::Rule;
 use super::row_pass;
-use crate::design::by_chunk;
+use crate::design::{Design, by_chunk};
 use crate::family::{Derivatives, packed2};
 use crate::linalg::{BlockMatrix, Congruence, Factorization, Pattern};
 use crate::link::Link;
@@ -31,6 +31,27 @@ pub struct Layout {
     pub theta: Range<usize>,
     /// Number of outer parameters.
     pub dim: usize,
+}
+
+impl Layout {
+    /// Of a design by `method`.
+    pub fn new(design: &Design, method: Method) -> Self {
+        let mut next = 0;
+        let beta = design
+            .fixed
+            .iter()
+            .enumerate()
+            .map(|(k, fixed)| {
+                if method.inside() == Some(k) {
+                    return None;
+                }
+                next += fixed.p();
+                Some(next - fixed.p()..next)
+            })
+            .collect();
+        let end = next + design.template.n_theta();
+        Self { beta, theta: next..end, dim: end }
+    }
 }
 
 /// What is known at the point evaluated last.
@@ -131,21 +152,7 @@ impl Laplace {
     pub fn new(data: Arc<Data>, method: Method) -> Self {
         let design = &data.design;
         let inside = method.inside();
-        let mut next = 0;
-        let beta = design
-            .fixed
-            .iter()
-            .enumerate()
-            .map(|(k, fixed)| {
-                if inside == Some(k) {
-                    return None;
-                }
-                next += fixed.p();
-                Some(next - fixed.p()..next)
-            })
-            .collect();
-        let layout =
-            Layout { beta, theta: next..next + design.template.n_theta(), dim: next + design.template.n_theta() };
+        let layout = Layout::new(design, method);
         let border = inside.map_or(0, |k| design.fixed[k].p());
         let groups: Vec<(&[u32], usize)> = design.groupings.iter().map(|g| (g.codes.as_slice(), g.levels)).collect();
         let pattern = Arc::new(Pattern::new(&groups, border).tied(design.template.ties()));

@@ -1,5 +1,6 @@
 //! Likelihoods of mixed models, with their exact gradients.
 
+pub mod assumed;
 pub mod curvature;
 pub mod data;
 mod gradient;
@@ -8,8 +9,10 @@ pub mod laplace;
 pub mod marginal;
 mod metric;
 mod modes;
+pub mod penalty;
 mod prior;
 pub mod profiled;
 pub mod quadrature;
+pub mod restriction;
 mod row_pass;
 pub mod start;

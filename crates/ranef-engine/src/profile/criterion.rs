@@ -2,10 +2,13 @@
 //! coefficient of a linear mixed model is known.
 use super::constraint::Constraint;
 use crate::covariance::Natural;
+use crate::design::Quantity;
 use crate::fitting::{Fit, HalfCriterion, Likelihood, estimate};
 use crate::inference::{Curvature, gradient_differences};
+use crate::likelihood::assumed::Assumed;
 use crate::likelihood::laplace::Laplace;
 use crate::likelihood::profiled::{Profiled, Statistics};
+use crate::likelihood::restriction::{Restricted, Restriction};
 use crate::objective::Objective;
 use crate::optimizer::{Settings, StopReason, Update, minimise};
 
@@ -32,6 +35,7 @@ impl Criterion {
         }
         let dim = x.len();
         let mut objective = objective(fit);
+        let dependents = objective.dependents();
         let mut gradient = vec![0.0; dim];
         let value = objective.value_gradient(&x, &mut gradient);
         objective.accept();
@@ -41,14 +45,20 @@ impl Criterion {
             .map(|m| known[m * dim + m].sqrt())
             .map(|s| if s.is_finite() && s > 0.0 { s.min(10.0) } else { 0.1 })
             .collect();
-        let hessian = gradient_differences(&mut *objective, &x, &scale)
+        let mut hessian = gradient_differences(&mut *objective, &x, &scale)
             .filter(|hessian| hessian.iter().all(|value| value.is_finite()))
             .unwrap_or_else(|| {
                 let mut diagonal = vec![0.0; dim * dim];
                 (0..dim).for_each(|m| diagonal[m * dim + m] = scale[m].powi(-2));
                 diagonal
             });
-        let covariance = Curvature::new(&hessian, dim, (0..dim).collect()).inverse();
+        let free = (0..dim).filter(|m| !dependents.contains(m)).collect();
+        let mut covariance = Curvature::new(&hessian, dim, free).inverse();
+        // Searches leave the dependent alone, whatever their curvature.
+        dependents.iter().for_each(|m| hessian[m * dim + m] = 1.0);
+        if let Some(restriction) = assumed(fit).restriction() {
+            restriction.spread(&mut covariance);
+        }
         Self { x, value, hessian, covariance }
     }
 
@@ -131,6 +141,21 @@ impl Solver<'_> {
         held.spread(&found.x);
         self.x = held.x;
         constraint.place(t, &mut self.x);
+        Some(found.value - self.criterion.value)
+    }
+
+    /// Half the rise of -2 log likelihood with a quantity at t, where parameters are held or tied besides.
+    pub fn solve_restricted(&mut self, fit: &Fit, quantity: Quantity, t: f64) -> Option<f64> {
+        let restriction = Restriction::new(&fit.data.design, &fit.layout, Some((quantity, t))).ok()??;
+        let mut start = self.x.clone();
+        restriction.place(&mut start);
+        let mut held = Restricted::new(Box::new(&mut *self.objective), restriction);
+        let found = minimise(&mut held, &start, &SETTINGS);
+        if !found.value.is_finite() || matches!(found.reason, StopReason::BadStart | StopReason::MaxIterations) {
+            return None;
+        }
+        self.x = found.x;
+        held.complete(&mut self.x);
         Some(found.value - self.criterion.value)
     }
 
@@ -266,6 +291,10 @@ impl Objective for Masked<'_> {
     }
 }
 
+fn assumed(fit: &Fit) -> Assumed {
+    fit.assumed(None).expect("the fit was made under these assumptions")
+}
+
 fn objective(fit: &Fit) -> Box<dyn Objective> {
     match fit.profiled() {
         Some(profiled) => {
@@ -274,7 +303,7 @@ fn objective(fit: &Fit) -> Box<dyn Objective> {
         None => {
             let mut laplace = Laplace::new(fit.data.clone(), fit.method());
             laplace.set_start_mode(fit.mode().to_vec());
-            Box::new(laplace)
+            assumed(fit).objective(Box::new(laplace))
         }
     }
 }

@@ -19,9 +19,11 @@ mod criterion;
 mod side;
 
 use crate::covariance::coupling;
+use crate::design::Quantity;
 use crate::error::ModelError;
 use crate::fitting::{Control, Fit, Likelihood, fit};
 use crate::likelihood::data::Method;
+use crate::likelihood::restriction::{Restriction, theta_of_sd};
 use constraint::Constraint;
 use criterion::Criterion;
 use rayon::prelude::*;
@@ -167,6 +169,13 @@ impl Fit {
         if !estimate.is_finite() {
             return missing("not defined: a standard deviation is zero");
         }
+        let linear = self.linear_quantity(parameter);
+        if let Some(quantity) = linear {
+            let restriction = Restriction::new(&self.data.design, &self.layout, Some((quantity, estimate)));
+            if !matches!(restriction, Ok(Some(found)) if found.len() > self.n_dependent) {
+                return missing("held at a value: there is nothing to profile");
+            }
+        }
         let mut solver = criterion.solver(self);
         let (scale, mut spread) = match parameter {
             Parameter::Fixed { .. } => (Scale::Identity, criterion.spread(&constraint)),
@@ -193,7 +202,15 @@ impl Fit {
                 }
                 (used, spread) = (Scale::Identity, 0.1 * unit / scales[column]);
             } else if direction < 0.0 {
-                edge = Some(solver.without(self, term, column));
+                edge = Some(match linear {
+                    Some(quantity) => solver
+                        .solve_restricted(self, quantity, 0.0)
+                        .map_or(f64::INFINITY, |rise| criterion.value() + rise),
+                    None => solver.without(self, term, column),
+                });
+                if linear.is_some() {
+                    solver = criterion.solver(self);
+                }
             }
         }
         if parameter == Parameter::Sigma && direction < 0.0 && !solver.linear {
@@ -212,7 +229,24 @@ impl Fit {
         }
         let edge = edge.map(|value: f64| (2.0 * (value - criterion.value())).max(0.0).sqrt());
         let side = Side { estimate, spread, scale: used, direction, level, inner, edge };
-        let (points, limit) = walk(&side, &mut |t| solver.solve(&constraint, t));
+        let (points, limit) = walk(&side, &mut |t| match linear {
+            Some(quantity) => solver.solve_restricted(self, quantity, t),
+            None => solver.solve(&constraint, t),
+        });
         (points, estimate, limit)
+    }
+
+    /// The quantity that a parameter is, in a fit with parameters held or tied, where it can be held like those.
+    fn linear_quantity(&self, parameter: Parameter) -> Option<Quantity> {
+        if self.n_dependent == 0 {
+            return None;
+        }
+        match parameter {
+            Parameter::Fixed { predictor, column } => Some(Quantity::Coefficient { predictor, column }),
+            Parameter::Sd { term, column } => {
+                theta_of_sd(&self.data.design, term, column).map(|_| Quantity::Sd { term, column })
+            }
+            Parameter::Correlation { .. } | Parameter::Coupling { .. } | Parameter::Sigma => None,
+        }
     }
 }
