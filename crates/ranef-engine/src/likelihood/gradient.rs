@@ -79,7 +79,7 @@ impl Laplace {
                 gradient[range.clone()].copy_from_slice(&design.fixed[k].gather(&r[k]));
             }
         }
-        let zr = design.gather_random(&r);
+        let zr = design.gather_random(r);
         let zg = &self.state.scores;
         let with_border = self.method == Method::Reml;
         let mut g = product_diagonal(&self.pattern, &self.crossproduct, &self.state.factors, &inverse, with_border);
