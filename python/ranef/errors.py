@@ -70,7 +70,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     words = [word for word in known if isinstance(word, str)]
     lowered = {word.lower(): word for word in reversed(words)}
     # Of words that are as close, one that begins alike.
-    close = difflib.get_close_matches(name.lower(), lowered, n=2, cutoff=0.6)
+    close = difflib.get_close_matches(name.lower(), lowered, n=4, cutoff=0.6)
     close.sort(key=lambda word: word[:1] != name[:1].lower())
     if close:
         return f"did you mean `{lowered[close[0]]}`?"
