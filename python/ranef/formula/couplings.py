@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import FrameType
 from typing import Any
 
@@ -56,8 +57,8 @@ class Coupling:
         The group of each, increasing.
     coordinates : float64 array (places, dimensions)
         Times, positions, or the number of a level of the known matrix; increasing within a group.
-    names : tuple of str
-        What a reader calls them: ``"time[3]"``.
+    levels : tuple of str
+        What the places are called, where they are levels of a known matrix; empty for coordinates.
     step : float
         The time between neighbouring occasions of ``ar1``.
     known : KnownMatrix or None
@@ -70,10 +71,16 @@ class Coupling:
     label: str
     members: Codes
     coordinates: Array
-    names: tuple[str, ...]
+    levels: tuple[str, ...] = ()
     step: float = 1.0
     known: KnownMatrix | None = None
     origin: tuple[Codes, Array] | None = None
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What a reader calls the places: ``"time[3]"``, ``"species[oak]"``."""
+        words = self.levels or [",".join(map(label, row)) for row in self.coordinates.tolist()]
+        return tuple(f"{self.label}[{word}]" for word in words)
 
     @property
     def size(self) -> int:
@@ -82,8 +89,12 @@ class Coupling:
 
     def find(self, groups: Codes, coordinates: Array) -> Codes:
         """The place of each row; NEW_LEVEL where the fit has none there."""
-        table = {key: place for place, key in enumerate(_keys(self.members, self.coordinates))}
-        return np.array([table.get(key, NEW_LEVEL) for key in _keys(groups, coordinates)], dtype=np.int64)
+        known = np.column_stack([self.members.astype(np.float64), self.coordinates])
+        rows = np.column_stack([groups.astype(np.float64), coordinates])
+        unique, inverse = _distinct(np.vstack([known, rows]))
+        place = np.full(len(unique), NEW_LEVEL, dtype=np.int64)
+        place[inverse[: self.size]] = np.arange(self.size)
+        return place[inverse[self.size :]]
 
     def placed(self, groups: Codes, coordinates: Array) -> tuple[Codes, Array]:
         """The place of each row, and 0 for the rows where the effect is zero by definition, 1 for the others."""
@@ -344,7 +355,7 @@ def _known(bar: Bar, evaluator: Evaluator, grouping: Grouping, source: str, matr
         text,
         np.repeat(np.arange(groups), count),
         np.tile(np.arange(count, dtype=np.float64), groups)[:, None],
-        tuple(f"{text}[{name}]" for name in matched.levels) * groups,
+        matched.levels * groups,
         1.0,
         matched,
     )
@@ -361,7 +372,7 @@ def _known(bar: Bar, evaluator: Evaluator, grouping: Grouping, source: str, matr
         every,
         members=every.members[1:],
         coordinates=every.coordinates[1:],
-        names=every.names[1:],
+        levels=every.levels[1:],
         origin=(every.members[:1], every.coordinates[:1]),
     )
 
@@ -369,14 +380,22 @@ def _known(bar: Bar, evaluator: Evaluator, grouping: Grouping, source: str, matr
 def _sorted(like: Coupling, members: Codes, coordinates: Array) -> Coupling:
     """A coupling with each place once, ordered by group and then by coordinates."""
     together = np.column_stack([members.astype(np.float64), coordinates])
-    unique = np.unique(together, axis=0)
-    names = tuple(f"{like.label}[{','.join(label(value) for value in row[1:])}]" for row in unique.tolist())
+    unique, _ = _distinct(together)
     return replace(
         like,
         members=unique[:, 0].astype(np.int64),
         coordinates=np.ascontiguousarray(unique[:, 1:]),
-        names=names,
     )
+
+
+def _distinct(rows: Array) -> tuple[Array, Codes]:
+    """The distinct rows, in order, and which of them each row is. (numpy sorts rows as bytes, which takes longer.)"""
+    order = np.lexsort(rows.T[::-1])
+    ordered = rows[order]
+    new = np.r_[True, (ordered[1:] != ordered[:-1]).any(axis=1)]
+    inverse = np.empty(len(rows), dtype=np.int64)
+    inverse[order] = np.cumsum(new) - 1
+    return ordered[new], inverse
 
 
 def _keys(members: Codes, coordinates: Array) -> list[tuple[float, ...]]:

@@ -119,6 +119,7 @@ pub fn start(laplace: &mut Laplace, data: &Arc<Data>) -> Vec<f64> {
     debug_assert!(laplace.inside().is_none() || mode.len() >= laplace.n_effects());
     laplace.set_start_mode(mode);
     x[layout.theta.clone()].copy_from_slice(&start_theta(data, &independent));
+    share_variance(data, &layout, &mut x);
     x
 }
 
@@ -177,6 +178,35 @@ fn start_theta(data: &Data, independent: &Independent) -> Vec<f64> {
     }
     start_couplings(&design.template, &mut theta);
     theta
+}
+
+/// Coupled effects with a row each have no moments that tell them from a Gaussian residual, whose start has all the
+/// variance: they take their share of it, half where they seem to have less than a tenth.
+fn share_variance(data: &Data, layout: &Layout, x: &mut [f64]) {
+    let (design, template) = (&data.design, &data.design.template);
+    let gaussian = data.family.card().name == "gaussian" && data.family.links()[0] == Link::Identity;
+    let Some(Some(dispersion)) = layout.beta.get(1).filter(|_| gaussian && template.is_coupled()) else { return };
+    if dispersion.is_empty() {
+        return;
+    }
+    let mut eta = design.fixed[1].offset().map_or_else(|| vec![0.0; design.n], <[f64]>::to_vec);
+    design.fixed[1].add_to(&x[dispersion.clone()], &mut eta);
+    let total = eta.iter().map(|log_sd| (2.0 * log_sd).exp()).sum::<f64>() / design.n as f64;
+    let mut rest = total;
+    for (term, place) in design.places.iter().enumerate() {
+        let range = template.theta_range(term);
+        if place.predictor != 0 || place.width != 1 || range.len() != 1 {
+            continue;
+        }
+        let at = layout.theta.start + range.start;
+        if template.coupling(place.grouping).is_some() && x[at] * x[at] < 0.1 * total {
+            x[at] = (0.5 * total).sqrt();
+        }
+        rest -= x[at] * x[at];
+    }
+    let shift = 0.5 * (rest.max(0.2 * total) / total).ln();
+    let moved = design.fixed[1].project(&vec![shift; design.n]);
+    x[dispersion.clone()].iter_mut().zip(moved).for_each(|(x, shift)| *x += shift);
 }
 
 fn start_couplings(template: &Template, theta: &mut [f64]) {

@@ -16,6 +16,11 @@ fn parallelism(n: usize) -> Par {
     if n < PARALLEL { Par::Seq } else { Par::rayon(0) }
 }
 
+/// Solutions for few columns are not worth sharing.
+fn of_columns(n: usize, columns: usize) -> Par {
+    if columns < 64 { Par::Seq } else { parallelism(n) }
+}
+
 /// Overwrites the lower triangle of the n x n column-major `a` with its Cholesky factor. On failure the index of the
 /// pivot that was not positive.
 pub fn factor_in_place(a: &mut [f64], n: usize) -> Result<(), usize> {
@@ -50,7 +55,7 @@ pub fn forward_in_place(l: &[f64], n: usize, x: &mut [f64], columns: usize, stri
         }
     } else {
         let x = MatMut::from_column_major_slice_with_stride_mut(x, n, columns, stride);
-        solve_lower_triangular_in_place(MatRef::from_column_major_slice(l, n, n), x, Par::Seq);
+        solve_lower_triangular_in_place(MatRef::from_column_major_slice(l, n, n), x, of_columns(n, columns));
     }
 }
 
@@ -65,7 +70,11 @@ pub fn backward_in_place(l: &[f64], n: usize, x: &mut [f64], columns: usize, str
         }
     } else {
         let x = MatMut::from_column_major_slice_with_stride_mut(x, n, columns, stride);
-        solve_upper_triangular_in_place(MatRef::from_column_major_slice(l, n, n).transpose(), x, Par::Seq);
+        solve_upper_triangular_in_place(
+            MatRef::from_column_major_slice(l, n, n).transpose(),
+            x,
+            of_columns(n, columns),
+        );
     }
 }
 

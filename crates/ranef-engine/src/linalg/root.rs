@@ -25,7 +25,7 @@ pub struct Root {
 }
 
 /// From this order on products share their work between the threads of the current pool.
-const PARALLEL: usize = 192;
+const PARALLEL: usize = 512;
 
 fn parallelism(n: usize) -> Par {
     if n < PARALLEL { Par::Seq } else { Par::rayon(0) }

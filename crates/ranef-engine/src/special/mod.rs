@@ -32,7 +32,7 @@ pub use gamma::{
 pub use incomplete_beta::{beta_tails, beta_tails_at_logit};
 pub use incomplete_gamma::{gamma_tails, gamma_tails_about_mean};
 pub use lanes::{exp_each, logistic_tails_each};
-pub use matern::Matern;
+pub use matern::{Matern, MaternTable};
 pub use normal::{log_ndtr, log_ndtr_derivatives};
 pub use owen::skew_normal_tails;
 pub use rising::{ln_rising, ln_rising_excess, ln_rising_rest};

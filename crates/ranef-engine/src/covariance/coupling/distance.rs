@@ -10,7 +10,7 @@
 //! Reference: Diggle & Ribeiro (2007), Model-based Geostatistics, section 3.4.
 use super::{Correlation, Coupling, Form, Scale, ShapeParameter};
 use crate::covariance::Card;
-use crate::special::Matern;
+use crate::special::{Matern, MaternTable};
 use rayon::prelude::*;
 
 pub static EXP: Card = Card {
@@ -52,8 +52,8 @@ static RANGE_SMOOTHNESS: &[ShapeParameter] =
 /// What is added to the Gaussian kernel's diagonal: its correlations alone are singular to working precision.
 const JITTER: f64 = 1e-10;
 
-/// Columns from which a matrix is worth filling by several threads.
-const PARALLEL: usize = 64;
+/// Columns that one thread fills at least.
+const PARALLEL: usize = 16;
 
 /// Places in blocks: places of different blocks are independent.
 #[derive(Debug)]
@@ -63,6 +63,34 @@ pub struct Distance {
     /// For each block all distances, column-major.
     distances: Vec<Vec<f64>>,
     typical: f64,
+    /// The smallest distance that is not zero, and the largest.
+    ends: (f64, f64),
+    /// Number of pairs.
+    pairs: f64,
+}
+
+/// The Matern correlation, computed or looked up.
+enum Smooth {
+    Exact(Matern),
+    Table(MaternTable),
+}
+
+impl Smooth {
+    fn value(&self, x: f64) -> f64 {
+        match self {
+            Self::Table(table) if x > 0.0 => table.value(x),
+            Self::Table(_) => 1.0,
+            Self::Exact(matern) => matern.value(x),
+        }
+    }
+
+    fn slopes(&self, x: f64) -> (f64, f64) {
+        match self {
+            Self::Table(table) if x > 0.0 => table.slopes(x),
+            Self::Table(_) => (0.0, 0.0),
+            Self::Exact(matern) => matern.slopes(x),
+        }
+    }
 }
 
 impl Distance {
@@ -87,7 +115,16 @@ impl Distance {
             count += ((block[1] - block[0]) * (block[1] - block[0]).saturating_sub(1)) as f64;
         }
         let typical = if sum > 0.0 { sum / count } else { 1.0 };
-        Self { kernel, blocks, distances, typical }
+        let apart = distances.iter().flatten().copied().filter(|d| *d > 0.0);
+        let ends = apart.fold((f64::INFINITY, 0.0_f64), |(low, high), d| (low.min(d), high.max(d)));
+        Self { kernel, blocks, distances, typical, ends, pairs: 0.5 * count }
+    }
+
+    fn matern(&self, theta: &[f64]) -> Smooth {
+        let (matern, inverse) = (Matern::new(theta[1].exp()), (-theta[0]).exp());
+        let (least, most) = (self.ends.0 * inverse, self.ends.1 * inverse);
+        let worth = least > 0.0 && most.is_finite() && 4.0 * MaternTable::size(least, most) < self.pairs;
+        if worth { Smooth::Table(MaternTable::new(&matern, least, most)) } else { Smooth::Exact(matern) }
     }
 }
 
@@ -135,7 +172,7 @@ impl Correlation for Distance {
     fn values_into(&self, theta: &[f64], block: usize, out: &mut [f64]) {
         let s = self.blocks[block + 1] - self.blocks[block];
         let inverse = (-theta[0]).exp();
-        let matern = (self.kernel == Kernel::Matern).then(|| Matern::new(theta[1].exp()));
+        let matern = (self.kernel == Kernel::Matern).then(|| self.matern(theta));
         let columns = out.par_chunks_exact_mut(s.max(1)).zip(self.distances[block].par_chunks_exact(s.max(1)));
         columns.with_min_len(PARALLEL).enumerate().for_each(|(j, (column, distances))| {
             for (value, d) in column[j + 1..].iter_mut().zip(&distances[j + 1..]) {
@@ -155,7 +192,7 @@ impl Correlation for Distance {
         let inverse = (-theta[0]).exp();
         let distances = &self.distances[block];
         if self.kernel == Kernel::Matern {
-            let matern = Matern::new(theta[1].exp());
+            let matern = self.matern(theta);
             let [range, smoothness] = out else { unreachable!("two parameters") };
             let columns = range.par_chunks_exact_mut(s.max(1)).zip(smoothness.par_chunks_exact_mut(s.max(1)));
             columns.zip(distances.par_chunks_exact(s.max(1))).with_min_len(PARALLEL).enumerate().for_each(
