@@ -153,7 +153,10 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Result<Fit
             found
         }
     };
-    let settings = settings(control, Update::RankOne);
+    // The average information of a Gaussian model tells the curvature far from the optimum too.
+    let gaussian = data.family.card().name == "gaussian" && data.family.links()[0] == Link::Identity;
+    let refreshed = gaussian && data.design.template.is_coupled();
+    let settings = settings(control, if refreshed { Update::Refresh } else { Update::RankOne });
     let design = data.design.clone();
     let units = |x: &[f64]| units_of(&data, &layout.beta, x);
     let dependents = assumed.restriction().map_or_else(Vec::new, Restriction::dependents);

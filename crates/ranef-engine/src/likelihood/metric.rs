@@ -4,6 +4,8 @@
 //! moves besides: -dLambda_m' Z'g for effects whose prior precision is 1 (Q^-1 times that for coupled ones), dQ^-1/dtheta_m
 //! Q u for a parameter of their coupling,
 //!
+//! (for the log standard deviation of a Gaussian model q = 2 (y - eta) x, so that it has a part in the second line)
+//!
 //! H0(beta, beta) = X' P X,   H0(theta_j, theta_k) = q_j' P q_k / 2,   H0(beta, theta) = 0
 //! + tr(dLambda_j' N dLambda_k) + <G, d2 Lambda_jk> for the theta of a term, where G = d Lap / d Lambda = N Lambda
 //!
@@ -15,6 +17,8 @@ use super::laplace::{Expansion, Laplace, product};
 use crate::covariance::Parameter;
 use crate::design::RowWeights;
 use crate::linalg::BlockMatrix;
+use crate::link::Link;
+use std::ops::Range;
 
 /// The smallest pivot of Lambda that N = G Lambda^-1 divides by.
 const PIVOT_FLOOR: f64 = 1e-4;
@@ -32,8 +36,9 @@ impl Laplace {
     pub(super) fn average_information(&self) -> (Vec<f64>, Expansion) {
         let k = self.data.design.n_predictors();
         let second = &self.state.rows.second;
+        let spread = self.gaussian_dispersion();
         // Rows that are not log-concave enter with the absolute value of their curvature.
-        let clipped = (!is_semidefinite(second, k)).then(|| {
+        let clipped = (spread.is_empty() && !is_semidefinite(second, k)).then(|| {
             let mut w = second.clone();
             make_semidefinite(&mut w, k);
             let mut zwz = BlockMatrix::zeros(&self.pattern, self.data.design.template.widths());
@@ -44,12 +49,21 @@ impl Laplace {
         let directions = self.directions(w, zwz);
         let (dim, size, first) = (self.layout.dim, self.state.mode.len(), self.layout.theta.start);
         let mut out = self.outer_crossproduct(w);
+        let design = &self.data.design;
+        let columns: Vec<Vec<f64>> =
+            (0..spread.len()).map(|j| design.weighted_column(w, self.inside(), 1, j)).collect();
         for b in 0..dim {
             for a in 0..=b {
                 let explained =
                     product(&directions.gathered[a * size..][..size], &directions.solved[b * size..][..size]);
                 out[b * dim + a] = match (a < first, b < first) {
+                    (true, true) if spread.contains(&a) && spread.contains(&b) => out[b * dim + a] - 0.5 * explained,
+                    (true, true) if spread.contains(&a) || spread.contains(&b) => 0.0,
                     (true, true) => out[b * dim + a] - explained,
+                    (true, false) if spread.contains(&a) => {
+                        let [t, ..] = &directions.theta[b - first];
+                        0.5 * (product(&columns[a - spread.start], t) - explained)
+                    }
                     (false, false) => {
                         let ([t, ..], [_, image, _]) = (&directions.theta[a - first], &directions.theta[b - first]);
                         0.5 * (product(t, image) - explained)
@@ -61,6 +75,19 @@ impl Laplace {
         }
         self.add_boundary_term(&mut out);
         (out, self.expand(directions, clipped.is_none()))
+    }
+
+    /// The outer parameters of a Gaussian model's log standard deviation, where it has no random effects; else none.
+    ///
+    /// They are parameters of the variance like theta, with the working vector q = 2 (y - eta) x: its cross-products with
+    /// those of theta are the information on both. (The rows' curvature in eta and log sd is never definite.)
+    fn gaussian_dispersion(&self) -> Range<usize> {
+        let (design, family) = (&self.data.design, &self.data.family);
+        let gaussian = family.card().name == "gaussian" && family.links()[0] == Link::Identity;
+        match self.layout.beta.get(1) {
+            Some(Some(range)) if gaussian && !design.is_random(1) => range.clone(),
+            _ => 0..0,
+        }
     }
 
     /// The mode around the point evaluated last, from the curvature as it is.
