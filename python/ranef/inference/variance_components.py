@@ -239,7 +239,8 @@ def log_interval(estimate: float, std_error: float, z: float) -> tuple[float, fl
     if not (estimate > 0.0 and np.isfinite(std_error)):
         return float("nan"), float("nan")
     half = z * std_error / estimate
-    return float(estimate * np.exp(-half)), float(estimate * np.exp(half))
+    with np.errstate(over="ignore"):  # of a parameter that the data say nothing about: up to infinity
+        return float(estimate * np.exp(-half)), float(estimate * np.exp(half))
 
 
 def fisher_interval(estimate: float, std_error: float, z: float) -> tuple[float, float]:
