@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from ranef import _engine
-from ranef.frames import IntoFrame, frame_from
+from ranef.frames import IntoFrame, frame_of_cards
 
 
 @cache
@@ -37,5 +37,4 @@ def list_correlations(backend: str = "pandas") -> IntoFrame:
     >>> rf.list_correlations()["name"].tolist()
     ['ar1', 'arma', 'car1', 'cs', 'us', 'exp', 'gau']
     """
-    cards = list(catalogue().values())
-    return frame_from({field: [card[field] for card in cards] for field in cards[0]}, backend)
+    return frame_of_cards(catalogue().values(), backend)

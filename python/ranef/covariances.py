@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from ranef import _engine
-from ranef.frames import IntoFrame, frame_from
+from ranef.frames import IntoFrame, frame_of_cards
 
 
 @cache
@@ -38,10 +38,4 @@ def list_covariances(backend: str = "pandas") -> IntoFrame:
     >>> {"us", "diag"} <= set(rf.list_covariances()["name"])
     True
     """
-    cards = list(catalogue().values())
-    fields = list(dict.fromkeys(field for card in cards for field in card))
-    return frame_from({field: [_as_text(card.get(field)) for card in cards] for field in fields}, backend)
-
-
-def _as_text(value: Any) -> Any:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+    return frame_of_cards(catalogue().values(), backend)

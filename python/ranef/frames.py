@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -30,6 +30,17 @@ def frame_from(columns: Mapping[str, Any], backend: Any) -> IntoFrame:
         raise DataError(f"backend {backend!r} is not one of {', '.join(map(repr, BACKENDS[:3]))}")
     series = [_series(name, values, backend) for name, values in columns.items()]
     return nw.from_dict({s.name: s for s in series}, backend=backend).to_native()
+
+
+def frame_of_cards(cards: Iterable[Mapping[str, Any]], backend: str) -> IntoFrame:
+    """A row for each card of an engine's catalogue, a column for each of their fields; lists are told as text."""
+    rows = list(cards)
+    fields = dict.fromkeys(field for card in rows for field in card)
+    return frame_from({field: [_as_text(card.get(field)) for card in rows] for field in fields}, backend)
+
+
+def _as_text(value: Any) -> Any:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
 def backend_of(frame: IntoFrame) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranef import _engine
-from ranef.frames import IntoFrame, frame_from
+from ranef.frames import IntoFrame, frame_of_cards
 
 
 @cache
@@ -57,5 +57,4 @@ def list_variance_functions(backend: str = "pandas") -> IntoFrame:
     >>> rf.list_variance_functions()["name"].tolist()
     ['power', 'exp', 'constpower']
     """
-    cards = list(catalogue().values())
-    return frame_from({field: [card[field] for card in cards] for field in cards[0]}, backend)
+    return frame_of_cards(catalogue().values(), backend)

@@ -110,8 +110,7 @@ def coupling_cards() -> set[tuple[str, str]]:
 
 
 def test_every_coupling_is_listed():
-    # A chain of whole steps is ar1 for long series: its card is that of the structure for short ones.
-    assert coupling_cards() == cards_defined("covariance/coupling") - {("chain", "AR1")}
+    assert coupling_cards() == cards_defined("covariance/coupling")
 
 
 def test_python_sees_the_whole_catalogue():

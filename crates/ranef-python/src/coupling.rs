@@ -1,5 +1,6 @@
 //! The couplings of a model's terms, from plain values.
 use crate::errors::refuse;
+use crate::spec::required;
 use numpy::{PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 /// Reads the coupling of a grouping factor with `levels` levels.
 pub fn read(coupling: &Bound<'_, PyDict>, levels: usize) -> PyResult<Box<dyn Coupling>> {
-    let kind: String = value(coupling, "kind")?;
+    let kind: String = required(coupling, "kind")?;
     let found: Box<dyn Coupling> = match kind.as_str() {
         "ar1" => Box::new(Chain::new(Clock::Steps, gaps(coupling)?)),
         "ou" => Box::new(Chain::new(Clock::Continuous, gaps(coupling)?)),
@@ -18,8 +19,8 @@ pub fn read(coupling: &Bound<'_, PyDict>, levels: usize) -> PyResult<Box<dyn Cou
         "gau" => Box::new(distance(Kernel::Gaussian, coupling)?),
         "mat" => Box::new(distance(Kernel::Matern, coupling)?),
         "covariance" => {
-            let blocks: Vec<usize> = value(coupling, "blocks")?;
-            let matrix: PyReadonlyArray2<'_, f64> = value(coupling, "matrix")?;
+            let blocks: Vec<usize> = required(coupling, "blocks")?;
+            let matrix: PyReadonlyArray2<'_, f64> = required(coupling, "matrix")?;
             let matrix = matrix.as_array();
             let size = matrix.nrows();
             if matrix.ncols() != size || blocks.windows(2).any(|block| block[1] - block[0] != size) {
@@ -35,7 +36,7 @@ pub fn read(coupling: &Bound<'_, PyDict>, levels: usize) -> PyResult<Box<dyn Cou
                 .map_err(|level| refuse("spec", format!("the precision is not positive definite at level {level}")))?,
         ),
         "car" => {
-            let eigenvalues: PyReadonlyArray1<'_, f64> = value(coupling, "eigenvalues")?;
+            let eigenvalues: PyReadonlyArray1<'_, f64> = required(coupling, "eigenvalues")?;
             let eigenvalues = eigenvalues.as_array().to_vec();
             let (low, high) = eigenvalues.iter().fold((0.0_f64, 0.0_f64), |(a, b), &e| (a.min(e), b.max(e)));
             if !(low < 0.0 && high > 0.0) || eigenvalues.len() != levels {
@@ -52,16 +53,9 @@ pub fn read(coupling: &Bound<'_, PyDict>, levels: usize) -> PyResult<Box<dyn Cou
     Ok(found)
 }
 
-fn value<'py, T>(dict: &Bound<'py, PyDict>, key: &str) -> PyResult<T>
-where
-    T: for<'a> FromPyObject<'a, 'py, Error: Into<PyErr>>,
-{
-    dict.get_item(key)?.ok_or_else(|| refuse("spec", format!("{key} is missing")))?.extract().map_err(Into::into)
-}
-
 /// The time since the level before; NaN where a series begins.
 fn gaps(coupling: &Bound<'_, PyDict>) -> PyResult<Vec<Option<f64>>> {
-    let gaps: PyReadonlyArray1<'_, f64> = value(coupling, "gaps")?;
+    let gaps: PyReadonlyArray1<'_, f64> = required(coupling, "gaps")?;
     let gaps: Vec<Option<f64>> = gaps.as_array().iter().map(|&gap| (!gap.is_nan()).then_some(gap)).collect();
     if gaps.first().is_some_and(Option::is_some) || gaps.iter().flatten().any(|gap| *gap <= 0.0) {
         return Err(refuse("spec", "the times of a series increase"));
@@ -70,8 +64,8 @@ fn gaps(coupling: &Bound<'_, PyDict>) -> PyResult<Vec<Option<f64>>> {
 }
 
 fn distance(kernel: Kernel, coupling: &Bound<'_, PyDict>) -> PyResult<Distance> {
-    let blocks: Vec<usize> = value(coupling, "blocks")?;
-    let coordinates: Vec<PyReadonlyArray1<'_, f64>> = value(coupling, "coordinates")?;
+    let blocks: Vec<usize> = required(coupling, "blocks")?;
+    let coordinates: Vec<PyReadonlyArray1<'_, f64>> = required(coupling, "coordinates")?;
     let coordinates: Vec<Vec<f64>> = coordinates.iter().map(|x| x.as_array().to_vec()).collect();
     let levels = blocks.last().copied().unwrap_or(0);
     if blocks.first() != Some(&0)
@@ -84,9 +78,9 @@ fn distance(kernel: Kernel, coupling: &Bound<'_, PyDict>) -> PyResult<Distance> 
 }
 
 fn entries(coupling: &Bound<'_, PyDict>, levels: usize) -> PyResult<Vec<(usize, usize, f64)>> {
-    let rows: PyReadonlyArray1<'_, u64> = value(coupling, "rows")?;
-    let columns: PyReadonlyArray1<'_, u64> = value(coupling, "columns")?;
-    let values: PyReadonlyArray1<'_, f64> = value(coupling, "values")?;
+    let rows: PyReadonlyArray1<'_, u64> = required(coupling, "rows")?;
+    let columns: PyReadonlyArray1<'_, u64> = required(coupling, "columns")?;
+    let values: PyReadonlyArray1<'_, f64> = required(coupling, "values")?;
     let (rows, columns, values) = (rows.as_array(), columns.as_array(), values.as_array());
     let places = rows.iter().zip(columns).zip(values);
     let entries: Vec<(usize, usize, f64)> = places.map(|((&i, &j), &value)| (i as usize, j as usize, value)).collect();

@@ -21,7 +21,7 @@ use ranef_engine::variance_function;
 use std::sync::Arc;
 
 /// The value under `key`, which must be there.
-fn required<'py, T>(dict: &Bound<'py, PyDict>, key: &str) -> PyResult<T>
+pub fn required<'py, T>(dict: &Bound<'py, PyDict>, key: &str) -> PyResult<T>
 where
     T: for<'a> FromPyObject<'a, 'py, Error: Into<PyErr>>,
 {

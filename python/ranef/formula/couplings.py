@@ -111,7 +111,7 @@ class Coupling:
         together = np.concatenate([self.coordinates, coordinates])
         if self.structure == "rw2":
             members, together = _filled(members, together, self.step)
-        return _sorted(self, members, together)
+        return _sorted(replace(self, members=members, coordinates=together))
 
     @property
     def reaches(self) -> bool:
@@ -154,8 +154,7 @@ def coupling_of(
     if bar.structure in COORDINATES:
         groups, coordinates = rows_of(bar, evaluator, grouping, grouping.codes.astype(np.int64), source, None)
         names = [_text(term.factors[0]) for term in bar.terms]
-        empty = Coupling(bar.structure, ",".join(names), np.empty(0, np.int64), np.empty((0, len(names))), ())
-        return _sorted(empty, groups, coordinates)
+        return _sorted(Coupling(bar.structure, ",".join(names), groups, coordinates))
     if bar.structure == "ar1":
         node = bar.terms[0].factors[0]
         groups, times = rows_of(bar, evaluator, grouping, grouping.codes.astype(np.int64), source, None)
@@ -165,8 +164,7 @@ def coupling_of(
             return None
         if np.ptp((occasions - occasions[0]) / step % 1.0) > _WHOLE:
             evaluator.occasions(node, source, bar.structure)  # refuses unequal spacing
-        empty = Coupling("ar1", _text(node), np.empty(0, np.int64), np.empty((0, 1)), (), step)
-        return _sorted(empty, groups, times)
+        return _sorted(Coupling("ar1", _text(node), groups, times, step=step))
     if bar.structure in WALKS:
         node = bar.terms[0].factors[0]
         groups, times = rows_of(bar, evaluator, grouping, grouping.codes.astype(np.int64), source, None)
@@ -180,13 +178,13 @@ def _walk(structure: str, text: str, groups: Codes, times: Array) -> Coupling:
     step = float(np.diff(occasions).min()) if len(occasions) > 1 else 1.0
     if structure == "rw2":
         groups, times = _filled(groups, times, step)
-    every = _sorted(Coupling(structure, text, np.empty(0, np.int64), np.empty((0, 1)), (), step), groups, times)
+    every = _sorted(Coupling(structure, text, groups, times, step=step))
     first = np.r_[True, np.diff(every.members) != 0]
     fixed = first | np.r_[first[1:], True] if structure == "rw2" else first
     if fixed.all():
         raise DataError(f"{structure}(): no group has {'3' if structure == 'rw2' else '2'} times of `{text}`")
     origin = every.members[fixed], every.coordinates[fixed]
-    return _sorted(replace(every, origin=origin), every.members[~fixed], every.coordinates[~fixed])
+    return replace(every, members=every.members[~fixed], coordinates=every.coordinates[~fixed], origin=origin)
 
 
 def _filled(members: Codes, times: Array, step: float) -> tuple[Codes, Array]:
@@ -232,7 +230,8 @@ def _intrinsic(coupling: Coupling) -> Any:
         second = sparse.diags([1.0, -2.0, 1.0], [0, 1, 2], shape=(n - 2, n)).tocsr()[same[1:] & same[:-1]]
         precision = second.T @ second
     # In the order of the effects, which is that of the places without the origin.
-    return sparse.csc_matrix(precision)[np.flatnonzero(order < coupling.size)][:, np.flatnonzero(order < coupling.size)]
+    effects = np.flatnonzero(order < coupling.size)
+    return sparse.csc_matrix(precision)[effects][:, effects]
 
 
 def require_level(coupling: Coupling, text: str, x: Array, groups: Codes, coordinates: Array, besides: bool) -> None:
@@ -377,12 +376,11 @@ def _known(bar: Bar, evaluator: Evaluator, grouping: Grouping, source: str, matr
     )
 
 
-def _sorted(like: Coupling, members: Codes, coordinates: Array) -> Coupling:
-    """A coupling with each place once, ordered by group and then by coordinates."""
-    together = np.column_stack([members.astype(np.float64), coordinates])
-    unique, _ = _distinct(together)
+def _sorted(coupling: Coupling) -> Coupling:
+    """The same with each place once, ordered by group and then by coordinates."""
+    unique, _ = _distinct(np.column_stack([coupling.members.astype(np.float64), coupling.coordinates]))
     return replace(
-        like,
+        coupling,
         members=unique[:, 0].astype(np.int64),
         coordinates=np.ascontiguousarray(unique[:, 1:]),
     )

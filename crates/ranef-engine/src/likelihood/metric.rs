@@ -29,6 +29,8 @@ struct Directions {
     solved: Vec<f64>,
     /// t_m, Z'WZ t_m and w_m of each theta.
     theta: Vec<[Vec<f64>; 3]>,
+    /// Z'WX of the outer parameters asked for.
+    columns: Vec<Vec<f64>>,
 }
 
 impl Laplace {
@@ -46,12 +48,9 @@ impl Laplace {
             (w, zwz)
         });
         let (w, zwz) = clipped.as_ref().map_or((second, &self.crossproduct), |(w, zwz)| (w, zwz));
-        let directions = self.directions(w, zwz);
+        let directions = self.directions(w, zwz, &spread);
         let (dim, size, first) = (self.layout.dim, self.state.mode.len(), self.layout.theta.start);
         let mut out = self.outer_crossproduct(w);
-        let design = &self.data.design;
-        let columns: Vec<Vec<f64>> =
-            (0..spread.len()).map(|j| design.weighted_column(w, self.inside(), 1, j)).collect();
         for b in 0..dim {
             for a in 0..=b {
                 let explained =
@@ -62,7 +61,7 @@ impl Laplace {
                     (true, true) => out[b * dim + a] - explained,
                     (true, false) if spread.contains(&a) => {
                         let [t, ..] = &directions.theta[b - first];
-                        0.5 * (product(&columns[a - spread.start], t) - explained)
+                        0.5 * (product(&directions.columns[a - spread.start], t) - explained)
                     }
                     (false, false) => {
                         let ([t, ..], [_, image, _]) = (&directions.theta[a - first], &directions.theta[b - first]);
@@ -92,7 +91,7 @@ impl Laplace {
 
     /// The mode around the point evaluated last, from the curvature as it is.
     pub(super) fn exact_expansion(&self) -> Expansion {
-        self.expand(self.directions(&self.state.rows.second, &self.crossproduct), true)
+        self.expand(self.directions(&self.state.rows.second, &self.crossproduct, &(0..0)), true)
     }
 
     /// The mode to first order around the point evaluated last: J = -H^-1 A'WX for beta, and for theta
@@ -110,9 +109,10 @@ impl Laplace {
 
     /// A'WX for beta and A'W q_m for theta. Only the first needs the rows: q_m = Z t_m, so that A'W q_m is Lambda' (Z'WZ)
     /// t_m.
-    fn directions(&self, w: &RowWeights, zwz: &BlockMatrix) -> Directions {
+    /// The columns of the parameters `keep` are kept in b too.
+    fn directions(&self, w: &RowWeights, zwz: &BlockMatrix, keep: &Range<usize>) -> Directions {
         let (design, dim, size) = (&self.data.design, self.layout.dim, self.state.mode.len());
-        let mut gathered = vec![0.0; size * dim];
+        let (mut gathered, mut columns) = (vec![0.0; size * dim], Vec::new());
         let in_u = |b: &[f64], column: &mut [f64]| {
             column[..self.q].copy_from_slice(&self.standardised(&b[..design.q]));
             column[self.q..].copy_from_slice(&b[design.q..]);
@@ -121,6 +121,9 @@ impl Laplace {
             for (j, m) in range.clone().into_iter().flatten().enumerate() {
                 let column = design.weighted_column(w, self.inside(), l, j);
                 in_u(&column, &mut gathered[m * size..][..size]);
+                if keep.contains(&m) {
+                    columns.push(column);
+                }
             }
         }
         let mut theta = Vec::with_capacity(design.template.n_theta());
@@ -133,7 +136,7 @@ impl Laplace {
         }
         let mut solved = gathered.clone();
         self.factorization.solve_in_place(&mut solved, dim);
-        Directions { gathered, solved, theta }
+        Directions { gathered, solved, theta, columns }
     }
 
     /// X'WX at the outer coefficients, in a matrix of all outer parameters.

@@ -40,7 +40,7 @@ impl Laplace {
         self.state.known = None;
         self.state.x = x.to_vec();
         self.state.factors = self.data.design.template.factors(self.theta(x));
-        if !self.set_prior(self.theta(x).to_vec().as_slice()) {
+        if !self.set_prior(x) {
             return None;
         }
         let mut f = self.enter(x, outer)?;
@@ -176,7 +176,7 @@ impl Laplace {
         self.state.x = x.to_vec();
         self.state.factors = self.data.design.template.factors(self.theta(x));
         self.state.mode = mode;
-        if !self.set_prior(self.theta(x).to_vec().as_slice()) {
+        if !self.set_prior(x) {
             self.spare = outer;
             return false;
         }

@@ -45,9 +45,9 @@ impl Prior {
 }
 
 impl Laplace {
-    /// Sets P for theta; `false` where it is not positive definite.
-    pub(super) fn set_prior(&mut self, theta: &[f64]) -> bool {
-        let data = self.data.clone();
+    /// Sets P for the theta of x; `false` where it is not positive definite.
+    pub(super) fn set_prior(&mut self, x: &[f64]) -> bool {
+        let (data, theta) = (self.data.clone(), &x[self.layout.theta.clone()]);
         let template = &data.design.template;
         if !template.is_coupled() {
             return true;

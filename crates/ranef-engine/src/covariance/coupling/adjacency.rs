@@ -47,10 +47,6 @@ impl Adjacency {
 }
 
 impl Coupling for Adjacency {
-    fn card(&self) -> &'static Card {
-        &CAR
-    }
-
     fn levels(&self) -> usize {
         self.eigenvalues.len()
     }

@@ -21,13 +21,6 @@ pub static OU: Card = Card {
     reference: "Kristensen et al. (2016), J. Stat. Softw. 70(5)",
 };
 
-pub static AR1: Card = Card {
-    name: "ar1",
-    title: "first-order autoregressive: correlation phi^|i - j| between occasions",
-    parameters: "2",
-    reference: "Rue & Held (2005), Gaussian Markov Random Fields, section 1.1",
-};
-
 /// How correlation falls with time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
@@ -95,13 +88,6 @@ impl Chain {
 }
 
 impl Coupling for Chain {
-    fn card(&self) -> &'static Card {
-        match self.clock {
-            Clock::Steps => &AR1,
-            Clock::Continuous => &OU,
-        }
-    }
-
     fn levels(&self) -> usize {
         self.gaps.len()
     }

@@ -129,14 +129,6 @@ impl Distance {
 }
 
 impl Coupling for Distance {
-    fn card(&self) -> &'static Card {
-        match self.kernel {
-            Kernel::Exponential => &EXP,
-            Kernel::Gaussian => &GAU,
-            Kernel::Matern => &MAT,
-        }
-    }
-
     fn levels(&self) -> usize {
         self.blocks.last().copied().unwrap_or(0)
     }

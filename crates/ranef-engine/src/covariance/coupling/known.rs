@@ -2,7 +2,7 @@
 //!
 //! `propto` has it up to one variance, `equalto` altogether. A covariance is dense; a precision (that of a pedigree, say) is
 //! sparse, and stays so.
-use super::{Correlation, Coupling, Form, Precision, ShapeParameter, split};
+use super::{Correlation, Coupling, Form, Precision, split};
 use crate::covariance::Card;
 use crate::linalg::{Neighbours, SparseFactor};
 
@@ -57,28 +57,8 @@ impl KnownCorrelation {
 }
 
 impl Coupling for KnownCorrelation {
-    fn card(&self) -> &'static Card {
-        &PROPTO
-    }
-
     fn levels(&self) -> usize {
         self.blocks.last().copied().unwrap_or(0)
-    }
-
-    fn parameters(&self) -> &'static [ShapeParameter] {
-        &[]
-    }
-
-    fn start(&self) -> Vec<f64> {
-        Vec::new()
-    }
-
-    fn natural(&self, _theta: &[f64], _m: usize) -> (f64, f64) {
-        unreachable!("there are no parameters")
-    }
-
-    fn theta_of(&self, _natural: f64, _m: usize) -> f64 {
-        unreachable!("there are no parameters")
     }
 
     fn form(&self) -> Form<'_> {
@@ -121,28 +101,8 @@ impl KnownPrecision {
 }
 
 impl Coupling for KnownPrecision {
-    fn card(&self) -> &'static Card {
-        &PROPTO
-    }
-
     fn levels(&self) -> usize {
         self.diagonal.len()
-    }
-
-    fn parameters(&self) -> &'static [ShapeParameter] {
-        &[]
-    }
-
-    fn start(&self) -> Vec<f64> {
-        Vec::new()
-    }
-
-    fn natural(&self, _theta: &[f64], _m: usize) -> (f64, f64) {
-        unreachable!("there are no parameters")
-    }
-
-    fn theta_of(&self, _natural: f64, _m: usize) -> f64 {
-        unreachable!("there are no parameters")
     }
 
     fn form(&self) -> Form<'_> {

@@ -52,23 +52,28 @@ pub struct ShapeParameter {
 
 /// How the effects of a factor's levels depend on each other.
 pub trait Coupling: Send + Sync + std::fmt::Debug {
-    /// The structure's card.
-    fn card(&self) -> &'static Card;
-
     /// Number of levels.
     fn levels(&self) -> usize;
 
-    /// The natural parameters, one for each theta.
-    fn parameters(&self) -> &'static [ShapeParameter];
+    /// The natural parameters, one for each theta; none of a dependence that is known.
+    fn parameters(&self) -> &'static [ShapeParameter] {
+        &[]
+    }
 
     /// Where a search starts.
-    fn start(&self) -> Vec<f64>;
+    fn start(&self) -> Vec<f64> {
+        Vec::new()
+    }
 
-    /// ShapeParameter parameter m and its derivative with respect to theta_m, on which alone it depends.
-    fn natural(&self, theta: &[f64], m: usize) -> (f64, f64);
+    /// Natural parameter m and its derivative with respect to theta_m, on which alone it depends.
+    fn natural(&self, _theta: &[f64], _m: usize) -> (f64, f64) {
+        unreachable!("there are no parameters")
+    }
 
     /// Theta_m of a natural parameter; not finite where it cannot have that value.
-    fn theta_of(&self, natural: f64, m: usize) -> f64;
+    fn theta_of(&self, _natural: f64, _m: usize) -> f64 {
+        unreachable!("there are no parameters")
+    }
 
     /// The dependence as it is computed.
     fn form(&self) -> Form<'_>;
