@@ -6,12 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranef.errors import ModelError
 from ranef.fitting import FittedModel
+from ranef.inference.contrasts import denominator
 from ranef.inference.wald import p_value, quantile
-
-# Ways to get the denominator degrees of freedom; None is the default.
-DDF = ("asymptotic", "residual")
 
 
 @dataclass(frozen=True)
@@ -52,10 +49,12 @@ def coefficient_table(
         Confidence level.
     """
     estimate = record.estimates(component)
-    std_error = np.sqrt(np.diag(record.covariance_of_estimates(component)).clip(min=0.0))
+    tests = denominator(record, component, ddf)
+    each = np.eye(len(estimate))
+    std_error = tests.std_errors(each)
     # A value that is held is known, and is no estimate.
     std_error[record.held(component)] = np.nan
-    df = degrees_of_freedom(record, component, ddf)
+    df = tests.degrees_of_freedom(each)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = estimate / std_error
     half = quantile(level, df) * std_error
@@ -70,16 +69,6 @@ def coefficient_table(
         conf_low=estimate - half,
         conf_high=estimate + half,
     )
-
-
-def degrees_of_freedom(record: FittedModel, component: str, ddf: str | None) -> np.ndarray:
-    """Denominator degrees of freedom of each fixed effect, (p,)."""
-    p = len(record.estimates(component))
-    if ddf is None or ddf == "asymptotic":
-        return np.full(p, np.inf)
-    if ddf == "residual":
-        return np.full(p, float(record.nobs - p))
-    raise ModelError(f"ddf={ddf!r} is not available; give one of {', '.join(map(repr, DDF))}.")
 
 
 def fixef(record: FittedModel, component: str = "cond") -> dict[str, float]:

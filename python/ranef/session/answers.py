@@ -1,0 +1,22 @@
+"""What all groups of a fit's methods share: frames of the caller's kind, and this model with another response."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from ranef.fitting import FittedModel, model_with_response
+from ranef.frames import IntoFrame, backend_of, frame_from
+
+
+class Answers(FittedModel):
+    """A fitted model that answers in frames of the kind that its data came in."""
+
+    def _frame(self, columns: Mapping[str, Any], like: IntoFrame | None = None) -> IntoFrame:
+        return frame_from(columns, backend_of(self.design.frame if like is None else like))
+
+    def _with_response(self, engine: Any, y: np.ndarray) -> Self:
+        model = model_with_response(self.model, y)
+        return type(self)(model=model, control=self.control, engine=engine, kept=self.kept)

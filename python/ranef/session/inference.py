@@ -1,0 +1,182 @@
+"""What may be concluded from a fit: intervals, profiles, the bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ranef.frames import IntoFrame
+from ranef.inference import intervals
+from ranef.inference.bootstrap import bootstrap
+from ranef.plots import profile as profile_plot
+from ranef.session.answers import Answers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+class Profile:
+    """Profile likelihood of a fit's parameters, as `Fit.profile` gives it."""
+
+    def __init__(self, fit: Answers, curves: list[intervals.ProfileCurve]) -> None:
+        self._fit = fit
+        self._curves = curves
+
+    @property
+    def data(self) -> IntoFrame:
+        """A frame parameter, value, zeta, ascending within each parameter."""
+        return self._fit._frame(intervals.profile_data(self._curves))
+
+    def plot(self, ax: Axes | Any = None) -> Figure:
+        """Draw zeta against the value, a panel per parameter, and return the figure."""
+        return profile_plot.profile(self._curves, ax)
+
+    def __repr__(self) -> str:
+        names = ", ".join(curve.parameter.name for curve in self._curves)
+        return f"<profile likelihood of {names}; .data, .plot()>"
+
+
+class Inference(Answers):
+    """Intervals and tests."""
+
+    def confint(
+        self,
+        method: str = "wald",
+        level: float = 0.95,
+        parm: str | Sequence[str] | None = None,
+        *,
+        n: int = 1000,
+        seed: int | None = None,
+        kind: str = "percentile",
+        threads: int | None = None,
+    ) -> IntoFrame:
+        """Confidence intervals of fixed effects, standard deviations, correlations and dispersion.
+
+        Parameters
+        ----------
+        method : {"wald", "profile", "bootstrap"}
+            "wald": estimate -+ z standard errors, formed on log(sd) and atanh(cor). "profile": where the profile
+            likelihood falls by half the chi-square quantile; always of maximum likelihood, so a REML fit is refitted,
+            which `note` says and `estimate` shows. "bootstrap": quantiles of `n` parametric replicates.
+        level : float
+            Confidence level.
+        parm : str or list of str, optional
+            Only these parameters, by term (``"Days"``, ``"sd__Intercept"``) or by the names of `bootstrap`.
+        n, seed : int, optional
+            Replicates of the bootstrap, and its seed.
+        kind : {"percentile", "basic"}
+            Of the bootstrap interval: the replicates' quantiles q, or 2 estimate - q (Davison & Hinkley 1997, 5.2-5.3).
+        threads : int, optional
+            Threads of profile and bootstrap; the numbers do not depend on it.
+
+        Returns
+        -------
+        frame
+            component, group, term, estimate, conf_low, conf_high, note. Fixed effects are on the scale of their link.
+            An end that is not found is NaN, and `note` says why; where a standard deviation of zero is inside a profile
+            interval its lower end is 0.
+
+        Raises
+        ------
+        ModelError
+            For a method, level or parameter that there is not.
+
+        Examples
+        --------
+        >>> import ranef as rf
+        >>> fit = rf.lmm("Reaction ~ Days + (Days | Subject)", rf.load_dataset("sleepstudy"), reml=False)
+        >>> fit.confint("profile", parm="sd__Days")[["conf_low", "conf_high"]].round(2).values.tolist()
+        [[3.8, 8.75]]
+        """
+        intervals.require_known(self, method, level, parm, kind)
+        if method == "wald":
+            return self._frame(intervals.wald_intervals(self, level, parm))
+        if method == "profile":
+            return self._frame(intervals.profile_intervals(self, level, parm, threads))
+        columns, said = bootstrap(self, n, None, seed, threads, None, self._with_response)
+        return self._frame(intervals.bootstrap_intervals(self, level, parm, columns, said["failed"], kind))
+
+    def profile(
+        self, parm: str | Sequence[str] | None = None, level: float = 0.99, threads: int | None = None
+    ) -> Profile:
+        """Profile likelihood of parameters: its points as a frame, and its plot.
+
+        zeta(t) = sign(t - estimate) sqrt(D(t) - D(estimate)), D(t) = -2 log-likelihood maximised over all other
+        parameters (Bates, Maechler, Bolker & Walker 2015, Journal of Statistical Software 67(1), section 5.1). The
+        likelihood is that of maximum likelihood: a REML fit is refitted.
+
+        Parameters
+        ----------
+        parm : str or list of str, optional
+            Only these parameters, as in `confint`.
+        level : float
+            The profile reaches as far as the interval of this level.
+        threads : int, optional
+            Threads; the numbers do not depend on it.
+
+        Examples
+        --------
+        >>> import ranef as rf
+        >>> fit = rf.lmm("Reaction ~ Days + (Days | Subject)", rf.load_dataset("sleepstudy"))
+        >>> fit.profile("Days").data.columns.tolist()
+        ['parameter', 'value', 'zeta']
+        """
+        return Profile(self, intervals.profile_curves(self, parm, level, 4, threads))
+
+    def bootstrap(
+        self,
+        n: int,
+        statistic: Callable[[Any], Any] | None = None,
+        seed: int | None = None,
+        threads: int | None = None,
+        progress: bool | None = None,
+    ) -> IntoFrame:
+        """Parametric bootstrap: simulate responses with new random effects, and fit the model to each.
+
+        Replicate r uses stream r of the generator: the numbers depend on the seed alone, not on the threads. Up to 2000
+        rows, and with several grouping factors, it is the fit to column r of ``simulate(n, seed)``; larger linear mixed
+        models of one grouping factor draw the sufficient statistics of the response instead of its rows.
+
+        Parameters
+        ----------
+        n : int
+            Number of replicates.
+        statistic : callable, optional
+            A function of a `Fit` that gives a number, a dict of numbers or a vector. Every replicate is then a whole
+            fit that comes back to Python, which takes longer than the default.
+        seed : int, optional
+            None takes one from the system; pandas frames keep it in ``attrs``.
+        threads : int, optional
+            Threads; None: those of the fit's control.
+        progress : bool, optional
+            Whether lines about the progress go to the standard error stream; None: as the fit's control says.
+
+        Returns
+        -------
+        frame
+            A row a replicate: replicate, converged, singular, loglik, and by name sigma, the fixed effects
+            (``zi__Intercept`` for other components than the mean), standard deviations and correlations
+            (``sd__Intercept``, with ``|group`` behind it where several groups have one); or the statistic. Replicates
+            that failed are kept, with converged False; pandas frames count them in ``attrs``.
+
+        Raises
+        ------
+        ModelError
+            When n, seed or statistic is not what it should be.
+
+        Examples
+        --------
+        >>> import ranef as rf
+        >>> fit = rf.lmm("Reaction ~ Days + (Days | Subject)", rf.load_dataset("sleepstudy"))
+        >>> draws = fit.bootstrap(200, seed=1)
+        >>> len(draws), draws.attrs["failed"]
+        (200, 0)
+        >>> fit.bootstrap(3, statistic=lambda refit: refit.aic, seed=1).columns.tolist()
+        ['replicate', 'converged', 'singular', 'loglik', 'statistic']
+        """
+        columns, said = bootstrap(self, n, statistic, seed, threads, progress, self._with_response)
+        frame = self._frame(columns)
+        if hasattr(frame, "attrs"):
+            frame.attrs.update(said)
+        return frame
