@@ -106,7 +106,7 @@ class Factor:
             if high - low < _most_counted(len(values)):
                 # Unsigned numbers of 64 bits fit into signed ones once the least is subtracted.
                 wide = values if values.dtype.kind == "u" else values.astype(np.int64, copy=False)
-                key = (wide - wide.dtype.type(low)).astype(np.int64, copy=False)
+                key = (wide - wide.dtype.type(low) if low else wide).astype(np.int64, copy=False)
                 codes, keys = numbered(key, high - low + 1)
                 return cls(codes, tuple(label(low + int(k)) for k in keys))
         codes, found = pd.factorize(values, use_na_sentinel=True)
@@ -156,30 +156,37 @@ class Column:
     Attributes
     ----------
     name : str
-    numbers : float64 array (n,) or None
-        The values of a numeric column, NaN where missing.
+    reals : float64 array (n,) or None
+        The values of a column of real numbers, NaN where missing.
     whole : integer array (n,) or None
-        The same without loss, when they are whole numbers and none is missing: identifiers may exceed 2**53.
+        The values of a column of whole numbers none of which is missing: identifiers may exceed 2**53.
     category : Factor or None
         The factor, when the column is not numeric.
     """
 
     name: str
-    numbers: Array | None
+    reals: Array | None = None
     whole: NDArray[Any] | None = None
     category: Factor | None = None
+
+    @cached_property
+    def numbers(self) -> Array | None:
+        """The values of a numeric column as float64, NaN where missing; identifiers are never asked for them."""
+        return self.reals if self.whole is None else self.whole.astype(np.float64)
 
     @cached_property
     def factor(self) -> Factor:
         """The column as a factor, whatever it is."""
         if self.category is not None:
             return self.category
-        return Factor.of(self.whole if self.whole is not None else self.numbers)  # type: ignore[arg-type]
+        return Factor.of(self.whole if self.whole is not None else self.reals)  # type: ignore[arg-type]
 
     @cached_property
     def missing(self) -> NDArray[np.bool_]:
         """Rows without a value."""
-        return np.isnan(self.numbers) if self.numbers is not None else self.factor.missing
+        if self.whole is not None:
+            return np.zeros(len(self.whole), dtype=bool)
+        return np.isnan(self.reals) if self.reals is not None else self.factor.missing
 
     def take(self, rows: NDArray[np.intp] | None) -> Column:
         """Keep some rows (None: all) and drop the levels they no longer use."""
@@ -187,21 +194,21 @@ class Column:
             return self
         return Column(
             self.name,
-            self.numbers if self.numbers is None or rows is None else self.numbers[rows],
+            self.reals if self.reals is None or rows is None else self.reals[rows],
             self.whole if self.whole is None or rows is None else self.whole[rows],
             None if self.category is None else self.category.take(rows),
         )
 
     def check_finite(self, rows: NDArray[np.intp] | None = None) -> None:
         """Refuse infinities, naming the first row that has one."""
-        if self.numbers is None:
+        if self.reals is None:
             return
-        infinite = np.isinf(self.numbers)
+        infinite = np.isinf(self.reals)
         if infinite.any():
             place = int(np.flatnonzero(infinite)[0])
             row = place if rows is None else int(rows[place])
             raise DataError(
-                f"`{self.name}` is infinite ({self.numbers[place]}) in row {row} (counting from 0); "
+                f"`{self.name}` is infinite ({self.reals[place]}) in row {row} (counting from 0); "
                 "replace it or drop the row"
             )
 
@@ -308,16 +315,16 @@ def _read_plain(series: pd.Series[Any], name: str) -> Column | None:
     """
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
-        return Column(name, None, None, _pandas_categorical(series))
+        return Column(name, category=_pandas_categorical(series))
     if not isinstance(dtype, np.dtype):
         return None
     values = series.to_numpy()
     if dtype in (np.float64, np.float32):
         return Column(name, np.asarray(values, dtype=np.float64))
     if dtype.kind in "iu":
-        return Column(name, values.astype(np.float64), values)
+        return Column(name, whole=values)
     if dtype.kind == "b":
-        return Column(name, None, None, Factor(values.astype(np.int64), ("False", "True"), boolean=True))
+        return Column(name, category=Factor(values.astype(np.int64), ("False", "True"), boolean=True))
     return None
 
 
@@ -334,16 +341,16 @@ def _read(series: nw.Series[Any], name: str) -> Column:
         if dtype.is_integer() and not series.null_count():
             whole = np.asarray(series.to_numpy())
             if whole.dtype.kind in "iu":
-                return Column(name, whole.astype(np.float64), whole)
+                return Column(name, whole=whole)
         if not dtype.is_float() or series.null_count():
             series = series.cast(nw.Float64)
         return Column(name, np.asarray(series.to_numpy(), dtype=np.float64))
     if dtype == nw.Boolean:
-        return Column(name, None, None, _boolean(series))
+        return Column(name, category=_boolean(series))
     if dtype == nw.Enum or dtype == nw.Categorical:
-        return Column(name, None, None, _categorical(series))
+        return Column(name, category=_categorical(series))
     if dtype == nw.String:
-        return Column(name, None, None, _text(series))
+        return Column(name, category=_text(series))
     if dtype == nw.Object or dtype == nw.Unknown:
         return _objects(series, name)
     advice = "convert it to numbers or text"
@@ -415,10 +422,10 @@ def _objects(series: nw.Series[Any], name: str) -> Column:
     present = [value for value, gone in zip(values, missing, strict=True) if not gone]
     if all(isinstance(value, str) for value in present):
         filled = np.array([None if gone else value for value, gone in zip(values, missing, strict=True)], dtype=object)
-        return Column(name, None, None, Factor.of(filled))
+        return Column(name, category=Factor.of(filled))
     if all(isinstance(value, bool | np.bool_) for value in present):
         codes = np.array([-1 if gone else int(v) for v, gone in zip(values, missing, strict=True)], dtype=np.int64)
-        return Column(name, None, None, Factor(codes, ("False", "True"), boolean=True))
+        return Column(name, category=Factor(codes, ("False", "True"), boolean=True))
     if all(isinstance(value, int | float | np.number) and not isinstance(value, bool) for value in present):
         numbers = [np.nan if gone else float(v) for v, gone in zip(values, missing, strict=True)]
         return Column(name, np.array(numbers))

@@ -42,7 +42,7 @@ impl Fit {
     /// modes and those of the others zero.
     pub fn eta_keeping(&self, keep: &[bool]) -> Cow<'_, [Vec<f64>]> {
         if keep.iter().all(|keep| *keep) {
-            return Cow::Borrowed(&self.eta);
+            return Cow::Borrowed(self.eta());
         }
         let mut design = self.own_design();
         for (codes, _) in design.codes.iter_mut().zip(keep).filter(|(_, keep)| !**keep) {

@@ -99,12 +99,12 @@ impl Fitted {
     /// Whether sigma is one number: no dispersion, or one whose predictor is constant (but for precision weights).
     fn constant_dispersion(&self) -> bool {
         let dispersion = self.fit.data.family.components().iter().position(|c| *c == Component::Disp);
-        let constant = |k: usize| self.fit.eta[k].windows(2).all(|pair| pair[0] == pair[1]);
+        let constant = |k: usize| self.fit.common_predictor(k).is_some();
         self.fit.profiles_sigma() || dispersion.is_none_or(constant)
     }
 
     fn row(&self, i: usize) -> Vec<f64> {
-        self.fit.eta.iter().map(|eta| eta[i]).collect()
+        self.fit.eta().iter().map(|eta| eta[i]).collect()
     }
 
     /// A table (levels x columns) for each term, from a value in scaled columns for each (grouping factor, level, merged
@@ -346,11 +346,13 @@ impl Fitted {
         if !self.constant_dispersion() || self.fit.data.y.is_empty() {
             return f64::NAN;
         }
-        let mut row = self.row(0);
-        if self.fit.profiles_sigma() {
-            // Precision weights are an offset of the dispersion; sigma is the value without it.
-            row[1] = self.fit.data.design.fixed[1].to_original(&self.fit.beta[1])[0];
-        }
+        let row = if self.fit.profiles_sigma() {
+            // A normal's does not depend on the mean. Precision weights are an offset of the dispersion; sigma is the
+            // value without it.
+            vec![0.0, self.fit.data.design.fixed[1].to_original(&self.fit.beta[1])[0]]
+        } else {
+            self.row(0)
+        };
         self.fit.data.family.sigma(&row)
     }
 
@@ -439,7 +441,7 @@ impl Fitted {
 
     #[getter]
     fn linear_predictor<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray2<f64>> {
-        table(py, self.fit.data.y.len(), self.fit.eta.len(), self.fit.eta.concat())
+        table(py, self.fit.data.y.len(), self.fit.eta().len(), self.fit.eta().concat())
     }
 
     #[allow(clippy::type_complexity)]
@@ -459,7 +461,7 @@ impl Fitted {
     fn fitted_values<'py>(&self, py: Python<'py>, kind: &str) -> PyResult<Bound<'py, PyArray1<f64>>> {
         let kind = kind_of(kind)?;
         let values =
-            self.by_row(&self.fit.eta, |data, _, eta| data.family.predict(kind, eta, &mut vec![0.0; eta.len()]));
+            self.by_row(self.fit.eta(), |data, _, eta| data.family.predict(kind, eta, &mut vec![0.0; eta.len()]));
         intact(&*self.fit.data.family)?;
         Ok(vector(py, values))
     }
@@ -479,7 +481,7 @@ impl Fitted {
     fn loglik_rows<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
         vector(
             py,
-            self.by_row(&self.fit.eta, |data, i, eta| {
+            self.by_row(self.fit.eta(), |data, i, eta| {
                 data.weight_at(i) * data.family.log_density(data.y[i], data.trials_at(i), eta)
             }),
         )

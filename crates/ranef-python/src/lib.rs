@@ -2,7 +2,7 @@
 //!
 //! Registration only. `spec.rs` reads a model, `model.rs` and `fitted.rs` are the two classes, `resampling.rs` what
 //! comes from many fits, `draws.rs` what a family gives without one, `custom.rs` a family of the user's, `cards.rs` the catalogues,
-//! `arrays.rs` the conversions, `errors.rs` the engine's refusals as a Python exception.
+//! `arrays.rs` the conversions, `errors.rs` the engine's refusals as a Python exception, `huge_pages.rs` where large arrays lie.
 
 mod arrays;
 mod assumptions;
@@ -12,11 +12,15 @@ mod custom;
 mod draws;
 mod errors;
 mod fitted;
+mod huge_pages;
 mod model;
 mod resampling;
 mod spec;
 
 use pyo3::prelude::*;
+
+#[global_allocator]
+static ALLOCATOR: huge_pages::HugePages = huge_pages::HugePages;
 
 #[pymodule]
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -144,9 +144,11 @@ fn read_fixed(spec: &Bound<'_, PyDict>, n: usize) -> PyResult<Vec<Fixed>> {
         .iter()
         .map(|entry| {
             let entry = entry.cast_into::<PyDict>()?;
-            let x: Bound<'_, PyAny> = required(&entry, "x")?;
-            let (x, _) = matrix(&x, "x", n)?;
-            Ok(Fixed::from_columns(n, x, optional_vector(&entry, "offset", n)?))
+            let (x, offset): (Bound<'_, PyAny>, _) = (required(&entry, "x")?, optional_vector(&entry, "offset", n)?);
+            if intercept_alone(&x, n)? {
+                return Ok(Fixed::intercept(n, offset));
+            }
+            Ok(Fixed::from_columns(n, matrix(&x, "x", n)?.0, offset))
         })
         .collect()
 }
@@ -273,11 +275,16 @@ fn read_couplings(spec: &Bound<'_, PyDict>, terms: &[TermSpec]) -> PyResult<Vec<
         .collect()
 }
 
-/// A term's columns and their number. An intercept that is one value repeated without memory is not written out.
-fn random_columns(value: &Bound<'_, PyAny>, n: usize) -> PyResult<(Vec<Column>, usize)> {
+/// Whether the columns are an intercept that is one value repeated without memory.
+fn intercept_alone(value: &Bound<'_, PyAny>, n: usize) -> PyResult<bool> {
     let array: numpy::PyReadonlyArray2<'_, f64> = value.extract()?;
     let view = array.as_array();
-    if view.dim() == (n, 1) && view.strides()[0] == 0 && view.first() == Some(&1.0) {
+    Ok(view.dim() == (n, 1) && view.strides()[0] == 0 && view.first() == Some(&1.0))
+}
+
+/// A term's columns and their number. An intercept that takes no memory is not written out.
+fn random_columns(value: &Bound<'_, PyAny>, n: usize) -> PyResult<(Vec<Column>, usize)> {
+    if intercept_alone(value, n)? {
         return Ok((vec![Column::One], 1));
     }
     let (values, width) = matrix(value, "a random-effects column", n)?;

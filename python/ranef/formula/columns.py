@@ -92,7 +92,7 @@ def model_matrix(
         first = len(columns)
         for piece in pieces:
             if not piece:
-                columns.append(np.ones(n))
+                columns.append(np.broadcast_to(1.0, n))
                 names.append("Intercept")
                 continue
             for key in piece:

@@ -138,4 +138,4 @@ class NewFrame:
                 f"`{name}` has the level '{unknown[0]}' in {self.what}, which the model has not seen; "
                 f"it knows {', '.join(known.levels[:20])}{', ...' if len(known.levels) > 20 else ''}"
             )
-        return Column(name, None, None, Factor(codes, known.levels, known.ordered, known.boolean))
+        return Column(name, category=Factor(codes, known.levels, known.ordered, known.boolean))

@@ -193,7 +193,7 @@ impl Fit {
             return self.nothing();
         }
         let dispersion = self.data.family.components().iter().position(|c| *c == Component::Disp);
-        let varies = |k: usize| self.eta[k].windows(2).any(|pair| pair[0] != pair[1]);
+        let varies = |k: usize| self.common_predictor(k).is_none();
         let sigma = if self.data.y.is_empty() || dispersion.is_some_and(varies) {
             f64::NAN
         } else {

@@ -6,7 +6,7 @@ use super::{add_up, by_chunk};
 use std::ops::Range;
 
 use rayon::prelude::*;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A column whose part outside the span of the earlier columns is below this share of its length is aliased (the
 /// tolerance of R's `lm` and of lme4's rank check).
@@ -16,7 +16,9 @@ const RANK_TOLERANCE: f64 = 1e-7;
 #[derive(Clone, Debug)]
 pub struct Fixed {
     n: usize,
-    q: Arc<Vec<f64>>,
+    /// Column-major; of an intercept alone, which is its own Q, written out only when somebody reads it.
+    q: OnceLock<Arc<Vec<f64>>>,
+    intercept_alone: bool,
     r: Vec<f64>,
     kept: Vec<usize>,
     aliased: Vec<usize>,
@@ -72,12 +74,22 @@ impl Fixed {
         for (j, weights) in rows.iter().enumerate() {
             r[j * p..j * p + weights.len()].copy_from_slice(weights);
         }
-        Self { n, q: Arc::new(x), r, kept, aliased, offset }
+        Self { n, q: OnceLock::from(Arc::new(x)), intercept_alone: false, r, kept, aliased, offset }
+    }
+
+    /// Of an intercept and an offset.
+    pub fn intercept(n: usize, offset: Option<Vec<f64>>) -> Self {
+        Self { n, q: OnceLock::new(), intercept_alone: true, r: vec![1.0], kept: vec![0], aliased: Vec::new(), offset }
     }
 
     /// Q, column-major, to be shared rather than copied.
     pub fn basis(&self) -> &Arc<Vec<f64>> {
-        &self.q
+        self.q.get_or_init(|| Arc::new(vec![1.0; self.n]))
+    }
+
+    /// Whether the predictor has one value for all rows, but for random effects.
+    pub fn is_constant(&self) -> bool {
+        self.intercept_alone && self.offset.is_none()
     }
 
     /// Number of columns kept.
@@ -97,7 +109,7 @@ impl Fixed {
 
     /// Column j of Q.
     pub fn column(&self, j: usize) -> &[f64] {
-        &self.q[j * self.n..(j + 1) * self.n]
+        &self.basis()[j * self.n..(j + 1) * self.n]
     }
 
     /// The offset.
@@ -133,6 +145,10 @@ impl Fixed {
 
     /// eta += Q beta~ in some rows; `eta` has these rows only.
     pub(crate) fn add_rows_to(&self, rows: Range<usize>, beta: &[f64], eta: &mut [f64]) {
+        if let (true, Some(coefficient)) = (self.intercept_alone, beta.first()) {
+            eta.iter_mut().for_each(|value| *value += coefficient);
+            return;
+        }
         for (j, &coefficient) in beta.iter().enumerate() {
             if coefficient != 0.0 {
                 let column = &self.column(j)[rows.clone()];
@@ -155,6 +171,10 @@ impl Fixed {
 
     /// sums += Q' r over some rows; `r` has these rows only.
     pub(crate) fn gather_rows(&self, rows: Range<usize>, r: &[f64], sums: &mut [f64]) {
+        if self.intercept_alone {
+            sums[0] += crate::linalg::sum(r);
+            return;
+        }
         for (j, sum) in sums.iter_mut().enumerate().take(self.p()) {
             *sum += dot(&self.column(j)[rows.clone()], r);
         }
@@ -248,6 +268,21 @@ fn norm(a: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::Fixed;
+
+    #[test]
+    fn an_intercept_alone_is_its_column() {
+        let (n, eta) = (5, [0.1, -2.0, 0.4, 3.0, 1.5]);
+        let (short, long) = (Fixed::intercept(n, None), Fixed::new(n, &vec![1.0; n], None));
+        let (mut a, mut b) = (eta, eta);
+        short.add_to(&short.to_rotated(&[0.7]), &mut a);
+        long.add_to(&long.to_rotated(&[0.7]), &mut b);
+        for (a, b) in a.iter().zip(&b).chain(short.gather(&eta).iter().zip(&long.gather(&eta))) {
+            assert!((a - b).abs() < 1e-14, "{a} {b}");
+        }
+        assert_eq!(short.column(0), long.column(0));
+        assert!(short.is_constant());
+        assert!(!Fixed::intercept(n, Some(eta.to_vec())).is_constant());
+    }
 
     #[test]
     fn rotation_is_undone_and_aliased_columns_are_the_later_ones() {

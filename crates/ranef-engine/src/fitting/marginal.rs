@@ -222,7 +222,7 @@ fn assemble(
         beta: vec![solution.beta.clone(), dispersion],
         theta,
         modes: solution.modes.clone(),
-        eta,
+        eta: OnceLock::from(eta),
         inner_iterations: 0,
         layout: Layout { beta: vec![None, Some(0..p)], theta: p..p + places.theta.len(), dim },
         fixed_conditional: Some(solution.unscaled.iter().map(|value| sigma * sigma * value).collect()),

@@ -27,7 +27,7 @@ pub(crate) use estimate::{Estimate, estimate};
 pub(crate) use marginal::MarginalFit;
 pub use marginal::ResidualParameter;
 pub use search::Optimum;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 pub use variance_components::VarianceComponents;
 use verdict::Status;
 
@@ -100,8 +100,6 @@ pub struct Fit {
     pub theta: Vec<f64>,
     /// Conditional modes of all b, in scaled columns.
     pub modes: Vec<f64>,
-    /// Linear predictors at the conditional modes, by predictor.
-    pub eta: Vec<Vec<f64>>,
     /// The search's end point, in the coordinates of its objective.
     pub optimum: Optimum,
     /// Inner iterations used.
@@ -120,6 +118,8 @@ pub struct Fit {
     parameters: Vec<f64>,
     /// Start of the conditional mode: u, then beta~ inside.
     mode: Vec<f64>,
+    /// Linear predictors at the conditional modes, by predictor; made when first asked for.
+    eta: OnceLock<Vec<Vec<f64>>>,
     posterior: Mutex<Option<Arc<Posterior>>>,
 }
 
@@ -222,7 +222,7 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Result<Fit
         beta: laplace.beta(),
         theta: optimum.x[layout.theta.clone()].to_vec(),
         modes,
-        eta: std::mem::take(&mut laplace.state.eta),
+        eta: OnceLock::from(std::mem::take(&mut laplace.state.eta)),
         inner_iterations: laplace.inner_iterations(),
         layout,
         fixed_conditional: None,
@@ -415,14 +415,6 @@ fn maximise_profiled(
     let parameters: Vec<f64> = dispersion.iter().copied().chain(theta.iter().copied()).collect();
     let fixed_conditional = solution.vcov_beta_unscaled.iter().map(|value| sigma * sigma * value).collect();
     let modes: Vec<f64> = solution.b.concat();
-    let mut eta: Vec<Vec<f64>> = design.fixed.iter().map(|_| vec![0.0; design.n]).collect();
-    for (k, beta) in [&solution.beta, &dispersion].into_iter().enumerate() {
-        if let Some(offset) = design.fixed[k].offset() {
-            eta[k].copy_from_slice(offset);
-        }
-        design.fixed[k].add_to(beta, &mut eta[k]);
-    }
-    design.add_random(&modes, &mut eta);
     Fit {
         likelihood: Likelihood::Profiled { reml, weights },
         loglik: -optimum.value,
@@ -431,7 +423,7 @@ fn maximise_profiled(
         beta: vec![solution.beta, dispersion],
         theta,
         modes,
-        eta,
+        eta: OnceLock::new(),
         inner_iterations: 0,
         layout: Layout { beta: vec![None, Some(0..1)], theta: 1..1 + n_theta, dim: 1 + n_theta },
         fixed_conditional: Some(fixed_conditional),
@@ -534,7 +526,7 @@ impl Fit {
         }
         Some(Self {
             modes: laplace.effects(&laplace.mode()[..laplace.n_effects()]),
-            eta: laplace.eta().to_vec(),
+            eta: OnceLock::from(laplace.eta().to_vec()),
             mode: laplace.mode().to_vec(),
             likelihood: self.likelihood.clone(),
             loglik: self.loglik,
@@ -553,6 +545,29 @@ impl Fit {
             posterior: Mutex::new(None),
             data,
         })
+    }
+
+    /// Linear predictors at the conditional modes, by predictor.
+    pub fn eta(&self) -> &[Vec<f64>] {
+        self.eta.get_or_init(|| {
+            let design = &self.data.design;
+            let mut eta = vec![vec![0.0; design.n]; design.n_predictors()];
+            for ((fixed, beta), eta) in design.fixed.iter().zip(&self.beta).zip(&mut eta) {
+                fixed.predict_into(beta, eta);
+            }
+            design.add_random(&self.modes, &mut eta);
+            eta
+        })
+    }
+
+    /// The value of predictor `k` where all rows have the same.
+    pub fn common_predictor(&self, k: usize) -> Option<f64> {
+        let design = &self.data.design;
+        if design.fixed[k].is_constant() && !design.is_random(k) {
+            return Some(self.beta[k][0]);
+        }
+        let eta = &self.eta()[k];
+        eta.windows(2).all(|pair| pair[0] == pair[1]).then(|| eta[0])
     }
 
     /// Whether fixed effects and sigma were profiled out: the search has a parameter less than the layout, and the

@@ -313,3 +313,14 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     }
     (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
 }
+
+/// The sum of the values, in the order of [`dot`] with ones.
+pub(crate) fn sum(values: &[f64]) -> f64 {
+    let chunks = values.chunks_exact(4);
+    let rest: f64 = chunks.remainder().iter().sum();
+    let mut sums = [0.0; 4];
+    for chunk in chunks {
+        (0..4).for_each(|k| sums[k] += chunk[k]);
+    }
+    (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
+}

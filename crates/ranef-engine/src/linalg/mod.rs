@@ -32,8 +32,8 @@ mod sparse_factor;
 
 pub use block_matrix::BlockMatrix;
 pub use congruence::Congruence;
-pub(crate) use factorization::dot;
 pub use factorization::{Factorization, NotPositiveDefinite, Place};
+pub(crate) use factorization::{dot, sum};
 pub use inverse_moments::Moments;
 pub(crate) use jacobi::{SingularValues, SymmetricEigen, singular_values, symmetric_eigen};
 pub use pattern::{Neighbours, Pair, Pattern, Tie};
