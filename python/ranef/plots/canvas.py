@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 # Okabe & Ito's palette, told apart by colour-blind readers (https://jfly.uni-koeln.de/color/).
 BLUE, GREY = "#0072B2", "#7F7F7F"
+PALETTE = (BLUE, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D00")
+# Told apart in print without colours too.
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
 @cache

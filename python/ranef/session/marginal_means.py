@@ -10,8 +10,10 @@ import numpy as np
 
 from ranef.frames import IntoFrame
 from ranef.inference.marginal_means.adjustments import adjustment_named
+from ranef.inference.marginal_means.comparisons import comparisons
 from ranef.inference.marginal_means.estimates import MarginalEstimates
 from ranef.inference.marginal_means.means import joint_tests, marginal_means
+from ranef.inference.marginal_means.slopes import slopes
 from ranef.reports.summary import Section
 from ranef.reports.tidy_table import tidy_table
 from ranef.session.answers import Answers
@@ -283,3 +285,103 @@ class Marginal(Answers):
         [2]
         """
         return self._frame(joint_tests(self, by, at, component, ddf))
+
+    def slopes(
+        self,
+        variable: str,
+        by: str | Sequence[str] | None = None,
+        at: Mapping[str, Any] | None = None,
+        kind: str = "link",
+        margin: str = "mean",
+        weights: str = "equal",
+        bias_correction: bool = False,
+        ddf: str | float | None = None,
+        level: float = 0.95,
+    ) -> MarginalMeans:
+        """What a unit more of a numeric variable adds: the derivative of the prediction, averaged.
+
+        Parameters
+        ----------
+        variable : str
+            A numeric variable, however the formula uses it.
+        by : str or list of str, optional
+            Variables at whose values slopes are given; ``by="x", at={"x": [0, 5]}`` gives them at values of `x` itself.
+        at : dict, optional
+            Values of variables, as in `emmeans`.
+        kind : {"link", "response", "conditional", "zlink", "zprob"}
+            The prediction whose slope it is, as in `predict`.
+        margin : {"mean", "average", "reference"}
+            Averaged over the reference grid (emtrends), over the rows of the data (average marginal effects), or at
+            one typical row.
+        weights : str
+            Of the cells of the grid, as in `emmeans`.
+        bias_correction : bool
+            Whether means are averaged over the distribution of the random effects too, their variances held at their
+            estimates; without it random effects are zero.
+        ddf : str or float, optional
+        level : float
+
+        Returns
+        -------
+        MarginalMeans
+            Its estimates are called slope; `contrasts` compares them.
+
+        Examples
+        --------
+        >>> import ranef as rf
+        >>> fit = rf.lmm("yield ~ nitro * Variety + (1 | Block/Variety)", rf.load_dataset("oats"))
+        >>> fit.slopes("nitro", by="Variety").table["slope"].round(2).tolist()
+        [75.33, 64.58, 81.08]
+        """
+        found = slopes(self, variable, by, at, kind, margin, weights, bias_correction, ddf)
+        return MarginalMeans(self, found, level)
+
+    def comparisons(
+        self,
+        variable: str,
+        contrast: Any = None,
+        by: str | Sequence[str] | None = None,
+        at: Mapping[str, Any] | None = None,
+        kind: str = "response",
+        comparison: str = "difference",
+        margin: str = "average",
+        weights: str = "equal",
+        bias_correction: bool = False,
+        ddf: str | float | None = None,
+        level: float = 0.95,
+        adjust: str = "none",
+    ) -> MarginalMeans:
+        """How the mean changes when a variable is set from one value to another in the same rows, on average.
+
+        Parameters
+        ----------
+        variable : str
+        contrast : optional
+            Of a factor: "reference" (default; every level against the first), "pairwise", "sequential", or two levels
+            (from, to). Of a number: how much is added (default 1), "sd", "2sd", "iqr", "minmax", or two values.
+        by : str or list of str, optional
+            Variables at whose values the change is averaged: the rows that have them, or all rows at the values in
+            `at`.
+        at : dict, optional
+            Values that variables are set to.
+        kind : {"response", "conditional", "link", "zlink", "zprob"}
+            The prediction that is compared, as in `predict`.
+        comparison : {"difference", "ratio", "odds_ratio"}
+            Of the averages; intervals of ratios are formed on the logarithm.
+        margin : {"average", "mean", "reference"}
+            Averaged over the rows of the data, over the reference grid, or at one typical row.
+        weights, bias_correction, ddf, level
+            As in `slopes`.
+        adjust : str
+            Adjustment for the number of comparisons.
+
+        Examples
+        --------
+        >>> import ranef as rf
+        >>> owls = rf.load_dataset("owls")
+        >>> fit = rf.glmm("SiblingNegotiation ~ FoodTreatment + (1 | Nest)", owls, family="nbinom2", zi="~ 1")
+        >>> fit.comparisons("FoodTreatment", comparison="ratio").table["ratio"].round(3).tolist()
+        [0.761]
+        """
+        found = comparisons(self, variable, contrast, by, at, kind, comparison, margin, weights, bias_correction, ddf)
+        return MarginalMeans(self, found, level, adjust)

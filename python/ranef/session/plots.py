@@ -9,6 +9,7 @@ from ranef.frames import IntoFrame
 from ranef.inference import smooths
 from ranef.plots import caterpillar
 from ranef.plots import smooth as smooth_plot
+from ranef.session.effects import AlongVariables
 from ranef.session.inference import Inference
 
 if TYPE_CHECKING:
@@ -16,10 +17,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+class Drawn(Inference, AlongVariables):
+    """A fit whose inference and effects can be drawn."""
+
+
 class Plots:
     """Figures of a fit, each beside a method ``..._data()`` that returns the tidy frame it draws."""
 
-    def __init__(self, fit: Inference) -> None:
+    def __init__(self, fit: Drawn) -> None:
         self._fit = fit
 
     def ranef(self, ax: Axes | Any = None, group: str | None = None, level: float = 0.95) -> Figure:
@@ -43,6 +48,39 @@ class Plots:
     def ranef_data(self, level: float = 0.95) -> IntoFrame:
         """The frame behind `ranef`: columns of `Fit.ranef`, and the rank within each panel."""
         return self._fit._frame(caterpillar.caterpillar_data(self._fit, level))
+
+    def effects(
+        self,
+        term: str | Sequence[str],
+        by: str | Sequence[str] | None = None,
+        ax: Axes | Any = None,
+        data: bool = False,
+        **options: Any,
+    ) -> Figure:
+        """Predictions along a variable, by others: lines with bands, or points with intervals.
+
+        Parameters
+        ----------
+        term, by : str or list of str
+            As in `Fit.effects`: the first along the axis, the second by colour, the third and fourth by panel.
+        ax : matplotlib axes, or a sequence with one per panel, optional
+            Where to draw; a new figure when left out.
+        data : bool
+            Whether the responses of the data are drawn too.
+        **options
+            Other arguments of `Fit.effects`: margin, kind, interval, ranef, at, level, ...
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        return self._fit.effects(term, by, **options).plot(ax, data)
+
+    def effects_data(
+        self, term: str | Sequence[str], by: str | Sequence[str] | None = None, **options: Any
+    ) -> IntoFrame:
+        """The frame behind `effects`: the terms, estimate, std_error, conf_low, conf_high."""
+        return self._fit.effects(term, by, **options).table
 
     def profile(self, ax: Axes | Any = None, parm: str | Sequence[str] | None = None, level: float = 0.99) -> Figure:
         """Profile plot: zeta against the value of each parameter; straight lines where Wald intervals are right.

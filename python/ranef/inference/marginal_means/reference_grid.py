@@ -255,7 +255,7 @@ def reference_grid(
             levels = variable.as_column(variable.levels or ())
             values[name] = levels if name in fixed else levels[:1]
         else:
-            mean = float(variable.data.mean())
+            mean = variable.mean
             few = np.unique(variable.data)
             if name in fixed and spread:
                 values[name] = np.array([mean - spread, mean + spread])

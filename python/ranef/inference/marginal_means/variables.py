@@ -44,6 +44,12 @@ class Variable:
         """Whether it has levels."""
         return self.levels is not None
 
+    @property
+    def mean(self) -> float:
+        """Mean of its numbers; exactly zero where that is rounding, as of a centred column."""
+        mean = float(self.data.mean())
+        return 0.0 if abs(mean) < 1e-13 * float(np.abs(self.data).max(initial=0.0)) else mean
+
     def values(self, given: Any, where: str) -> np.ndarray:
         """Values that a caller gave, checked: known levels of a factor, numbers otherwise."""
         found = [given] if isinstance(given, str | int | float | bool | np.generic) else list(given)
@@ -142,6 +148,10 @@ class Variables(Mapping[str, Variable]):
 
     def __len__(self) -> int:
         return len(self._found)
+
+    def adjusted(self) -> list[str]:
+        """Variables of fixed effects and offsets, which other answers adjust for."""
+        return list(dict.fromkeys([n for c in self.fixed for n in self.fixed[c]] + self.offset))
 
     def require(self, names: Collection[str], where: str, among: Collection[str] | None = None) -> None:
         """Refuse names that are no variables of the model (or not among those that a question can be about)."""
