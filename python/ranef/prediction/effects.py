@@ -95,8 +95,8 @@ def effects(
         return _averaged(record, variables, found, values, margin, kind, bias_correction, weights, ddf, level)
     if margin != "reference":
         raise ModelError(
-            f"margin={margin!r} averages over rows with different random effects, or none: take ranef=False and "
-            "interval='confidence', bias_correction=True to average over the random effects, or margin='reference'."
+            f"margin={margin!r} goes with random effects that are zero (ranef=False) or averaged over "
+            "(bias_correction=True), and with interval='confidence'; otherwise take margin='reference'."
         )
     if bias_correction:
         raise ModelError("bias_correction=True averages over the random effects; it goes with ranef=False.")

@@ -188,6 +188,8 @@ class MarginalEstimates:
             if name not in self.columns:
                 raise ModelError(f"by: `{name}` is none of the columns; there are: {listed(list(self.columns))}.")
         of = [name for name in self.columns if name not in by_names]
+        if not of and not self.columns:
+            raise ModelError("contrasts(): there is one mean only, and nothing to compare it with.")
         if not of:
             raise ModelError(
                 "contrasts(): every variable is in by, so there is nothing to compare; leave one out of by."
@@ -220,7 +222,7 @@ class MarginalEstimates:
             notes = (*notes, f"Contrasts are on the {self.link} scale; .regrid().contrasts() compares the responses.")
         column = np.empty(len(names), object)
         column[:] = names
-        all_pairs = method in ("pairwise", "revpairwise") and not interaction
+        all_pairs = isinstance(method, str) and method in ("pairwise", "revpairwise") and not interaction
         return replace(
             self,
             functions=functions,

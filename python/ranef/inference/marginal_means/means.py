@@ -51,7 +51,7 @@ def marginal_means(
         tuple(grouped),
         link,
         kind if link is not None else "response",
-        "emmean",
+        "emmean" if link is not None else "response",
         notes=notes_of(grid, [*wanted, *grouped], weights),
     )
 

@@ -1,0 +1,152 @@
+"""Adjustments, contrast sets, specifications and tables of marginal means."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import ranef as rf
+from models import cbpp, data, owls, salamanders
+from ranef.inference.marginal_means.adjustments import FamilyOfTests
+from ranef.inference.marginal_means.contrast_methods import contrasts_of
+from ranef.inference.marginal_means.specification import specification
+
+
+def machines():
+    return rf.lmm("score ~ Machine + (1 | Worker)", data("machines"))
+
+
+@pytest.mark.parametrize("adjust", ["tukey", "sidak", "bonferroni", "scheffe", "dunnett", "mvt"])
+def test_simultaneous_intervals_and_p_values_agree(adjust):
+    """An estimate whose interval ends at zero has an adjusted p-value of one minus the level."""
+    rows = np.array([[1, -1, 0], [1, 0, -1], [0, 1, -1.0]])
+    family = FamilyOfTests(rows @ rows.T, np.full(3, 9.0), 3)
+    half = family.critical_values(0.9, adjust)
+    statistic = half[0] * np.ones(3)
+    from ranef.inference.wald import p_value
+
+    p = family.p_values(statistic, p_value(statistic, np.full(3, 9.0)), adjust)
+    np.testing.assert_allclose(p, 0.1, rtol=1e-8)
+
+
+def test_one_sided_adjustments():
+    family = FamilyOfTests(np.eye(2) * 0.5 + 0.5, np.full(2, np.inf))
+    greater = family.critical_values(0.95, "mvt", "greater")
+    assert (greater < family.critical_values(0.95, "mvt")).all()
+    np.testing.assert_allclose(family.critical_values(0.95, "none", "greater"), 1.6448536, rtol=1e-7)
+    np.testing.assert_allclose(family.critical_values(0.95, "bonferroni", "less"), 1.9599640, rtol=1e-7)
+    # Tukey's and Scheffe's methods are two-sided.
+    assert family.effective("tukey", "less") == "sidak"
+    assert family.effective("scheffe", "less") == "bonferroni"
+
+
+def test_contrast_sets():
+    names, matrix = contrasts_of("poly", list("abcd"))
+    assert names == ["linear", "quadratic", "cubic"]
+    np.testing.assert_array_equal(matrix, [[-3, -1, 1, 3], [1, -1, -1, 1], [-1, 3, -3, 1]])
+    names, matrix = contrasts_of("trt.vs.ctrl", ["a", "b-c", "d"], reference="b-c")
+    assert names == ["a - (b-c)", "d - (b-c)"]
+    np.testing.assert_array_equal(matrix, [[1, -1, 0], [0, -1, 1]])
+    assert contrasts_of("pairwise", ["a", "b"], ratio=True)[0] == ["a / b"]
+    np.testing.assert_allclose(contrasts_of("eff", list("abc"))[1].sum(axis=1), 0.0, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (("~ a | b", None), (["a"], ["b"])),
+        (("a", "b"), (["a"], ["b"])),
+        (("~a:b", None), (["a", "b"], [])),
+        ((["a", "b"], ["b"]), (["a"], ["b"])),
+        (("1", None), ([], [])),
+    ],
+)
+def test_specifications(given, expected):
+    assert specification(*given) == expected
+
+
+def test_contrasts_are_linear_in_means():
+    means = machines().emmeans("Machine")
+    weights = np.array([[0.2, 0.3, -0.5], [1.0, 1.0, 1.0]])
+    table = means.contrasts(weights).table
+    np.testing.assert_allclose(table["estimate"], weights @ means.table["emmean"], rtol=1e-12)
+    np.testing.assert_allclose(table["std_error"] ** 2, np.diag(weights @ means.covariance @ weights.T), rtol=1e-10)
+
+
+def test_joint_test_of_the_means_is_that_of_their_contrasts():
+    fit = machines()
+    contrasts = fit.emmeans("Machine").contrasts("consec")
+    joint = contrasts.joint()
+    beta, vcov = np.array(list(fit.fixef().values()))[1:], fit.vcov()[1:, 1:]
+    assert joint["df"][0] == 2
+    assert joint["statistic"][0] == pytest.approx(beta @ np.linalg.solve(vcov, beta), rel=1e-9)
+    pairs = fit.emmeans("Machine").contrasts().joint()
+    assert pairs["statistic"][0] == pytest.approx(joint["statistic"][0], rel=1e-9)
+
+
+def test_a_number_of_degrees_of_freedom_makes_t_and_f():
+    found = machines().emmeans("Machine", ddf=12)
+    assert found.table["df"].tolist() == [12.0] * 3
+    joint = found.contrasts("consec").joint()
+    assert joint["ddf"][0] == 12.0
+    asymptotic = machines().emmeans("Machine").contrasts("consec").joint()
+    assert joint["statistic"][0] == pytest.approx(asymptotic["statistic"][0] / 2, rel=1e-10)
+
+
+def test_the_adjustment_of_one_comparison_is_none():
+    table = owls().emmeans("FoodTreatment").contrasts().table
+    plain = owls().emmeans("FoodTreatment").contrasts(adjust="none").table
+    pd.testing.assert_frame_equal(table, plain)
+
+
+def test_intervals_of_the_response_are_transformed():
+    link = cbpp().emmeans("period").table
+    response = cbpp().emmeans("period", kind="response").table
+    for name in ("conf_low", "conf_high"):
+        np.testing.assert_allclose(response[name], 1 / (1 + np.exp(-link[name])), rtol=1e-12)
+    np.testing.assert_allclose(response["p_value"], link["p_value"], rtol=1e-12)
+
+
+def test_components():
+    fit = salamanders()
+    sigma = fit.emmeans("DOY", at={"DOY": [0.0, 1.0]}, component="disp", kind="response").table
+    beta = list(fit.fixef("disp").values())
+    np.testing.assert_allclose(sigma["response"], np.exp([beta[0], beta[0] + beta[1]]), rtol=1e-12)
+    whole = owls().emmeans(["FoodTreatment", "SexParent"], component="response").table
+    conditional = owls().emmeans(["FoodTreatment", "SexParent"], component="cmean").table
+    zi = owls().emmeans("1", component="zi", kind="response").table["response"][0]
+    np.testing.assert_allclose(whole["response"], conditional["response"] * (1 - zi), rtol=1e-12)
+
+
+def test_frames_come_back_in_the_callers_kind():
+    fit = rf.lmm("score ~ Machine + (1 | Worker)", data("machines", "polars"))
+    table = fit.emmeans("Machine").table
+    assert type(table).__module__.startswith("polars")
+    assert table["Machine"].to_list() == ["A", "B", "C"]
+    assert fit.joint_tests()["df"].to_list() == [2]
+    assert fit.effects("Machine").table["estimate"].to_list() == table["emmean"].to_list()
+
+
+def test_text_and_html():
+    means = owls().emmeans("~ FoodTreatment | SexParent", kind="response")
+    text = repr(means.contrasts(by=[]))
+    assert "Tukey's method for all pairs of 4 means" in text
+    assert "ratio" in text
+    assert "BroodSize = 4.392" in repr(means)
+    assert "<table>" in means._repr_html_()
+    assert "margin 0.1" in repr(means.test(delta=0.1))
+    assert "At SexParent = Female, BroodSize = 4.392" in repr(owls().effects("FoodTreatment"))
+
+
+def test_an_offset_given_as_an_array_stands_at_its_mean():
+    d = data("owls")
+    offset = np.log(d["BroodSize"].to_numpy())
+    formula = "SiblingNegotiation ~ FoodTreatment + (1 | Nest)"
+    given = rf.glmm(formula, d, family="poisson", offset=offset)
+    named = rf.glmm(formula + " + offset(o)", d.assign(o=offset), family="poisson")
+    for ask in (
+        lambda f: f.emmeans("FoodTreatment").table["emmean"],
+        lambda f: f.effects("FoodTreatment").table["estimate"],
+        lambda f: f.effects("FoodTreatment", margin="average").table["estimate"],
+        lambda f: f.effects("FoodTreatment", interval="prediction").table["conf_high"],
+    ):
+        np.testing.assert_allclose(ask(given), ask(named), rtol=1e-6)
