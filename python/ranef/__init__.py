@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from ranef.relatedness.pedigree import pedigree
     from ranef.relatedness.phylogeny import phylogeny
     from ranef.session import Fit, glmm, lmm
+    from ranef.session.comparison import Comparison, compare
     from ranef.variance_functions import list_variance_functions
 
 __all__ = [
+    "Comparison",
     "Control",
     "ConvergenceWarning",
     "DataError",
@@ -34,6 +36,7 @@ __all__ = [
     "ModelError",
     "__version__",
     "adjacency",
+    "compare",
     "families",
     "glmm",
     "list_correlations",
@@ -59,6 +62,8 @@ _HOME = {
     "lmm": "ranef.session",
     "glmm": "ranef.session",
     "Fit": "ranef.session",
+    "compare": "ranef.session.comparison",
+    "Comparison": "ranef.session.comparison",
     "Control": "ranef.fitting",
     "list_families": "ranef.families",
     "list_covariances": "ranef.covariances",

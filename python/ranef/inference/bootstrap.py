@@ -20,6 +20,7 @@ from ranef import _engine
 from ranef.errors import DataError, ModelError
 from ranef.fitting import Control, FittedModel, announce
 from ranef.inference.natural_parameters import NaturalParameter, natural_parameters
+from ranef.model import raised_by_engine
 from ranef.simulation import engine_seed
 
 # Replicates between two looks at the keyboard (an interrupt) and two lines of progress.
@@ -103,6 +104,24 @@ def draws_of(parameter: NaturalParameter, columns: Mapping[str, Any]) -> np.ndar
     return np.asarray(columns[parameter.name], float)[np.asarray(columns["converged"], bool)]
 
 
+def drawn_fits(
+    record: FittedModel, first: int, count: int, seed: int, control: Control
+) -> list[tuple[_engine.Fitted, np.ndarray] | None]:
+    """Replicates first, first + 1, ... as whole fits with their responses; None where the engine refuses a response.
+
+    A drawn response may be one that the model cannot be fitted to: a category that does not occur.
+    """
+    settings = control.for_engine()
+    try:
+        return list(_engine.bootstrap_fits(record.engine, first, count, seed, settings))
+    except _engine.EngineError as error:
+        if count == 1:
+            if error.args[0] == "control":
+                raise raised_by_engine(error, record.design) from None
+            return [None]
+    return [drawn_fits(record, replicate, 1, seed, control)[0] for replicate in range(first, first + count)]
+
+
 def _pieces(n: int, size: int, control: Control) -> Iterator[tuple[int, int]]:
     for first in range(0, n, size):
         yield first, min(size, n - first)
@@ -133,9 +152,13 @@ def _statistics(
 ) -> dict[str, Any]:
     columns: dict[str, list[Any]] = {name: [] for name in ("replicate", "converged", "singular", "loglik")}
     names: list[str] | None = None
+    failures: list[int] = []
     for first, count in _pieces(n, PIECE_OF_FITS, control):
-        found = _engine.bootstrap_fits(record.engine, first, count, seed, control.for_engine())
-        for replicate, (engine, y) in enumerate(found, first):
+        for replicate, found in enumerate(drawn_fits(record, first, count, seed, control), first):
+            if found is None:
+                failures.append(replicate)
+                continue
+            engine, y = found
             fit = wrap(engine, y)
             values = _named(statistic(fit))
             if names is None:
@@ -158,6 +181,10 @@ def _statistics(
                 *values.items(),
             ):
                 columns[name].append(value)
+    for replicate in failures:
+        missing = {"replicate": replicate, "converged": False, "singular": False}
+        for name, column in columns.items():
+            column.insert(replicate, missing.get(name, float("nan")))
     return columns
 
 

@@ -1,0 +1,199 @@
+"""Models side by side: R's tables, what is nested in what, the bootstrap's distribution, and refusals."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ranef as rf
+from models import cbpp, data, owls_poisson, sleepstudy
+from ranef.errors import ModelError
+from ranef.inference.comparison import boundary, tail
+from ranef.inference.nesting import Nesting, nesting, within
+
+ANSWERS = json.loads((Path(__file__).parents[1] / "reference/inference/comparison.json").read_text())["tables"]
+
+
+@cache
+def sleep(random: str, fixed: str = "Days", reml: bool = False):
+    return rf.lmm(f"Reaction ~ {fixed} + {random}", data("sleepstudy"), reml=reml)
+
+
+@cache
+def owls(formula: str, family: str = "nbinom2", zi: str | None = None):
+    return rf.glmm(f"SiblingNegotiation ~ {formula}", data("owls"), family=family, zi=zi)
+
+
+def fits_of(name: str) -> dict:
+    models = ANSWERS[name]["models"]
+    if name.startswith("sleepstudy"):
+        return {k: rf.lmm(text, data("sleepstudy"), reml=False) for k, text in models.items()}
+    if name.startswith("owls"):
+        return {k: owls(text.lstrip("~ ")) for k, text in models.items()}
+    return {k: rf.glmm(text, data("cbpp"), family="binomial") for k, text in models.items()}
+
+
+@pytest.mark.parametrize("name", [name for name in ANSWERS if "anova" in name])
+def test_tables_are_r_s(name):
+    answer, table = ANSWERS[name], rf.compare(fits_of(name)).table
+    assert table["model"].tolist() == list(answer["models"])
+    assert table["npar"].tolist() == answer["npar"]
+    # lme4 and glmmTMB stop within 1e-4 log-likelihood units of the maximum.
+    for column, tolerance in (("loglik", 2e-4), ("aic", 4e-4), ("bic", 4e-4), ("chi_square", 4e-4)):
+        expected = np.array(answer[column], float)
+        np.testing.assert_allclose(table[column], expected, atol=tolerance)
+    np.testing.assert_allclose(table["p_value"], np.array(answer["p_value"], float), rtol=3e-4)
+
+
+def test_weights_are_akaike_s():
+    table = rf.compare(sleep("(1 | Subject)"), sleep("(Days || Subject)"), sleep("(Days | Subject)")).table
+    relative = np.exp(-0.5 * (table["aic"] - table["aic"].min()))
+    np.testing.assert_allclose(table["weight"], relative / relative.sum(), rtol=1e-12)
+
+
+def test_models_stand_in_the_order_of_their_parameters_and_are_tested_against_the_nearest_nested_one():
+    poisson, nb = owls("FoodTreatment + (1 | Nest)", "poisson"), owls("FoodTreatment + (1 | Nest)")
+    other, inflated = owls("SexParent + (1 | Nest)"), owls("FoodTreatment + (1 | Nest)", zi="~ 1")
+    table = rf.compare(inflated=inflated, poisson=poisson, nb=nb, other=other).table
+    assert table["model"].tolist() == ["poisson", "nb", "other", "inflated"]
+    assert table["against"].tolist()[1:] == ["poisson", None, "nb"] or table["against"].isna().tolist()[2]
+    assert "no test" in table["note"][2]
+    assert table["chi_square"][3] == pytest.approx(2 * (inflated.loglik - nb.loglik))
+
+
+def test_a_variance_of_zero_has_the_mixture_s_p_value():
+    table = rf.compare(sleep("(1 | Subject)"), sleep("(Days | Subject)")).table
+    chi_square = 2 * (sleep("(Days | Subject)").loglik - sleep("(1 | Subject)").loglik)
+    # Stram and Lee (1994), case 3: one more random effect with its covariance, chi-squares with 1 and 2 degrees.
+    assert table["p_value_boundary"][1] == pytest.approx(0.5 * tail(chi_square, 1) + 0.5 * tail(chi_square, 2))
+    # A correlation of zero is inside the space.
+    inside = rf.compare(sleep("(Days || Subject)"), sleep("(Days | Subject)")).table
+    assert np.isnan(inside["p_value_boundary"][1])
+
+
+def test_mixtures_of_known_values():
+    # Half of P(chi-square_1 >= 2.705543) = 0.1.
+    assert boundary(2.705543, 1, Nesting(True, "", 1))[0] == pytest.approx(0.05, abs=1e-6)
+    assert boundary(0.0, 1, Nesting(True, "", 1))[0] == pytest.approx(1.0)
+    assert np.isnan(boundary(3.0, 2, Nesting(True, "", 2))[0])
+
+
+INSIDE = [  # smaller, larger, variances of zero
+    ("(1 | Subject)", "(Days | Subject)", 1),
+    ("(Days || Subject)", "(Days | Subject)", 0),
+    ("(1 | Subject)", "(Days || Subject)", 1),
+    ("diag(1 + Days | Subject)", "(Days | Subject)", 0),
+    ("homdiag(1 + Days | Subject)", "diag(1 + Days | Subject)", 0),
+    ("(1 | Subject)", "(poly(Days, 2) | Subject)", 2),
+    ("(scale(Days) | Subject)", "(Days | Subject)", 0),
+]
+
+
+@pytest.mark.parametrize(("small", "large", "variances"), INSIDE)
+def test_what_lies_in_what(small, large, variances):
+    found = nesting(sleep(small), sleep(large))
+    assert (found.nested, found.variances) == (True, variances)
+    if sleep(small).npar < sleep(large).npar:
+        assert not nesting(sleep(large), sleep(small)).nested
+
+
+def test_what_does_not():
+    frame = data("penicillin")
+    plate, sample = (rf.lmm(f"diameter ~ 1 + (1 | {g})", frame, reml=False) for g in ("plate", "sample"))
+    assert not nesting(plate, sample).nested
+    ar1 = rf.lmm("Reaction ~ Days + (1 | Subject)", data("sleepstudy"), reml=False, correlation="ar1(Days | Subject)")
+    assert nesting(sleep("(1 | Subject)"), ar1) == Nesting(True)
+    assert not nesting(ar1, sleep("(Days | Subject)")).nested
+    cloglog = rf.glmm(cbpp().formula, data("cbpp"), family="binomial", link="cloglog")
+    assert "links" in nesting(cbpp(), cloglog).reason
+    held = rf.lmm("Reaction ~ Days + (1 | Subject)", data("sleepstudy"), reml=False, fixed={"Days": 8})
+    assert nesting(held, sleep("(1 | Subject)")).nested
+    assert not nesting(sleep("(1 | Subject)"), held).nested
+
+
+def test_spans_are_compared_whatever_their_coding_and_scale():
+    x = np.column_stack([np.ones(9), np.arange(9.0)])
+    assert within(x @ [[1e6, 2.0], [3.0, 1e-6]], x)
+    assert not within(np.arange(9.0)[:, None] ** 2, x)
+
+
+def test_reml_fits_with_the_same_fixed_effects_are_compared_as_they_are():
+    table = rf.compare(sleep("(1 | Subject)", reml=True), sleep("(Days | Subject)", reml=True)).table
+    assert table["chi_square"][1] == pytest.approx(42.8371, abs=1e-3)  # lmerTest's ranova
+
+
+def test_refit_is_by_maximum_likelihood():
+    compared = rf.compare(small=sleep("(1 | Subject)", "1", True), large=sleep("(1 | Subject)", reml=True), refit=True)
+    assert all(fit.method == "ml" for fit in compared.fits.values())
+    assert compared.table["loglik"][1] == pytest.approx(sleep("(1 | Subject)").loglik, abs=1e-6)
+    assert "refitted by maximum likelihood" in str(compared)
+
+
+def test_bootstrap_of_a_fixed_effect_agrees_with_the_chi_square_of_a_large_sample():
+    small, large = rf.glmm(cbpp().formula.replace("period", "1"), data("cbpp"), family="binomial"), cbpp()
+    compared = rf.compare(small, large, test="bootstrap", n=200, seed=3)
+    drawn = compared.reference["chi_square"].to_numpy()
+    # The mean of chi-square_3, with four Monte Carlo standard errors and a small-sample excess of a tenth or so.
+    assert drawn.mean() == pytest.approx(3.0, abs=4 * np.sqrt(6 / 200) + 0.3)
+    assert compared.table["p_value"][1] == pytest.approx(1 / 201)
+    assert compared.plot().axes[0].get_xlabel() == "likelihood ratio"
+
+
+def test_bootstrap_of_a_variance_has_half_its_mass_at_zero():
+    small = rf.lmm("Yield ~ 1", data("dyestuff"), reml=False)
+    large = rf.lmm("Yield ~ 1 + (1 | Batch)", data("dyestuff"), reml=False)
+    compared = rf.compare(small, large, test="bootstrap", n=400, seed=1)
+    drawn, row = compared.reference["chi_square"].to_numpy(), compared.table.iloc[1]
+    # More than half: six batches (Crainiceanu & Ruppert 2004).
+    assert 0.5 < (drawn < 1e-6).mean() < 0.75
+    assert row["p_value"] == (1 + (drawn >= row["chi_square"] - 1e-6).sum()) / 401
+    assert row["p_value"] < row["p_value_boundary"] + 0.02
+
+
+def test_replicates_depend_on_the_seed_and_their_number_alone():
+    small, large = sleep("(1 | Subject)"), sleep("(Days | Subject)")
+    few, many = (
+        rf.compare(small, large, test="bootstrap", n=n, seed=4, threads=t).reference["chi_square"].to_numpy()
+        for n, t in ((20, 1), (60, 2))
+    )
+    np.testing.assert_array_equal(few, many[:20])
+
+
+def test_progress_is_written_when_asked_for(capsys):
+    rf.compare(sleep("(1 | Subject)"), sleep("(Days | Subject)"), test="bootstrap", n=10, seed=1, progress=True)
+    assert "10 of 10 replicates" in capsys.readouterr().err
+
+
+def test_without_a_test_there_are_criteria_only():
+    table = rf.compare(sleep("(1 | Subject)"), sleep("(Days | Subject)"), test=None).table
+    assert table["chi_square"].isna().all()
+    assert table["note"].tolist() == ["", ""]
+
+
+def test_the_same_rows_are_needed_and_named():
+    frame = data("sleepstudy").copy()
+    frame.loc[3, "Days"] = np.nan
+    with pytest.raises(ModelError, match="1 in `Days`"):
+        rf.compare(sleep("(1 | Subject)", "1"), rf.lmm("Reaction ~ Days + (1 | Subject)", frame, reml=False))
+
+
+def test_proportions_and_counts_of_the_same_trials_are_the_same_data():
+    frame = data("cbpp").assign(share=lambda d: d["incidence"] / d["size"])
+    share = rf.glmm("share ~ period + (1 | herd)", frame, family="binomial", weights="size")
+    assert rf.compare(cbpp(), share).table["loglik"].diff()[1] == pytest.approx(0.0, abs=1e-8)
+
+
+def test_a_gaussian_of_either_function_is_the_same_likelihood():
+    both = rf.compare(
+        lmm=sleepstudy(reml=False), glmm=rf.glmm(sleepstudy().formula, data("sleepstudy"), family="gaussian")
+    )
+    assert both.table["loglik"].diff()[1] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_approximations_that_differ_are_told():
+    frame = data("cbpp")
+    agq = rf.glmm(cbpp().formula, frame, family="binomial", quadrature=9)
+    assert "approximated in different ways" in str(rf.compare(cbpp(), agq))
+    assert "approximated" not in str(rf.compare(owls_poisson(), owls("FoodTreatment + (1 | Nest)")))
