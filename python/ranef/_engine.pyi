@@ -220,7 +220,7 @@ class Fitted:
         """Prediction and its standard error for other rows.
 
         design: per predictor x (m, p) and offset; per term codes (m,) (-1 leaves the term out, -2 is a level the fit
-        has not met) and columns (m, p_t). kind: link, zlink, response, conditional, zprob, dispersion, variance.
+        has not met) and columns (m, p_t). kind: link, zlink, response, conditional, zprob, dispersion.
         """
 
     def fitted_values(self, kind: str) -> Array:

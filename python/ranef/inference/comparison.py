@@ -278,7 +278,8 @@ def _require_same_response(a: FittedModel, b: FittedModel, name: str, label: str
     row = int(np.flatnonzero(different)[0])
     raise ModelError(
         f"the models were fitted to different data: the response `{mine.name}` of row {int(a.design.rows[row])} "
-        f"(counting from 0) is {mine.y[row]:g} in {name} and {theirs.y[row]:g} in {label}; {int(different.sum())} rows differ."
+        f"(counting from 0) is {mine.y[row]:g} in {name} and {theirs.y[row]:g} in {label}; rows that "
+        f"differ: {int(different.sum())}."
     )
 
 
@@ -309,7 +310,8 @@ def _require_same_measure(a: FittedModel, b: FittedModel, name: str, label: str)
 
     raise ModelError(
         f"the likelihoods of {name} and {label} are not of one kind: {said(mine, a.family)}, "
-        f"{said(theirs, b.family)}. A density changes with the unit of the response, a probability does not: they cannot be compared."
+        f"{said(theirs, b.family)}. A density changes with the unit of the response, a probability does not: they "
+        "cannot be compared."
     )
 
 

@@ -18,6 +18,7 @@ from ranef.frames import IntoFrame
 from ranef.model import Model, build_model
 from ranef.prior import Prior
 from ranef.session.estimates import Estimates
+from ranef.session.explained_variance import ExplainedVariance
 from ranef.session.marginal_means import Marginal
 from ranef.session.plots import Drawn, Plots
 from ranef.session.rows import Rows
@@ -309,7 +310,7 @@ def fitted(model: Model, control: Control | None, start: FittedModel | Mapping[s
     return Fit(model=model, control=control, engine=engine, kept=kept)
 
 
-class Fit(Estimates, Rows, Marginal, Drawn):
+class Fit(Estimates, Rows, Marginal, ExplainedVariance, Drawn):
     """A fitted mixed model.
 
     `lmm` and `glmm` make it; it never changes afterwards. Plain values are attributes (`loglik`, `aic`, `sigma`,
