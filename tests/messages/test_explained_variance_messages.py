@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import ranef as rf
-from models import cbpp, data, sleepstudy
+from models import cbpp, data, owls, sleepstudy
+
+PLAIN = "Reaction ~ Days + (1 | Subject)"
 
 
 def proportions(family, **arguments):
@@ -27,6 +29,11 @@ CALLS = {
     "approximation": lambda: sleepstudy().r2("delta"),
     "approximation_of_counts": lambda: cbpp().r2("lognormal"),
     "interval": lambda: sleepstudy().r2(interval="wald"),
+    "caic_method": lambda: sleepstudy().caic("hat"),
+    "caic_exact": lambda: owls().caic("exact"),
+    "caic_refits": lambda: owls().caic("refits"),
+    "caic_prior": lambda: rf.lmm(PLAIN, data("sleepstudy"), reml=False, priors={"Days": rf.prior.normal(0, 5)}).caic(),
+    "caic_serial": lambda: rf.lmm("Reaction ~ Days", data("sleepstudy"), correlation="ar1(Days | Subject)").caic(),
     "level": lambda: sleepstudy().r2(interval="bootstrap", level=95),
 }
 

@@ -1,15 +1,15 @@
-"""How much of the variance a fit explains, and what its random effects share."""
+"""How much a fit explains: shares of variance, and its conditional AIC."""
 
 from __future__ import annotations
 
 from ranef.frames import IntoFrame
-from ranef.inference import explained_variance
+from ranef.inference import conditional_aic, explained_variance
 from ranef.inference.explained_variance import Interval
 from ranef.session.answers import Answers
 
 
 class ExplainedVariance(Answers):
-    """R-squared, intraclass correlation, and the variances behind them."""
+    """R-squared, intraclass correlation and the variances behind them; the conditional AIC."""
 
     def r2(
         self,
@@ -122,3 +122,34 @@ class ExplainedVariance(Answers):
         [['fixed', 909.0], ['random', 1698.1], ['dispersion', 0.0], ['distribution', 654.9]]
         """
         return self._frame(explained_variance.shares(self, approximation))
+
+    def caic(self, method: str | None = None, threads: int | None = None) -> IntoFrame:
+        """Conditional AIC: -2 log f(y | conditional modes) + 2 df, for predictions in the groups there are.
+
+        `aic` is about new groups, this one about new data of the same groups; its degrees of freedom say how many
+        parameters the random effects, shrunk as they are, are worth (Vaida & Blanchard 2005, Biometrika 92, 351-370).
+
+        Parameters
+        ----------
+        method : {None, "exact", "refits", "leverage"}
+            How df is found. "exact": tr(d yhat / d y) + 1 of a linear mixed model, which holds that variances are
+            estimated (Greven & Kneib 2010, Biometrika 97, 773-789); for `us`, `diag`, `homdiag`, `homcs` and
+            intercepts. "refits": Poisson responses (Lian 2012) and binary ones (Efron 2004; Saefken et al. 2014), with
+            one refit a row. "leverage": sum of d mu_i / d y_i and the number of dispersion parameters, given the
+            variances; for all others. None takes the first that there is.
+        threads : int, optional
+            Threads of the refits.
+
+        Returns
+        -------
+        frame
+            One row: caic, df, loglik (given the conditional modes), aic (the marginal one), method, note.
+
+        Examples
+        --------
+        >>> import ranef as rf
+        >>> fit = rf.lmm("Reaction ~ Days + (Days | Subject)", rf.load_dataset("sleepstudy"))
+        >>> fit.caic()[["caic", "df", "loglik"]].round(2).values.tolist()
+        [[1711.52, 31.25, -824.51]]
+        """
+        return self._frame(conditional_aic.columns(conditional_aic.conditional_aic(self, method, threads), self))
