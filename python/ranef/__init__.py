@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ranef.relatedness.phylogeny import phylogeny
     from ranef.session import Fit, glmm, lmm
     from ranef.session.comparison import Comparison, compare
+    from ranef.session.pooling import pool
     from ranef.variance_functions import list_variance_functions
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "load_dataset",
     "pedigree",
     "phylogeny",
+    "pool",
     "precision_matrix",
     "prior",
 ]
@@ -64,6 +66,7 @@ _HOME = {
     "Fit": "ranef.session",
     "compare": "ranef.session.comparison",
     "Comparison": "ranef.session.comparison",
+    "pool": "ranef.session.pooling",
     "Control": "ranef.fitting",
     "list_families": "ranef.families",
     "list_covariances": "ranef.covariances",
