@@ -399,6 +399,22 @@ def shares(record: FittedModel, approximation: str | None) -> dict[str, list[Any
     return columns
 
 
+def r2_of(record: FittedModel) -> dict[str, float]:
+    """Both R-squared of a fit, a statistic for the bootstrap."""
+    found = decompose(record)[0]
+    return {"marginal": found.marginal, "conditional": found.conditional}
+
+
+def icc_of(record: FittedModel) -> dict[str, float]:
+    """Both intraclass correlations of a fit, a statistic for the bootstrap."""
+    found = decompose(record)[0]
+    return {"adjusted": found.all_random / (found.total - found.fixed), "unadjusted": found.all_random / found.total}
+
+
+# By the names that the bootstrap has for them.
+STATISTICS = {"r2": r2_of, "icc": icc_of}
+
+
 def _intervals(
     record: FittedModel, approximation: str | None, interval: Interval, parts: list[Decomposition], values: Any
 ) -> dict[str, tuple[float, float]]:

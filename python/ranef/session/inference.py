@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ranef.frames import IntoFrame
-from ranef.inference import intervals
-from ranef.inference.bootstrap import bootstrap
+from ranef.inference import explained_variance, intervals
+from ranef.inference.bootstrap import bootstrap, plan, replicates, summary_of
+from ranef.inference.processes import replicates_by
 from ranef.plots import profile as profile_plot
 from ranef.session.answers import Answers
 
@@ -127,30 +128,45 @@ class Inference(Answers):
     def bootstrap(
         self,
         n: int,
-        statistic: Callable[[Any], Any] | None = None,
+        statistic: Callable[[Any], Any] | str | None = None,
         seed: int | None = None,
         threads: int | None = None,
         progress: bool | None = None,
+        *,
+        kind: str = "parametric",
+        group: str | None = None,
+        backend: Any = None,
     ) -> IntoFrame:
-        """Parametric bootstrap: simulate responses with new random effects, and fit the model to each.
+        """Bootstrap: fit the model to responses simulated from it, or to resampled groups.
 
-        Replicate r uses stream r of the generator: the numbers depend on the seed alone, not on the threads. Up to 2000
-        rows, and with several grouping factors, it is the fit to column r of ``simulate(n, seed)``; larger linear mixed
-        models of one grouping factor draw the sufficient statistics of the response instead of its rows.
+        Replicate r depends on the seed and r alone, not on the threads or the number of replicates. By simulation, up
+        to 2000 rows, and with several grouping factors, it is the fit to column r of ``simulate(n, seed)``; larger
+        linear mixed models of one grouping factor draw the sufficient statistics of the response instead of its rows.
 
         Parameters
         ----------
         n : int
             Number of replicates.
-        statistic : callable, optional
-            A function of a `Fit` that gives a number, a dict of numbers or a vector. Every replicate is then a whole
-            fit that comes back to Python, which takes longer than the default.
+        statistic : callable or str, optional
+            A function of a `Fit` that gives a number, a dict of numbers or a vector; every replicate is then a whole
+            fit that comes back to Python, which takes longer than the default. "fixef", "variances", "r2" and "icc"
+            are there by name. None is all parameters.
         seed : int, optional
             None takes one from the system; pandas frames keep it in ``attrs``.
         threads : int, optional
             Threads; None: those of the fit's control.
         progress : bool, optional
             Whether lines about the progress go to the standard error stream; None: as the fit's control says.
+        kind : {"parametric", "cases"}
+            "parametric": responses simulated with new random effects. "cases": levels of a grouping factor drawn with
+            replacement, each copy a level of its own (Davison & Hinkley 1997, Bootstrap Methods and their Application,
+            section 3.8); it assumes no distribution, but many independent groups.
+        group : str, optional
+            The factor resampled by cases; when left out, the one in which all others are nested, and rows in a model
+            without groups. Factors crossed with it keep their levels.
+        backend : str or joblib.Parallel, optional
+            Other processes instead of threads, for a statistic that is slow in Python: "joblib", or a Parallel of
+            yours. Every process fits the model again from its formula and data.
 
         Returns
         -------
@@ -163,7 +179,7 @@ class Inference(Answers):
         Raises
         ------
         ModelError
-            When n, seed or statistic is not what it should be.
+            When an argument is not what it should be.
 
         Examples
         --------
@@ -174,8 +190,15 @@ class Inference(Answers):
         (200, 0)
         >>> fit.bootstrap(3, statistic=lambda refit: refit.aic, seed=1).columns.tolist()
         ['replicate', 'converged', 'singular', 'loglik', 'statistic']
+        >>> fit.bootstrap(3, "fixef", seed=1, kind="cases")["Days"].round(1).tolist()
+        [11.6, 12.3, 11.0]
         """
-        columns, said = bootstrap(self, n, statistic, seed, threads, progress, self._with_response)
+        if isinstance(statistic, str) and statistic in explained_variance.STATISTICS:
+            statistic = explained_variance.STATISTICS[statistic]
+        what = plan(self, n, statistic, seed, threads, progress, kind, group)
+        own = backend is None
+        columns = replicates(self, what, self._with_response) if own else replicates_by(self, what, backend)
+        said = summary_of(columns, what)
         frame = self._frame(columns)
         if hasattr(frame, "attrs"):
             frame.attrs.update(said)
