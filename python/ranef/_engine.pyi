@@ -55,6 +55,17 @@ def profile(
     ("coupling", term, index, 0) or ("sigma", 0, 0, 0).
     """
 
+def contributions(
+    fitted: Fitted,
+    rows: NDArray[np.uint32],
+    starts: Sequence[int],
+    information: bool,
+    threads: int | None = None,
+) -> dict[str, Any]:
+    """What sets of rows, those from one of starts to the next, contribute to the likelihood: loglik (sets,), gradient
+    (m, sets) with respect to all parameters in the order of `joint_names` (with maximum likelihood), and information
+    (sets, m, m)."""
+
 def sigma_at(fitted: Fitted, dispersion: Sequence[float]) -> Array:
     """The family's sigma at values of a constant dispersion predictor."""
 

@@ -53,6 +53,8 @@ pub mod simulation;
 
 pub mod residuals;
 
+pub mod contributions;
+
 pub mod bootstrap;
 
 pub mod profile;

@@ -1,12 +1,14 @@
 //! The Python module `ranef._engine`: arrays and plain values in, numbers out.
 //!
 //! Registration only. `spec.rs` reads a model, `model.rs` and `fitted.rs` are the two classes, `resampling.rs` what
-//! comes from many fits, `draws.rs` what a family gives without one, `custom.rs` a family of the user's, `cards.rs` the catalogues,
-//! `arrays.rs` the conversions, `errors.rs` the engine's refusals as a Python exception, `huge_pages.rs` where large arrays lie.
+//! comes from many fits, `contributions.rs` what rows add to a likelihood, `draws.rs` what a family gives without one,
+//! `custom.rs` a family of the user's, `cards.rs` the catalogues, `arrays.rs` the conversions, `errors.rs` the engine's
+//! refusals as a Python exception, `huge_pages.rs` where large arrays lie.
 
 mod arrays;
 mod assumptions;
 mod cards;
+mod contributions;
 mod coupling;
 mod custom;
 mod draws;
@@ -33,6 +35,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(resampling::bootstrap_fits, module)?)?;
     module.add_function(wrap_pyfunction!(resampling::profile, module)?)?;
     module.add_function(wrap_pyfunction!(resampling::sigma_at, module)?)?;
+    module.add_function(wrap_pyfunction!(contributions::contributions, module)?)?;
     module.add_function(wrap_pyfunction!(draws::draw, module)?)?;
     module.add_function(wrap_pyfunction!(draws::predictor_at, module)?)?;
     module.add_function(wrap_pyfunction!(cards::families, module)?)?;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,12 @@ class CoefficientTable:
 
 
 def coefficient_table(
-    record: FittedModel, component: str = "cond", ddf: str | None = None, level: float = 0.95
+    record: FittedModel,
+    component: str = "cond",
+    ddf: str | None = None,
+    level: float = 0.95,
+    vcov: str | None = None,
+    cluster: Any = None,
 ) -> CoefficientTable:
     """Wald tests of beta_j = 0 and intervals beta_j +- q s_j for the fixed effects of a component.
 
@@ -47,9 +53,11 @@ def coefficient_table(
         Degrees of freedom: infinite (z), or rows minus fixed effects of the component. None is "asymptotic".
     level : float
         Confidence level.
+    vcov, cluster : optional
+        A cluster-robust covariance, as in `denominator`.
     """
     estimate = record.estimates(component)
-    tests = denominator(record, component, ddf)
+    tests = denominator(record, component, ddf, vcov, cluster)
     each = np.eye(len(estimate))
     std_error = tests.std_errors(each)
     # A value that is held is known, and is no estimate.

@@ -6,11 +6,13 @@ Every test and interval of fixed effects (coefficients, anova, marginal means, s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ranef.errors import ModelError
 from ranef.fitting import FittedModel
+from ranef.inference.sandwich import Sandwich, sandwich
 
 # Ways to get the denominator degrees of freedom; None is the default.
 DDF = ("asymptotic", "residual")
@@ -89,7 +91,55 @@ class Denominator:
         return JointTest(chi_square, rank, float("inf"), float(chdtrc(rank, chi_square)))
 
 
-def denominator(record: FittedModel, component: str = "cond", ddf: str | None = None) -> Denominator:
+@dataclass(frozen=True)
+class RobustDenominator(Denominator):
+    """The same by a cluster-robust covariance; its methods are "asymptotic" and "satterthwaite".
+
+    Attributes
+    ----------
+    sandwich : Sandwich
+    """
+
+    sandwich: Sandwich
+
+    def degrees_of_freedom(self, combinations: np.ndarray) -> np.ndarray:
+        """Satterthwaite's under the working model, or infinite."""
+        if self.method == "asymptotic":
+            return np.full(len(combinations), np.inf)
+        return self.sandwich.degrees_of_freedom(combinations)
+
+    def joint_test(self, combinations: np.ndarray, rhs: np.ndarray | float = 0.0) -> JointTest:
+        """Hotelling's approximation (HTZ) of the F test, or the chi-square."""
+        if self.method == "asymptotic":
+            return super().joint_test(combinations, rhs)
+        return JointTest(*self.sandwich.joint_test(combinations, combinations @ self.estimate - rhs))
+
+
+def robust_denominator(
+    record: FittedModel, component: str, ddf: str | None, vcov: str, cluster: Any
+) -> RobustDenominator:
+    """How fixed effects are tested by a cluster-robust covariance (see `inference/sandwich.py`)."""
+    if ddf not in (None, "satterthwaite", "asymptotic"):
+        raise ModelError(f"ddf={ddf!r} does not go with vcov={vcov!r}; give 'satterthwaite' or 'asymptotic'.")
+    found = sandwich(record, component, vcov, cluster)
+    return RobustDenominator(
+        component=component,
+        method=ddf or "satterthwaite",
+        reason=f"of the {vcov} covariance, {found.clusters.size} clusters of {found.clusters.name}",
+        estimate=record.estimates(component),
+        covariance=found.covariance,
+        rows=record.nobs,
+        sandwich=found,
+    )
+
+
+def denominator(
+    record: FittedModel,
+    component: str = "cond",
+    ddf: str | None = None,
+    vcov: str | None = None,
+    cluster: Any = None,
+) -> Denominator:
     """How the fixed effects of a component are tested.
 
     Parameters
@@ -99,12 +149,20 @@ def denominator(record: FittedModel, component: str = "cond", ddf: str | None = 
     ddf : {None, "asymptotic", "residual"}
         Degrees of freedom: infinite (z, chi-square), or rows minus fixed effects of the component. None is
         "asymptotic".
+    vcov : {None, "CR0", "CR1", "CR2"}
+        A cluster-robust covariance instead of the model's; `ddf` is then "satterthwaite" (default) or "asymptotic".
+    cluster : str or array_like, optional
+        Its clusters, as `sandwich` takes them.
 
     Raises
     ------
     ModelError
         For another name.
     """
+    if vcov is not None:
+        return robust_denominator(record, component, ddf, vcov, cluster)
+    if cluster is not None:
+        raise ModelError("cluster= says which rows vcov= takes for dependent; give vcov='CR2' (or 'CR0', 'CR1') too.")
     if ddf is not None and ddf not in DDF:
         raise ModelError(f"ddf={ddf!r} is not available; give one of {', '.join(map(repr, DDF))}.")
     return Denominator(

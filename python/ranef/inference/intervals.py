@@ -106,11 +106,17 @@ def profile_data(curves: Sequence[ProfileCurve]) -> dict[str, Any]:
     }
 
 
-def wald_intervals(record: FittedModel, level: float, parm: str | Sequence[str] | None) -> dict[str, list[Any]]:
+def wald_intervals(
+    record: FittedModel,
+    level: float,
+    parm: str | Sequence[str] | None,
+    vcov: str | None = None,
+    cluster: Any = None,
+) -> dict[str, list[Any]]:
     """Wald intervals; NaN with a note where there is no standard error."""
     known: dict[tuple[str, str | None, str], tuple[float, float, float]] = {}
     for component in record.model.components:
-        table = coefficient_table(record, component, None, level)
+        table = coefficient_table(record, component, None, level, vcov, cluster)
         for row in zip(table.terms, table.estimate, table.conf_low, table.conf_high, strict=True):
             known[component, None, row[0]] = (float(row[1]), float(row[2]), float(row[3]))
     for v in variance_parameters(record, level):

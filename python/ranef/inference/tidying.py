@@ -25,7 +25,12 @@ COLUMNS = (
 
 
 def tidy(
-    record: FittedModel, effects: str = "fixed", ddf: str | None = None, level: float = 0.95
+    record: FittedModel,
+    effects: str = "fixed",
+    ddf: str | None = None,
+    level: float = 0.95,
+    vcov: str | None = None,
+    cluster: Any = None,
 ) -> dict[str, list[Any]]:
     """Columns of the tidy frame.
 
@@ -37,7 +42,7 @@ def tidy(
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     if effects in ("fixed", "all"):
         for component in record.model.written_components:
-            table = coefficient_table(record, component, ddf, level)
+            table = coefficient_table(record, component, ddf, level, vcov, cluster)
             p = len(table.terms)
             columns["effect"] += ["fixed"] * p
             columns["component"] += [component] * p

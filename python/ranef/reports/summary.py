@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from ranef import links
 from ranef.assumptions import said_of
 from ranef.fitting import FittedModel, said
 from ranef.inference.coefficients import coefficient_table
+from ranef.inference.contrasts import denominator
+from ranef.inference.sandwich import clusters_of
 from ranef.inference.smooths import smooth_table
 from ranef.inference.variance_components import (
     BY_LAG,
@@ -116,7 +119,13 @@ class Summary:
         )
 
 
-def summarise(record: FittedModel, ddf: str | None = None, correlations: bool = False) -> Summary:
+def summarise(
+    record: FittedModel,
+    ddf: str | None = None,
+    correlations: bool = False,
+    vcov: str | None = None,
+    cluster: Any = None,
+) -> Summary:
     """Build the summary of a fit.
 
     Parameters
@@ -126,6 +135,8 @@ def summarise(record: FittedModel, ddf: str | None = None, correlations: bool = 
         Degrees of freedom of the tests of the conditional model, as in `coefficient_table`.
     correlations : bool
         Whether the correlations of the fixed effects are shown.
+    vcov, cluster : optional
+        A cluster-robust covariance of the fixed effects, as in `denominator`.
     """
     written = [c for c in ("cond", "threshold", "zi", "disp", "shape") if c in record.model.written_components]
     sections = [heading(record), criteria(record), residual_quantiles(record)]
@@ -136,11 +147,13 @@ def summarise(record: FittedModel, ddf: str | None = None, correlations: bool = 
         or (c == "cond" and record.terms() and record.model.has_residual)
     ]
     sections += [smooth_terms(record), residual_structure(record), sizes(record)]
-    sections += [fixed_effects(record, c, ddf if c == "cond" else None) for c in written]
+    sections += [fixed_effects(record, c, ddf if c == "cond" else None, vcov, cluster) for c in written]
+    if vcov is not None:
+        sections.append(Section(lines=(robust_errors(record, vcov, cluster),)))
     if any(len(section.rows) and section.header[-1] == "" for section in sections):
         sections.append(Section(lines=(STAR_CODES,)))
     if correlations:
-        sections.append(fixed_correlations(record))
+        sections.append(fixed_correlations(record, vcov, cluster))
     sections += [priors(record), restrictions(record), outcome(record)]
     return Summary(tuple(section for section in sections if section.lines or section.rows or section.notes))
 
@@ -293,9 +306,17 @@ def sizes(record: FittedModel) -> Section:
     return Section(lines=tuple(lines))
 
 
-def fixed_effects(record: FittedModel, component: str, ddf: str | None) -> Section:
+def robust_errors(record: FittedModel, vcov: str, cluster: Any) -> str:
+    """What the standard errors of the fixed effects are, where they are not the model's."""
+    clusters = clusters_of(record, cluster)
+    return f"Standard errors: cluster-robust ({vcov}), {clusters.size} clusters of {clusters.name}"
+
+
+def fixed_effects(
+    record: FittedModel, component: str, ddf: str | None, vcov: str | None = None, cluster: Any = None
+) -> Section:
     """The coefficient table of one component."""
-    table = coefficient_table(record, component, ddf)
+    table = coefficient_table(record, component, ddf, vcov=vcov, cluster=cluster)
     alone = record.model.written_components == ("cond",)
     title = "Fixed effects" if alone else TITLES[component]
     notes: tuple[str, ...] = ()
@@ -327,10 +348,10 @@ def fixed_effects(record: FittedModel, component: str, ddf: str | None) -> Secti
     return Section(title, header=("", "Estimate", "Std. Error", *tests, ""), rows=tuple(rows), notes=notes)
 
 
-def fixed_correlations(record: FittedModel) -> Section:
+def fixed_correlations(record: FittedModel, vcov: str | None = None, cluster: Any = None) -> Section:
     """Correlations of the fixed effects of the conditional model, lower triangle."""
     names = record.names("cond")
-    covariance = record.covariance_of_estimates("cond")
+    covariance = denominator(record, "cond", vcov=vcov, cluster=cluster).covariance
     sd = np.sqrt(np.diag(covariance))
     with np.errstate(divide="ignore", invalid="ignore"):
         cor = covariance / np.outer(sd, sd)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ranef.frames import IntoFrame
@@ -38,7 +40,14 @@ class Estimates(Answers):
         """
         return self.covariance_of_estimates(component).copy()
 
-    def tidy(self, effects: str = "fixed", ddf: str | None = None, level: float = 0.95) -> IntoFrame:
+    def tidy(
+        self,
+        effects: str = "fixed",
+        ddf: str | None = None,
+        level: float = 0.95,
+        vcov: str | None = None,
+        cluster: Any = None,
+    ) -> IntoFrame:
         """All estimates as one frame, with broom.mixed's columns.
 
         Parameters
@@ -51,6 +60,13 @@ class Estimates(Answers):
             Degrees of freedom of the tests: infinite (z statistics) or rows minus fixed effects. None is "asymptotic".
         level : float
             Confidence level.
+        vcov : {None, "CR0", "CR1", "CR2"}
+            A cluster-robust covariance of the fixed effects, right whatever the dependence and the variances within
+            clusters are; "CR2" has the least bias with few clusters. `ddf` is then "satterthwaite" (default: t tests)
+            or "asymptotic".
+        cluster : str or array_like, optional
+            A column of the data, a grouping factor, or a value for each row. None: the grouping factor within which
+            all random effects are nested.
 
         Returns
         -------
@@ -63,8 +79,10 @@ class Estimates(Answers):
         >>> fit = rf.lmm("Reaction ~ Days + (Days | Subject)", rf.load_dataset("sleepstudy"))
         >>> fit.tidy("random")["term"].tolist()
         ['sd__Intercept', 'sd__Days', 'cor__Intercept.Days', 'sd__Observation']
+        >>> fit.tidy(vcov="CR2")[["std_error", "df"]].round(2).values.tolist()
+        [[6.82, 17.0], [1.55, 17.0]]
         """
-        return self._frame(tidying.tidy(self, effects, ddf, level))
+        return self._frame(tidying.tidy(self, effects, ddf, level, vcov, cluster))
 
     def varcorr(self) -> IntoFrame:
         """Variances and covariances (`vcov`), standard deviations and correlations (`sdcor`) of the random effects.
@@ -150,7 +168,13 @@ class Estimates(Answers):
         """The plain values as a frame of one row; what is not defined for this fit is NaN."""
         return self._frame(fit_statistics.glance(self))
 
-    def summary(self, ddf: str | None = None, correlations: bool = False) -> Summary:
+    def summary(
+        self,
+        ddf: str | None = None,
+        correlations: bool = False,
+        vcov: str | None = None,
+        cluster: Any = None,
+    ) -> Summary:
         """The summary as lme4 and glmmTMB print it; `print` it, or let a notebook show it.
 
         Parameters
@@ -159,8 +183,10 @@ class Estimates(Answers):
             Degrees of freedom of the tests, as in `tidy`.
         correlations : bool
             Whether the correlations of the fixed effects are shown.
+        vcov, cluster : optional
+            A cluster-robust covariance of the fixed effects, as in `tidy`.
         """
-        return summarise(self, ddf, correlations)
+        return summarise(self, ddf, correlations, vcov, cluster)
 
     def __repr__(self) -> str:
         return str(self.summary())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ranef.errors import ModelError
 from ranef.frames import IntoFrame
 from ranef.inference import explained_variance, intervals
 from ranef.inference.bootstrap import bootstrap, plan, replicates, summary_of
@@ -51,6 +52,8 @@ class Inference(Answers):
         seed: int | None = None,
         kind: str = "percentile",
         threads: int | None = None,
+        vcov: str | None = None,
+        cluster: Any = None,
     ) -> IntoFrame:
         """Confidence intervals of fixed effects, standard deviations, correlations and dispersion.
 
@@ -70,6 +73,8 @@ class Inference(Answers):
             Of the bootstrap interval: the replicates' quantiles q, or 2 estimate - q (Davison & Hinkley 1997, 5.2-5.3).
         threads : int, optional
             Threads of profile and bootstrap; the numbers do not depend on it.
+        vcov, cluster : optional
+            A cluster-robust covariance of the fixed effects in Wald intervals, as in `tidy`.
 
         Returns
         -------
@@ -92,7 +97,9 @@ class Inference(Answers):
         """
         intervals.require_known(self, method, level, parm, kind)
         if method == "wald":
-            return self._frame(intervals.wald_intervals(self, level, parm))
+            return self._frame(intervals.wald_intervals(self, level, parm, vcov, cluster))
+        if vcov is not None or cluster is not None:
+            raise ModelError(f"confint({method!r}) does not use a covariance; vcov= and cluster= go with 'wald' only.")
         if method == "profile":
             return self._frame(intervals.profile_intervals(self, level, parm, threads))
         columns, said = bootstrap(self, n, None, seed, threads, None, self._with_response)

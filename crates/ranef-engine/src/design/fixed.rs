@@ -82,6 +82,19 @@ impl Fixed {
         Self { n, q: OnceLock::new(), intercept_alone: true, r: vec![1.0], kept: vec![0], aliased: Vec::new(), offset }
     }
 
+    /// The same coordinates in some rows: Q'Q is no longer n I.
+    pub(super) fn of_rows(&self, rows: &[usize]) -> Self {
+        let some = |column: &[f64]| -> Vec<f64> { rows.iter().map(|&i| column[i]).collect() };
+        Self {
+            n: rows.len(),
+            q: Arc::new((0..self.p()).flat_map(|j| some(self.column(j))).collect()),
+            r: self.r.clone(),
+            kept: self.kept.clone(),
+            aliased: self.aliased.clone(),
+            offset: self.offset.as_deref().map(some),
+        }
+    }
+
     /// Q, column-major, to be shared rather than copied.
     pub fn basis(&self) -> &Arc<Vec<f64>> {
         self.q.get_or_init(|| Arc::new(vec![1.0; self.n]))

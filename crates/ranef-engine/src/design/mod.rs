@@ -13,12 +13,14 @@ mod crossproduct;
 mod fixed;
 mod random;
 mod row_covariance;
+mod subset;
 mod sweep;
 
 pub use assumptions::{Assumptions, Constraint, Density, Penalty, Quantity, Scale, ln_lkj_constant};
 pub use crossproduct::RowWeights;
 pub use fixed::Fixed;
 pub use random::{Column, Grouping};
+pub use subset::Subset;
 pub(crate) use sweep::{add_up, by_chunk};
 
 use crate::covariance::coupling::Coupling;
