@@ -19,6 +19,7 @@ from ranef.model import Model, build_model
 from ranef.prior import Prior
 from ranef.session.estimates import Estimates
 from ranef.session.explained_variance import ExplainedVariance
+from ranef.session.influencing import Influencing
 from ranef.session.marginal_means import Marginal
 from ranef.session.plots import Drawn, Plots
 from ranef.session.rows import Rows
@@ -310,7 +311,7 @@ def fitted(model: Model, control: Control | None, start: FittedModel | Mapping[s
     return Fit(model=model, control=control, engine=engine, kept=kept)
 
 
-class Fit(Estimates, Rows, Marginal, ExplainedVariance, Drawn):
+class Fit(Estimates, Rows, Influencing, Marginal, ExplainedVariance, Drawn):
     """A fitted mixed model.
 
     `lmm` and `glmm` make it; it never changes afterwards. Plain values are attributes (`loglik`, `aic`, `sigma`,
