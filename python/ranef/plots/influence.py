@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def influence(found: Deletion, ax: Axes | Any = None) -> Figure:
     if ax is None:
         figure, (ax,) = new_axes(1, 1, 5.0, max(2.4, 0.19 * count + 0.9) if sorted_lines else 3.2)
     else:
-        figure = ax.figure
+        figure = cast("Figure", ax.figure)
     distance = np.where(np.isfinite(found.cooks_distance), found.cooks_distance, np.nan)
     limit = 4.0 / count
     if sorted_lines:

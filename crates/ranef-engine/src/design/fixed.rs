@@ -85,13 +85,18 @@ impl Fixed {
     /// The same coordinates in some rows: Q'Q is no longer n I.
     pub(super) fn of_rows(&self, rows: &[usize]) -> Self {
         let some = |column: &[f64]| -> Vec<f64> { rows.iter().map(|&i| column[i]).collect() };
+        let offset = self.offset.as_deref().map(some);
+        if self.intercept_alone {
+            return Self::intercept(rows.len(), offset);
+        }
         Self {
             n: rows.len(),
-            q: Arc::new((0..self.p()).flat_map(|j| some(self.column(j))).collect()),
+            q: OnceLock::from(Arc::new((0..self.p()).flat_map(|j| some(self.column(j))).collect())),
+            intercept_alone: false,
             r: self.r.clone(),
             kept: self.kept.clone(),
             aliased: self.aliased.clone(),
-            offset: self.offset.as_deref().map(some),
+            offset,
         }
     }
 
