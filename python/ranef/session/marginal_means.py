@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,9 +14,14 @@ from ranef.inference.marginal_means.comparisons import comparisons
 from ranef.inference.marginal_means.estimates import MarginalEstimates
 from ranef.inference.marginal_means.means import joint_tests, marginal_means
 from ranef.inference.marginal_means.slopes import slopes
+from ranef.plots import estimates as estimates_plot
 from ranef.reports.summary import Section
 from ranef.reports.tidy_table import tidy_table
 from ranef.session.answers import Answers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # What printed tables call the adjustments.
 _IN_WORDS = {
@@ -145,6 +150,21 @@ class MarginalMeans:
     def regrid(self) -> MarginalMeans:
         """The means on the scale of the response, by the delta method: their contrasts are differences of responses."""
         return MarginalMeans(self._fit, self._estimates.regridded(), self._level)
+
+    def plot(self, ax: Axes | None = None) -> Figure:
+        """Draw the estimates with their intervals, one below the other, and return the figure.
+
+        Contrasts and slopes whose intervals exclude zero (one, for ratios) are blue and filled.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, optional
+            Where to draw; a new figure when left out.
+        """
+        found = self._estimates
+        ratios = found.transformed and found.ratios
+        null = None if found.head in ("emmean", "response") else 1.0 if ratios else 0.0
+        return estimates_plot.estimates(self._columns, list(found.columns), found.shown_as, null, ratios, ax)
 
     def _section(self) -> Section:
         estimates = self._estimates

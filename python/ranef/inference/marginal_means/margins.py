@@ -107,13 +107,17 @@ def blocks(
     crossed = [name for name in by if name in values]
     split = [name for name in by if name not in values]
     own, matrix = _split(record, variables, split)
+    kinds, kind = variables.alike([*crossed, *(name for name in values if name not in by)])
+    if len(kinds) < record.nobs:
+        matrix = np.stack([np.bincount(kind, row, minlength=len(kinds)) for row in matrix])
+    observed = len(kinds) == record.nobs
     found = []
     for combination in product(*(range(len(values[name])) for name in crossed)):
         fixed = {name: values[name][k] for name, k in zip(crossed, combination, strict=True)}
         fixed |= {name: v[0] for name, v in values.items() if name not in by}
         k = len(matrix)
         labels = {name: variables[name].as_column([fixed[name]] * k) if name in fixed else own[name] for name in by}
-        found.append(Block(labels, variables.data(**fixed), matrix, True))
+        found.append(Block(labels, variables.data(kinds, fixed), matrix, observed))
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ranef.data import Factor, Table, label
 from ranef.errors import ModelError, did_you_mean
@@ -123,6 +124,7 @@ class Variables(Mapping[str, Variable]):
             self.smooth[component] = self.names_in(bent)
             self.offset += self.names_in(terms.offsets)
             nodes += own + bent + list(terms.offsets)
+        self.multiplied = self.names_in([n for _, bar, _ in recipe.random for term in bar.terms for n in term.factors])
         for _, bar, grouping in recipe.random:
             self.random.append(self.names_in([n for term in bar.terms for n in term.factors] + list(grouping.parts)))
         self.groups = [self.names_in(list(grouping.parts)) for _, _, grouping in recipe.random]
@@ -132,7 +134,7 @@ class Variables(Mapping[str, Variable]):
             names = list(dict.fromkeys(names + self.names_in(spread)))
         grouping_only = {n for part in self.groups for n in part} - set(self.names_in(nodes))
         self._found = {
-            name: _variable(frame, name, name in grouping_only or factors.get(name) == {True}) for name in names
+            name: _variable(frame, name, name in grouping_only or True in factors.get(name, ())) for name in names
         }
 
     def names_in(self, nodes: Sequence[Node]) -> list[str]:
@@ -160,16 +162,38 @@ class Variables(Mapping[str, Variable]):
             if name not in known:
                 raise ModelError(f"{where}: `{name}` is no variable of the model; {did_you_mean(name, known)}")
 
-    def data(self, **changed: Any) -> dict[str, np.ndarray]:
-        """The rows of the fit, with some variables set to one value each."""
-        n = self.record.nobs
+    def data(self, rows: np.ndarray, changed: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Some rows of the fit, with some variables set to one value each."""
         columns = {}
         for name, variable in self.items():
             if name in changed:
-                columns[name] = variable.as_column([changed[name]] * n)
+                columns[name] = variable.as_column([changed[name]] * len(rows))
             else:
-                columns[name] = variable.data
+                columns[name] = variable.data[rows]
         return columns
+
+    def alike(self, but: Collection[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Rows whose means are the same because they agree in all variables that count, those in `but` aside.
+
+        Returns
+        -------
+        first : int array (distinct,)
+            A row of each kind.
+        kind : int array (n,)
+        """
+        n = self.record.nobs
+        if self.record.design.recipe.offset_array or self.record.design.residual is not None:
+            return np.arange(n), np.arange(n)
+        key = np.zeros(n, np.int64)
+        for name in dict.fromkeys([*self.adjusted(), *self.multiplied]):
+            if name in but:
+                continue
+            codes, distinct = pd.factorize(self[name].data)
+            key = key * len(distinct) + codes
+            # Numbered anew, so that the products stay small.
+            key = np.unique(key, return_inverse=True)[1].reshape(n)
+        _, first, kind = np.unique(key, return_index=True, return_inverse=True)
+        return first, kind.reshape(n)
 
 
 def _variable(frame: NewFrame, name: str, as_factor: bool) -> Variable:
