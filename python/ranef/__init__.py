@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ranef.session import Fit, glmm, lmm
     from ranef.session.comparison import Comparison, compare
     from ranef.session.pooling import pool
+    from ranef.session.power import Power, power
     from ranef.variance_functions import list_variance_functions
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Fit",
     "FormulaError",
     "ModelError",
+    "Power",
     "__version__",
     "adjacency",
     "compare",
@@ -50,6 +52,7 @@ __all__ = [
     "pedigree",
     "phylogeny",
     "pool",
+    "power",
     "precision_matrix",
     "prior",
 ]
@@ -67,6 +70,8 @@ _HOME = {
     "compare": "ranef.session.comparison",
     "Comparison": "ranef.session.comparison",
     "pool": "ranef.session.pooling",
+    "power": "ranef.session.power",
+    "Power": "ranef.session.power",
     "Control": "ranef.fitting",
     "list_families": "ranef.families",
     "list_covariances": "ranef.covariances",

@@ -225,37 +225,37 @@ def require_outside(model: Model, parameter: Named, what: str) -> None:
         )
 
 
-def read_fixed(model: Model, known: Mapping[str, Meaning], fixed: Any) -> dict[str, Any]:
-    """Held values and known correlation matrices."""
+def read_fixed(model: Model, known: Mapping[str, Meaning], fixed: Any, argument: str = "fixed") -> dict[str, Any]:
+    """Held values and known correlation matrices; `argument` is what errors call them."""
     if not isinstance(fixed, Mapping):
-        raise ModelError(f"fixed={fixed!r}: give a dictionary from names of parameters to values.")
+        raise ModelError(f"{argument}={fixed!r}: give a dictionary from names of parameters to values.")
     correlations: dict[int, np.ndarray] = {}
     held: list[tuple[Named, float]] = []
     for key, value in fixed.items():
-        parameter = single(known, key, "fixed")
-        require_outside(model, parameter, f"fixed[{key!r}]")
+        parameter = single(known, key, argument)
+        require_outside(model, parameter, f"{argument}[{key!r}]")
         if parameter.kind == "cor":
             t = parameter.place[1]
             correlations[t] = correlation_matrix(key, value, len(model.design.random[t].names))
             continue
-        number = finite(value, f"fixed[{key!r}]")
+        number = finite(value, f"{argument}[{key!r}]")
         if parameter.kind == "log_sd":
             parameter, number = (
                 replace(parameter, kind="sd", name=parameter.name.replace("log_sd(", "sd(")),
                 math.exp(number),
             )
         if parameter.kind in ("sd", "sigma") and number < 0.0:
-            raise ModelError(f"fixed[{key!r}] = {number:g}: a standard deviation is not negative.")
+            raise ModelError(f"{argument}[{key!r}] = {number:g}: a standard deviation is not negative.")
         if parameter.kind == "sigma" and number == 0.0:
             raise ModelError(
-                f"fixed[{key!r}] = 0: without residual variance the density of a row is infinite; "
+                f"{argument}[{key!r}] = 0: without residual variance the density of a row is infinite; "
                 'rf.glmm(..., dispersion="~ 0") comes close.'
             )
         if any(parameter.place == other.place for other, _ in held):
-            raise ModelError(f"fixed: {key!r} names {parameter.name} again; leave one of the values out.")
+            raise ModelError(f"{argument}: {key!r} names {parameter.name} again; leave one of the values out.")
         held.append((parameter, number))
     for parameter, _ in held:
-        require_own(model, parameter, correlations, "fixed")
+        require_own(model, parameter, correlations, argument)
     return {"held": tuple(held), "correlations": correlations}
 
 

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from ranef import _engine
-from ranef.assumptions import start_values
+from ranef.assumptions import assuming, start_values
 from ranef.errors import ConvergenceWarning, DataError, ModelError
+from ranef.families import as_family
 from ranef.formula.design import Design, RandomTerm
-from ranef.model import Model, raised_by_engine
+from ranef.model import Model, build_model, raised_by_engine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -309,6 +310,17 @@ class FittedModel:
             message=str(found["message"]),
             trace=tuple(found.get("trace") or ()),
         )
+
+
+def model_from_arguments(linear: bool, arguments: Mapping[str, Any], data: Any) -> Model:
+    """The model that `lmm` (where `linear`) or `glmm` would fit with these arguments; those left out have their
+    defaults."""
+    given = dict(arguments)
+    formula, assumed = given.pop("formula"), [given.pop(name, None) for name in ("priors", "fixed", "tied")]
+    family = as_family("gaussian") if linear else as_family(given.pop("family"), given.pop("link", None))
+    given.setdefault("reml", True if linear else None)
+    model = build_model(formula, data, family=family, linear=linear, arguments=arguments, **given)
+    return assuming(model, *assumed)
 
 
 def fit_model(

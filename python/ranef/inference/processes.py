@@ -12,12 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ranef.assumptions import assuming
 from ranef.errors import ModelError
-from ranef.families import as_family
-from ranef.fitting import Control, FittedModel, fit_model, model_with_response
+from ranef.fitting import Control, FittedModel, fit_model, model_from_arguments, model_with_response
 from ranef.inference.bootstrap import Plan, replicates
-from ranef.model import build_model
 
 # Replicates in one parcel: a process fits the model once for each.
 PARCEL = 50
@@ -73,11 +70,7 @@ def recipe_of(record: FittedModel) -> Recipe:
 
 def fitted_again(recipe: Recipe) -> FittedModel:
     """The fit of a recipe."""
-    given = dict(recipe.arguments)
-    formula, assumed = given.pop("formula"), [given.pop(name) for name in ("priors", "fixed", "tied")]
-    family = as_family("gaussian") if recipe.linear else as_family(given.pop("family"), given.pop("link"))
-    model = build_model(formula, recipe.data, family=family, linear=recipe.linear, arguments=recipe.arguments, **given)
-    model = assuming(model, *assumed)
+    model = model_from_arguments(recipe.linear, recipe.arguments, recipe.data)
     control = replace(recipe.control, progress=False)
     engine, kept = fit_model(model, control)
     if not np.array_equal(np.asarray(model.design.response.y, float), recipe.y):

@@ -48,7 +48,7 @@ def unit_of(record: FittedModel, group: str | None) -> Unit:
                 f"bootstrap(kind='cases'): the effects of {term.text} are tied over {term.coupling.label}, and copies "
                 "of a group have no place there. Use kind='parametric'."
             )
-    factors = grouping_factors(record)
+    factors = grouping_factors(record.model)
     if group is None and not factors:
         return Unit(None, tuple(np.arange(record.nobs)[:, None]))
     if group is None:
@@ -61,16 +61,20 @@ def unit_of(record: FittedModel, group: str | None) -> Unit:
         group = outer[0]
     if group not in factors:
         raise ModelError(f"bootstrap(group={group!r}): no such grouping factor; {did_you_mean(str(group), factors)}")
-    codes = factors[group]
+    return Unit(group, rows_by_level(factors[group]))
+
+
+def rows_by_level(codes: Codes) -> tuple[np.ndarray, ...]:
+    """The rows of each level that has any."""
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(codes))[:-1]
-    return Unit(group, tuple(part for part in np.split(order, ends) if len(part)))
+    return tuple(part for part in np.split(order, ends) if len(part))
 
 
-def grouping_factors(record: FittedModel) -> dict[str, Codes]:
+def grouping_factors(model: Model) -> dict[str, Codes]:
     """Codes of the grouping factors of random effects and of the residuals' correlation."""
-    found = {t.group: np.asarray(t.codes).astype(np.int64) for t in record.terms() if t.smooth is None}
-    part = record.model.correlation
+    found = {t.group: np.asarray(t.codes).astype(np.int64) for t in model.design.random if t.smooth is None}
+    part = model.correlation
     if part is not None:
         found.setdefault(part.group, np.asarray(part.codes).astype(np.int64))
     return found
@@ -87,10 +91,13 @@ def resampled(record: FittedModel, unit: Unit, rng: np.random.Generator, frame: 
     drawn = rng.integers(len(unit.rows), size=len(unit.rows))
     rows = np.concatenate([unit.rows[k] for k in drawn])
     copies = np.repeat(np.arange(len(drawn)), [len(unit.rows[k]) for k in drawn])
-    design = record.design
-    outer = np.arange(record.nobs)
-    if unit.name is not None:
-        outer = grouping_factors(record)[unit.name]
+    return with_copies(record.model, unit.name, rows, copies, frame)
+
+
+def with_copies(model: Model, group: str | None, rows: np.ndarray, copies: np.ndarray, frame: bool) -> Model:
+    """The model with these rows; each copy of a level of `group` (of a row, for None) is a level of its own."""
+    design = model.design
+    outer = np.arange(design.n) if group is None else grouping_factors(model)[group]
 
     def codes_of(codes: Codes, labels: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
         old = np.asarray(codes).astype(np.int64)
@@ -147,7 +154,7 @@ def resampled(record: FittedModel, unit: Unit, rng: np.random.Generator, frame: 
         frame=nw.from_native(design.frame, eager_only=True)[rows.tolist()].to_native() if frame else design.frame,
         residual=residual,
     )
-    return replace(record.model, design=changed)
+    return replace(model, design=changed)
 
 
 def case_fit(
