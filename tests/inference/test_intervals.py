@@ -1,8 +1,10 @@
 """Intervals: Wald as tidy has them, profiles against R's, bootstrap against the quantiles of its replicates."""
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import ranef as rf
@@ -132,6 +134,20 @@ def test_every_component_has_intervals():
         assert (frame["conf_low"] < frame["estimate"]).all()
         assert (frame["estimate"] < frame["conf_high"]).all()
         assert frame["term"].tolist()[-1] == "sigma"
+
+
+def test_shapes_dispersions_and_thresholds_have_profiles():
+    frame = pd.read_csv(Path(__file__).parents[1] / "reference/data/sim_cont.csv.gz")
+    heavy = rf.glmm("y_t ~ x + (1 | g)", frame, family="student_t")
+    profile, wald = heavy.confint("profile"), heavy.confint("wald")
+    assert set(profile["component"]) == {"cond", "shape", "disp"}
+    assert profile["conf_low"].lt(profile["estimate"]).all()
+    assert profile["conf_high"].gt(profile["estimate"]).all()
+    # The likelihood of 300 rows in 30 groups is not far from quadratic.
+    width = (profile["conf_high"] - profile["conf_low"]) / (wald["conf_high"] - wald["conf_low"])
+    assert width.between(0.9, 1.2).all()
+    wine = rf.glmm("rating ~ temp + (1 | judge)", data("wine"), family="cumulative")
+    assert wine.confint("profile", parm="3|4")["note"].tolist() == [""]
 
 
 def test_a_profile_agrees_with_fits_that_hold_the_coefficient():
