@@ -343,7 +343,8 @@ def fixed_effects(
         rows.append(tuple(row))
     if component == "threshold":
         # That a threshold is zero is no hypothesis: the latent scale has no origin of its own.
-        return Section(title, header=("", "Estimate", "Std. Error", "z value"), rows=tuple(rows), notes=notes)
+        test = ("df", "t value") if t else ("z value",)
+        return Section(title, header=("", "Estimate", "Std. Error", *test), rows=tuple(rows), notes=notes)
     tests = ("df", "t value", "Pr(>|t|)") if t else ("z value", "Pr(>|z|)")
     return Section(title, header=("", "Estimate", "Std. Error", *tests, ""), rows=tuple(rows), notes=notes)
 

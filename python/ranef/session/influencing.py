@@ -50,8 +50,8 @@ class Influence:
         """A frame with a row for each set that is left out.
 
         row (its number in the data, counting from 0) or level, rows (how many), cooks_distance, leverage, covratio, a
-        column dfbetas__<name> for each coefficient, change__<name> and relative__<name> for each other parameter (NaN by
-        one step), converged, note.
+        column dfbetas__<name> for each coefficient, change__<name> for each other parameter and relative__<name> for
+        standard deviations (NaN by one step), converged, note.
         """
         return self._fit._frame(self._found.columns())
 
@@ -114,14 +114,14 @@ class Influence:
             for row in rows
         ]
         more = len(self._found.sets.names) - len(rows) + 1
-        return "\n".join([said, *lines, *([f"... and {more} more; .table has all, .plot() shows them"] if more else [])])
+        return "\n".join(
+            [said, *lines, *([f"... and {more} more; .table has all, .plot() shows them"] if more else [])]
+        )
 
     def _repr_html_(self) -> str:
         said, rows = self._lines()
         head = "".join(f"<th>{html.escape(cell)}</th>" for cell in rows[0])
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:]
-        )
+        body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:])
         return (
             f'<div class="ranef-influence"><p>{html.escape(said)}</p>'
             f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
