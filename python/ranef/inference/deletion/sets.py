@@ -126,6 +126,7 @@ def ratio_of_determinants(without: np.ndarray, whole: np.ndarray) -> float:
 
 
 def require_uncoupled(record: FittedModel) -> None:
+    """Refuse coupled terms, whose levels are tied to those that would be left out."""
     for term in record.terms():
         if term.coupling is not None:
             raise ModelError(
