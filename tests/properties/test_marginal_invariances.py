@@ -192,7 +192,15 @@ def test_the_mean_over_the_random_effects_of_a_log_link_is_lognormal():
     typical = fit.effects("FoodTreatment").table
     population = fit.effects("FoodTreatment", bias_correction=True).table
     np.testing.assert_allclose(population["estimate"], typical["estimate"] * np.exp(variance / 2), rtol=1e-12)
-    np.testing.assert_allclose(population["std_error"], typical["std_error"] * np.exp(variance / 2), rtol=1e-9)
+    # With the uncertainty of the standard deviation s: the gradient of log mean is (x, s), with zi the log of 1 - p.
+    names = fit.engine.joint_names()
+    wanted = [names.index(("beta", 0, j)) for j in range(4)]
+    wanted += [names.index(("beta", 2, 0)), names.index(("theta", 0, 0))]
+    joint = np.asarray(fit.engine.vcov_joint)[np.ix_(wanted, wanted)]
+    zero = 1 / (1 + np.exp(-fit.fixef("zi")["Intercept"]))
+    for food, row in zip((0.0, 1.0), population.itertuples(), strict=True):
+        gradient = np.array([1.0, food, 0.0, 0.0, -zero, np.sqrt(variance)])
+        assert row.std_error / row.estimate == pytest.approx(np.sqrt(gradient @ joint @ gradient), rel=1e-7)
 
 
 def test_the_mean_over_the_random_effects_of_a_logit_is_the_integral():
@@ -216,6 +224,30 @@ def test_the_mean_over_random_slopes_has_the_variance_of_the_row():
     np.testing.assert_allclose(
         fit.effects("FoodTreatment", bias_correction=True).table["estimate"], expected, rtol=1e-12
     )
+
+
+def test_standard_errors_of_population_means_hold_the_uncertainty_of_variances():
+    """Brute force: integrate, differentiate with respect to all parameters, apply the delta method."""
+    fit = rf.glmm("use ~ urban + (urban | district)", data("contraception"), family="binomial")
+    nodes, chances = np.polynomial.hermite_e.hermegauss(80)
+    chances /= chances.sum()
+    theta, beta = np.asarray(fit.engine.theta[0]), np.array(list(fit.fixef().values()))
+
+    def mean(at, urban):
+        factor = np.array([[at[2], 0.0], [at[3], at[4]]])
+        sd = np.linalg.norm(factor.T @ [1.0, urban])
+        return float(chances @ (1 / (1 + np.exp(-(at[0] + at[1] * urban + sd * nodes)))))
+
+    at, step = np.r_[beta, theta], 1e-5
+    names = [("beta", 0, 0), ("beta", 0, 1), ("theta", 0, 0), ("theta", 0, 1), ("theta", 0, 2)]
+    wanted = [fit.engine.joint_names().index(name) for name in names]
+    joint = np.asarray(fit.engine.vcov_joint)[np.ix_(wanted, wanted)]
+    table = fit.effects("urban", bias_correction=True).table
+    for urban, row in zip((0.0, 1.0), table.itertuples(), strict=True):
+        assert row.estimate == pytest.approx(mean(at, urban), rel=1e-9)
+        gradient = [(mean(at + step * e, urban) - mean(at - step * e, urban)) / (2 * step) for e in np.eye(5)]
+        # Central differences with a step of 1e-5 are right to 1e-10 / 1e-5 of a mean.
+        assert row.std_error == pytest.approx(np.sqrt(np.array(gradient) @ joint @ gradient), rel=1e-6)
 
 
 def test_prediction_intervals_add_the_residual_variance():

@@ -50,6 +50,12 @@ def pastes_nested():
     return rf.lmm("strength ~ half + half:batch + (1 | lot)", d)
 
 
+@cache
+def logged():
+    d = data("sleepstudy")
+    return rf.lmm("log(Reaction) ~ factor(Days) + (1 | Subject)", d[d["Days"] < 3])
+
+
 def machine_means(**options):
     return machines().emmeans("Machine", **options)
 
@@ -116,6 +122,9 @@ CASES = {
     "empty pairs": (lambda: arabidopsis(False).emmeans("~ status | amd").contrasts(adjust="none"), LMER),
     "nested half": (lambda: pastes_nested().emmeans("half"), LMER),
     "nested batch": (lambda: pastes_nested().emmeans("batch"), LMER),
+    "logged link": (lambda: logged().emmeans("Days"), LMER),
+    "logged response": (lambda: logged().emmeans("Days", kind="response"), LMER),
+    "logged ratios": (lambda: logged().emmeans("Days", kind="response").contrasts(), LMER),
     "cbpp link": (lambda: cbpp().emmeans("period"), GLMER),
     "cbpp response": (lambda: cbpp().emmeans("period", kind="response"), GLMER),
     "cbpp odds_ratios": (lambda: cbpp().emmeans("period", kind="response").contrasts(), GLMER),

@@ -168,7 +168,8 @@ class AlongVariables(Answers):
             ("new"), whose variance then is in standard errors and intervals.
         bias_correction : bool
             Whether means are averaged over the distribution of the random effects: the mean of a population, not of
-            a typical group. Variances are held at their estimates.
+            a typical group. Standard errors hold the uncertainty of its variances (of structures us, diag and homdiag,
+            in models without smooths; otherwise they are taken as known).
         at : dict, optional
             One value each for other variables.
         weights : str

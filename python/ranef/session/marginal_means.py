@@ -237,7 +237,8 @@ class Marginal(Answers):
         at : dict, optional
             Values of variables, ``{"x": [0, 10]}``: numbers instead of the mean, some levels instead of all.
         kind : {"link", "response"}
-            The scale of the table. Intervals are formed on the link's and transformed.
+            The scale of the table. Intervals are formed on the link's and transformed. A response ``log(y)`` or
+            ``sqrt(y)`` counts as a link.
         weights : {"equal", "proportional", "outer", "cells", "flat"}
             How the cells that are averaged over count: alike; by the frequency of their combination in the data, by the
             product of the frequencies of their levels; by that of the cell itself, specs included; or alike where there
@@ -336,8 +337,7 @@ class Marginal(Answers):
         weights : str
             Of the cells of the grid, as in `emmeans`.
         bias_correction : bool
-            Whether means are averaged over the distribution of the random effects too, their variances held at their
-            estimates; without it random effects are zero.
+            Whether means are averaged over the distribution of the random effects too; without it these are zero.
         ddf : str or float, optional
         level : float
 

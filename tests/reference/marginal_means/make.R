@@ -63,6 +63,12 @@ m <- lmer(Reaction ~ Days + I(Days^2) + log(Days + 1) + (1 | Subject), d, contro
 keep("powers", "emmeans", both(emmeans(m, ~ Days, at = list(Days = c(0, 4, 9)), lmer.df = "asymptotic")))
 keep("powers", "mean", both(emmeans(m, ~ 1, lmer.df = "asymptotic")))
 
+# A transformed response.
+m <- lmer(log(Reaction) ~ factor(Days) + (1 | Subject), d[d$Days < 3, ], control = TIGHT)
+keep("logged", "link", both(emmeans(m, ~ Days, lmer.df = "asymptotic")))
+keep("logged", "response", both(emmeans(m, ~ Days, lmer.df = "asymptotic", type = "response")))
+keep("logged", "ratios", both(pairs(emmeans(m, ~ Days, lmer.df = "asymptotic", type = "response"))))
+
 # Unbalanced factors, and weights.
 d <- read_data("arabidopsis")
 for (v in c("nutrient", "amd", "status", "rack")) d[[v]] <- factor(as.character(d[[v]]), levels = levels(factor(d[[v]])))

@@ -37,6 +37,9 @@ class LinearFunctions:
         Gradient with respect to the columns of each component, aliased ones included.
     bent : dict of int to (k, p_t) array
         Gradient with respect to the coefficients of the penalised terms of smooths, by place of the term.
+    spread : dict of int to (k, number of theta) array
+        Gradient with respect to the covariance parameters of random-effects terms, of means over their distribution;
+        left out where there are smooths too.
     ddf : str, float or None
         Degrees of freedom: a method, as in `denominator`, or a number.
     """
@@ -45,6 +48,7 @@ class LinearFunctions:
     estimate: np.ndarray
     fixed: Mapping[str, np.ndarray]
     bent: Mapping[int, np.ndarray] = field(default_factory=dict)
+    spread: Mapping[int, np.ndarray] = field(default_factory=dict)
     ddf: str | float | None = None
 
     def __len__(self) -> int:
@@ -57,6 +61,7 @@ class LinearFunctions:
             estimate=weights @ self.estimate if estimate is None else estimate,
             fixed={c: weights @ block for c, block in self.fixed.items()},
             bent={t: weights @ block for t, block in self.bent.items()},
+            spread={t: weights @ block for t, block in self.spread.items()},
         )
 
     def rows(self, places: Any) -> LinearFunctions:
@@ -66,6 +71,7 @@ class LinearFunctions:
             estimate=self.estimate[places],
             fixed={c: block[places] for c, block in self.fixed.items()},
             bent={t: block[places] for t, block in self.bent.items()},
+            spread={t: block[places] for t, block in self.spread.items()},
         )
 
     @cached_property
@@ -153,7 +159,8 @@ class LinearFunctions:
 
     @cached_property
     def _tests(self) -> Denominator | None:
-        if self._bending or len(self._components) != 1:
+        spreads = any(np.abs(block).max(initial=0.0) > 0.0 for block in self.spread.values())
+        if self._bending or spreads or len(self._components) != 1:
             return None
         method = None if isinstance(self.ddf, int | float) else self.ddf
         return denominator(self.record, self._components[0], method)
@@ -167,7 +174,7 @@ class LinearFunctions:
 
     @cached_property
     def _joint(self) -> tuple[np.ndarray, np.ndarray]:
-        """Gradient with respect to the fixed effects of all components concerned, and their joint covariance."""
+        """Gradient with respect to all parameters concerned, and their joint covariance."""
         places = {name: m for m, name in enumerate(self.record.engine.joint_names())}
         blocks, wanted = [], []
         for component in self._components:
@@ -181,8 +188,15 @@ class LinearFunctions:
             known = [j for j, name in enumerate(names) if name in places]
             blocks.append(block[:, known])
             wanted += [places[names[j]] for j in known]
-        joint = np.asarray(self.record.engine.vcov_joint, float)[np.ix_(wanted, wanted)]
-        return np.hstack(blocks), joint
+        joint = np.asarray(self.record.engine.vcov_joint, float)
+        for t, block in self.spread.items():
+            for j in range(block.shape[1]):
+                place = places.get(("theta", t, j))
+                # On the edge of the parameter space a variance has no standard error, and is taken as known.
+                if place is not None and np.isfinite(joint[place, place]):
+                    blocks.append(block[:, [j]])
+                    wanted.append(place)
+        return np.hstack(blocks), joint[np.ix_(wanted, wanted)]
 
     def _variances(self, weights: np.ndarray) -> np.ndarray:
         """Variances of combinations (m, k) of estimates that depend on smooths, (m,), asked of the engine.

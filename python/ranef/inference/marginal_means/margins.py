@@ -20,7 +20,7 @@ from ranef.errors import ModelError
 from ranef.fitting import FittedModel
 from ranef.inference.marginal_means.linear_functions import LinearFunctions
 from ranef.inference.marginal_means.reference_grid import predictor_of_rows, reference_grid
-from ranef.inference.marginal_means.response_scale import means_of_rows, variances_of_rows
+from ranef.inference.marginal_means.response_scale import means_of_rows
 from ranef.inference.marginal_means.variables import Variables, without_offset_array
 from ranef.newdata import engine_rows
 
@@ -208,11 +208,10 @@ def functions_of_block(
         rows["offset"][place] = own if given is None else given + own
     if kind in PREDICTORS:
         return predictor_of_rows(record, rows, PREDICTORS[kind], ddf).combined(weights)
-    variances = None
+    columns = None
     if bias_correction:
         columns = [np.asarray(c, float) for c in replayed.design.replay(block.frame).columns]
-        variances = variances_of_rows(record, columns)
-    return means_of_rows(record, rows, weights, kind, ddf, variances)
+    return means_of_rows(record, rows, weights, kind, ddf, columns)
 
 
 def weighted_sum(parts: Sequence[LinearFunctions], factors: Sequence[float]) -> LinearFunctions:
@@ -227,6 +226,7 @@ def weighted_sum(parts: Sequence[LinearFunctions], factors: Sequence[float]) -> 
         total([part.estimate for part in parts]),
         {c: total([part.fixed[c] for part in parts]) for c in first.fixed},
         {t: total([part.bent[t] for part in parts]) for t in first.bent},
+        {t: total([part.spread[t] for part in parts]) for t in first.spread},
         first.ddf,
     )
 
@@ -241,5 +241,6 @@ def stacked(parts: Sequence[LinearFunctions]) -> LinearFunctions:
         np.concatenate([part.estimate for part in parts]),
         {c: np.vstack([part.fixed[c] for part in parts]) for c in first.fixed},
         {t: np.vstack([part.bent[t] for part in parts]) for t in first.bent},
+        {t: np.vstack([part.spread[t] for part in parts]) for t in first.spread},
         first.ddf,
     )

@@ -12,6 +12,7 @@ import numpy as np
 
 from ranef.errors import ModelError
 from ranef.fitting import FittedModel
+from ranef.formula.parser import Call
 from ranef.inference.marginal_means.estimates import MarginalEstimates
 from ranef.inference.marginal_means.reference_grid import ReferenceGrid, reference_grid
 from ranef.inference.marginal_means.response_scale import KINDS_OF_COMPONENT
@@ -65,13 +66,23 @@ def link_of(record: FittedModel, component: str) -> str | None:
         return None
     record.require_component(component)
     if component == "cond":
-        return record.link
+        return record.link if record.link != "identity" else transform_of_response(record) or "identity"
     return next((p.link for p in record.model.family.parameters if p.component == component), "logit")
+
+
+def transform_of_response(record: FittedModel) -> str | None:
+    """The link that a response written as ``log(y)`` or ``sqrt(y)`` amounts to; None for another response."""
+    node = record.design.recipe.terms["cond"].response
+    if isinstance(node, Call) and node.function in ("log", "sqrt") and len(node.args) == 1 and not node.keywords:
+        return node.function
+    return None
 
 
 def notes_of(grid: ReferenceGrid, shown: list[str], weights: str) -> tuple[str, ...]:
     """What a reader must know of how the means were averaged."""
     notes = []
+    if grid.record.model.family.ordinal and grid.component == "cond":
+        notes.append("On the latent scale, without the thresholds")
     # Components of the model alone count: what fills the others' columns does not change the estimates.
     own = dict.fromkeys(name for c in grid.variables.fixed for name in grid.variables.fixed[c])
     if grid.component in grid.variables.fixed:
@@ -150,6 +161,4 @@ def _terms(record: FittedModel, component: str, grid: ReferenceGrid) -> list[set
     for c in components:
         for term in recipe.terms[c].fixed:
             found.append(set(grid.variables.names_in(term.factors)))
-        for smooth in recipe.terms[c].smooths:
-            found.append(set(grid.variables.names_in(smooth.variables)))
     return [names for names in sorted(found, key=len) if names]

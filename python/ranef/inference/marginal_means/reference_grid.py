@@ -209,7 +209,7 @@ def predictor_of_rows(
         if term.smooth is not None and term.component == component:
             bent[t] = np.asarray(rows["columns"][t], float)
             estimate = estimate + bent[t] @ np.asarray(record.engine.modes[t], float)[0]
-    return LinearFunctions(record, estimate, {component: x}, bent, ddf)
+    return LinearFunctions(record, estimate, {component: x}, bent, ddf=ddf)
 
 
 def reference_grid(

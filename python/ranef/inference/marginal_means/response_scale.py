@@ -4,7 +4,7 @@ The mean of a row is a function of its linear predictors, so the gradient of an 
 effects is the average of slope times columns. Slopes are central differences of fourth order over the predictors,
 whose error is of the order of rounding.
 
-With ``ranef="new"`` the mean is also averaged over the distribution of the random effects: each predictor then is
+With bias correction the mean is also averaged over the distribution of the random effects: each predictor then is
 normal around its fixed part, with the variance z' Sigma z of the row, and the integral is over that one dimension,
 by Gauss and Hermite's quadrature.
 """
@@ -25,6 +25,8 @@ from ranef.inference.variance_components import covariances
 KINDS_OF_COMPONENT = {"response": "response", "cmean": "conditional"}
 
 _STEP = 1e-3
+# Of second differences, which divide rounding by its square.
+_WIDE_STEP = 1e-2
 _PLACES = np.array([-2.0, -1.0, 1.0, 2.0])
 _DIFFERENCE = np.array([1.0, -8.0, 8.0, -1.0]) / 12.0
 # Points of the integral over random effects (tested: right to 1e-8 for a logit up to a standard deviation of 1.5), and
@@ -38,7 +40,7 @@ def means_of_rows(
     weights: np.ndarray,
     kind: str,
     ddf: str | float | None = None,
-    variances: list[np.ndarray | None] | None = None,
+    effects: list[np.ndarray] | None = None,
 ) -> LinearFunctions:
     """Weighted means of the prediction of some rows.
 
@@ -51,11 +53,13 @@ def means_of_rows(
     kind : str
         Of prediction, as the engine knows it.
     ddf : str or float, optional
-    variances : list, optional
-        For every predictor, the variance of the random effects in each row, to be averaged over; None for zero.
+    effects : list of array, optional
+        For every random-effects term, what its effects multiply in each row: means are then taken over their
+        distribution too.
     """
+    variances = None if effects is None else variances_of_rows(record, effects)
     mean, slopes = means_and_slopes(record, rows, kind, variances)
-    fixed, bent = {}, {}
+    fixed, bent, spread = {}, {}, {}
     for component in record.model.components:
         predictors = record.model.predictors(component)
         if component == "threshold":
@@ -66,7 +70,54 @@ def means_of_rows(
         if term.smooth is not None:
             slope = slopes[:, record.model.predictor(term.component)]
             bent[t] = (weights * slope) @ np.asarray(rows["columns"][t], float)
-    return LinearFunctions(record, weights @ mean, fixed, bent, ddf)
+    for k, variance in enumerate(variances or []):
+        if variance is None:
+            continue
+        # The mean over a normal distribution obeys the heat equation: d mean / d variance = mean'' / 2.
+        curvature = 0.5 * _curvature(record, rows, kind, variances, k)
+        for t, term in enumerate(record.terms()):
+            if record.model.predictor(term.component) == k and effects is not None:
+                change = _change_of_variance(record, t, effects[t])
+                if change is not None:
+                    spread[t] = (weights * curvature) @ change
+    return LinearFunctions(record, weights @ mean, fixed, bent, spread, ddf)
+
+
+def _curvature(
+    record: FittedModel, rows: dict[str, Any], kind: str, variances: list[np.ndarray | None] | None, predictor: int
+) -> np.ndarray:
+    """Second derivative of every row's prediction with respect to one predictor, (n,)."""
+    rows, variances = _without_closed_forms(record, rows, kind, variances)
+    total = np.zeros(len(rows["x"][0]))
+    for place, weight in zip((-2.0, -1.0, 0.0, 1.0, 2.0), (-1.0, 16.0, -30.0, 16.0, -1.0), strict=True):
+        shift: list[np.ndarray | float | None] = [None] * len(rows["x"])
+        shift[predictor] = place * _WIDE_STEP
+        total += weight * _predicted(record, rows, kind, shift, variances)
+    return total / (12.0 * _WIDE_STEP**2)
+
+
+def _change_of_variance(record: FittedModel, place: int, z: np.ndarray) -> np.ndarray | None:
+    """Derivative of z' Sigma z with respect to the parameters of a term, (n, number of theta).
+
+    None for a structure whose parameters are not entries of the factor Lambda; those variances are taken as known.
+    """
+    term = record.terms()[place]
+    if term.smooth is not None or term.coupling is not None:
+        return None
+    factor = np.asarray(record.engine.factor[place], float)
+    theta = np.asarray(record.engine.theta[place], float)
+    projected = z @ factor
+    if term.structure == "us":
+        entries = [(i, j) for j in range(factor.shape[1]) for i in range(j, factor.shape[0])]
+    elif term.structure == "diag":
+        entries = [(j, j) for j in range(factor.shape[0])]
+    elif term.structure == "homdiag" and np.allclose(factor, theta[0] * np.eye(len(factor))):
+        return 2.0 * (z * projected).sum(axis=1, keepdims=True)
+    else:
+        return None
+    if len(entries) != len(theta) or not np.allclose([factor[entry] for entry in entries], theta):
+        return None
+    return np.column_stack([2.0 * z[:, i] * projected[:, j] for i, j in entries])
 
 
 def means_and_slopes(
@@ -169,8 +220,8 @@ def variances_of_rows(record: FittedModel, columns: list[np.ndarray]) -> list[np
             continue
         if term.coupling is not None:
             raise ModelError(
-                f"ranef='new': the effects of {term.text} are tied to each other, so a new level has no variance of "
-                "its own; give ranef=False."
+                f"bias_correction: the effects of {term.text} are tied to each other, so a new level has no variance of "
+                "its own; leave it out."
             )
         variance = np.einsum("ni,ij,nj->n", columns[t], np.asarray(sigma, float), columns[t])
         place = record.model.predictor(term.component)
