@@ -220,8 +220,8 @@ def variances_of_rows(record: FittedModel, columns: list[np.ndarray]) -> list[np
             continue
         if term.coupling is not None:
             raise ModelError(
-                f"bias_correction: the effects of {term.text} are tied to each other, so a new level has no variance of "
-                "its own; leave it out."
+                f"bias_correction: the effects of {term.text} are tied to each other, so a new level has no "
+                "variance of its own; leave it out."
             )
         variance = np.einsum("ni,ij,nj->n", columns[t], np.asarray(sigma, float), columns[t])
         place = record.model.predictor(term.component)
