@@ -252,7 +252,8 @@ def test_standard_errors_of_population_means_hold_the_uncertainty_of_variances()
 
 def test_prediction_intervals_add_the_residual_variance():
     fit = sleepstudy()
-    plain, new = fit.effects("Days [0, 9]").table, fit.effects("Days [0, 9]", interval="prediction").table
+    plain = fit.effects("Days [0, 9]").table
+    new = fit.effects("Days [0, 9]", interval="prediction", ddf="asymptotic").table
     np.testing.assert_allclose(
         (new["conf_high"] - new["estimate"]) / 1.959963984540054,
         np.sqrt(plain["std_error"] ** 2 + fit.sigma**2),

@@ -56,12 +56,15 @@ def logged():
     return rf.lmm("log(Reaction) ~ factor(Days) + (1 | Subject)", d[d["Days"] < 3])
 
 
-def machine_means(**options):
-    return machines().emmeans("Machine", **options)
+Z = {"ddf": "asymptotic"}
+
+
+def machine_means(ddf="asymptotic"):
+    return machines().emmeans("Machine", ddf=ddf)
 
 
 def amd(weights):
-    return arabidopsis().emmeans("amd", weights=weights)
+    return arabidopsis().emmeans("amd", weights=weights, **Z)
 
 
 def pairs_of_machines(adjust):
@@ -87,24 +90,26 @@ CASES = {
         for method in ("eff", "poly", "consec", "revpairwise")
     },
     "machines own": (lambda: machine_means(ddf=10).contrasts({"later": [1, -0.5, -0.5]}), LMER),
-    "oats emmeans_asymptotic": (lambda: oats().emmeans("~ Variety | nitro", at=AT), LMER),
-    "oats pairs_asymptotic": (lambda: oats().emmeans("Variety", by="nitro", at=AT).contrasts(), LMER),
+    "oats emmeans_asymptotic": (lambda: oats().emmeans("~ Variety | nitro", at=AT, **Z), LMER),
+    "oats pairs_asymptotic": (lambda: oats().emmeans("Variety", by="nitro", at=AT, **Z).contrasts(), LMER),
     "oats interaction": (
         lambda: (
-            oats().emmeans("~ Variety * nitro", at={"nitro": [0, 0.2, 0.6]}).contrasts(interaction=["pairwise", "poly"])
+            oats()
+            .emmeans("~ Variety * nitro", at={"nitro": [0, 0.2, 0.6]}, **Z)
+            .contrasts(interaction=["pairwise", "poly"])
         ),
         LMER,
     ),
-    "oats all_pairs": (lambda: oats().emmeans("~ Variety * nitro", at={"nitro": [0, 0.2, 0.6]}).contrasts(), LMER),
+    "oats all_pairs": (lambda: oats().emmeans("~ Variety * nitro", at={"nitro": [0, 0.2, 0.6]}, **Z).contrasts(), LMER),
     "poly emmeans": (
         lambda: rf.lmm("Reaction ~ poly(Days, 2) + (1 | Subject)", data("sleepstudy")).emmeans(
-            "Days", at={"Days": [0, 4, 9]}
+            "Days", at={"Days": [0, 4, 9]}, **Z
         ),
         LMER,
     ),
     "powers emmeans": (
         lambda: rf.lmm("Reaction ~ Days + I(Days^2) + log(Days + 1) + (1 | Subject)", data("sleepstudy")).emmeans(
-            "Days", at={"Days": [0, 4, 9]}
+            "Days", at={"Days": [0, 4, 9]}, **Z
         ),
         LMER,
     ),
@@ -115,16 +120,16 @@ CASES = {
         LMER,
     ),
     **{f"weights {w}": (lambda w=w: amd(w), LMER) for w in ("equal", "proportional", "outer", "cells", "flat")},
-    "weights by": (lambda: arabidopsis().emmeans("~ amd | status", weights="proportional"), LMER),
-    "weights interaction": (lambda: arabidopsis().emmeans("~ amd * status").contrasts(interaction=True), LMER),
-    "empty cells": (lambda: arabidopsis(False).emmeans("~ amd * status"), LMER),
-    "empty amd": (lambda: arabidopsis(False).emmeans("amd"), LMER),
-    "empty pairs": (lambda: arabidopsis(False).emmeans("~ status | amd").contrasts(adjust="none"), LMER),
-    "nested half": (lambda: pastes_nested().emmeans("half"), LMER),
-    "nested batch": (lambda: pastes_nested().emmeans("batch"), LMER),
-    "logged link": (lambda: logged().emmeans("Days"), LMER),
-    "logged response": (lambda: logged().emmeans("Days", kind="response"), LMER),
-    "logged ratios": (lambda: logged().emmeans("Days", kind="response").contrasts(), LMER),
+    "weights by": (lambda: arabidopsis().emmeans("~ amd | status", weights="proportional", **Z), LMER),
+    "weights interaction": (lambda: arabidopsis().emmeans("~ amd * status", **Z).contrasts(interaction=True), LMER),
+    "empty cells": (lambda: arabidopsis(False).emmeans("~ amd * status", **Z), LMER),
+    "empty amd": (lambda: arabidopsis(False).emmeans("amd", **Z), LMER),
+    "empty pairs": (lambda: arabidopsis(False).emmeans("~ status | amd", **Z).contrasts(adjust="none"), LMER),
+    "nested half": (lambda: pastes_nested().emmeans("half", **Z), LMER),
+    "nested batch": (lambda: pastes_nested().emmeans("batch", **Z), LMER),
+    "logged link": (lambda: logged().emmeans("Days", **Z), LMER),
+    "logged response": (lambda: logged().emmeans("Days", kind="response", **Z), LMER),
+    "logged ratios": (lambda: logged().emmeans("Days", kind="response", **Z).contrasts(), LMER),
     "cbpp link": (lambda: cbpp().emmeans("period"), GLMER),
     "cbpp response": (lambda: cbpp().emmeans("period", kind="response"), GLMER),
     "cbpp odds_ratios": (lambda: cbpp().emmeans("period", kind="response").contrasts(), GLMER),
@@ -204,7 +209,7 @@ def test_one_sided_and_equivalence_tests(name, options):
     ],
 )
 def test_joint_tests_are_those_of_emmeans(fit, model, name, by):
-    ours = fit().joint_tests(by=by)
+    ours = fit().joint_tests(by=by, **Z)
     theirs = pd.DataFrame({k: v if isinstance(v, list) else [v] for k, v in ANSWERS[model][name].items()})
     # R leaves out what cannot be estimated (or says "confounded") and names the variables without factor(...).
     ours = ours[ours["df"] > 0].reset_index(drop=True)
