@@ -115,7 +115,7 @@ CASES = {
     ),
     "powers mean": (
         lambda: rf.lmm("Reaction ~ Days + I(Days^2) + log(Days + 1) + (1 | Subject)", data("sleepstudy")).emmeans(
-            "~ 1"
+            "~ 1", **Z
         ),
         LMER,
     ),
