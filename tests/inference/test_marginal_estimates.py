@@ -128,6 +128,9 @@ def test_frames_come_back_in_the_callers_kind():
 
 def test_text_and_html():
     means = owls().emmeans("~ FoodTreatment | SexParent", kind="response")
+    assert len(means) == 4
+    assert means.columns[:3] == ["FoodTreatment", "SexParent", "response"]
+    assert list(means["response"]) == list(means.table["response"])
     text = repr(means.contrasts(by=[]))
     assert "Tukey's method for all pairs of 4 means" in text
     assert "ratio" in text

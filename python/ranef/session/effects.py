@@ -6,23 +6,24 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ranef.errors import ModelError
-from ranef.frames import IntoFrame
 from ranef.plots import effects as effects_plot
 from ranef.prediction.effects import EffectsTable, effects
 from ranef.reports.summary import Section
 from ranef.reports.tidy_table import tidy_table
 from ranef.session.answers import Answers
 from ranef.session.marginal_means import MarginalMeans
+from ranef.session.tabled import Tabled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-class Effects:
+class Effects(Tabled):
     """Predictions along up to four variables, as `Fit.effects` gives them.
 
-    It prints as a table, shows itself in notebooks, and draws itself.
+    It prints as a table, shows itself in notebooks, and draws itself; `table` is the frame behind it: the terms,
+    estimate, std_error, conf_low, conf_high. ``effects["estimate"]`` is a column of it.
 
     Examples
     --------
@@ -35,12 +36,8 @@ class Effects:
     def __init__(self, fit: Answers, found: EffectsTable, level: float) -> None:
         self._fit = fit
         self._found = found
+        self._columns = found.columns
         self._level = level
-
-    @property
-    def table(self) -> IntoFrame:
-        """A frame: the terms' values, estimate, std_error, conf_low, conf_high."""
-        return self._fit._frame(self._found.columns)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -117,13 +114,6 @@ class Effects:
     def _section(self) -> Section:
         notes = [*self._found.notes, f"Confidence level {self._level:g}"]
         return tidy_table(self._found.columns, "estimate", notes=notes)
-
-    def __repr__(self) -> str:
-        return self._section().text()
-
-    def _repr_html_(self) -> str:
-        style = "font-variant-numeric:tabular-nums"
-        return f'<div class="ranef-summary" style="{style}">\n{self._section().html()}\n</div>'
 
 
 class AlongVariables(Answers):

@@ -118,7 +118,7 @@ def lmm(
     10.47
     >>> serial = rf.lmm("Reaction ~ Days + (1 | Subject)", sleep, correlation="ar1(Days | Subject)")
     >>> serial.tidy("random")[["term", "estimate"]].round(2).values.tolist()[-1]
-    ['phi__ar1', 0.72]
+    ['phi__ar1', 0.65]
     """
     matrices = named_matrices((formula,), matrices, sys._getframe(1))
     arguments = {

@@ -18,6 +18,7 @@ from ranef.plots import estimates as estimates_plot
 from ranef.reports.summary import Section
 from ranef.reports.tidy_table import tidy_table
 from ranef.session.answers import Answers
+from ranef.session.tabled import Tabled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,10 +37,11 @@ _IN_WORDS = {
 }
 
 
-class MarginalMeans:
+class MarginalMeans(Tabled):
     """Estimates with labels: marginal means, their contrasts, slopes or comparisons.
 
-    It prints as a table, shows itself in notebooks, and `table` is the frame behind it.
+    It prints as a table, shows itself in notebooks; `table` is the frame behind it: labels, the estimate, std_error,
+    df, statistic, p_value, conf_low, conf_high. ``means["emmean"]`` is a column of it.
 
     Examples
     --------
@@ -59,11 +61,6 @@ class MarginalMeans:
         self._level = level
         self._estimates = estimates if adjust is None else replace(estimates, adjust=adjustment_named(adjust))
         self._columns = self._estimates.table(level)
-
-    @property
-    def table(self) -> IntoFrame:
-        """A frame: labels, the estimate, std_error, df, statistic, p_value, conf_low, conf_high."""
-        return self._fit._frame(self._columns)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -181,14 +178,6 @@ class MarginalMeans:
         elif estimates.link not in (None, "identity") and estimates.kind == "link":
             notes.append(f"On the {estimates.link} scale")
         return tidy_table(self._columns, estimates.shown_as, notes=notes)
-
-    def __repr__(self) -> str:
-        return self._section().text()
-
-    def _repr_html_(self) -> str:
-        return (
-            f'<div class="ranef-summary" style="font-variant-numeric:tabular-nums">\n{self._section().html()}\n</div>'
-        )
 
 
 class _Tested(MarginalMeans):
