@@ -92,6 +92,20 @@ def test_a_number_of_degrees_of_freedom_makes_t_and_f():
     assert joint["statistic"][0] == pytest.approx(asymptotic["statistic"][0] / 2, rel=1e-10)
 
 
+def test_a_cluster_robust_covariance_reaches_means_slopes_and_effects():
+    fit = rf.lmm("Reaction ~ Days + (1 | Subject)", data("sleepstudy"))
+    robust = fit.tidy(vcov="CR2")
+    slope = fit.slopes("Days", vcov="CR2")
+    for name in ("std_error", "df", "p_value"):
+        assert slope[name][0] == pytest.approx(robust[name][1], rel=1e-8)
+    at_zero = fit.emmeans("Days", at={"Days": 0}, vcov="CR2")
+    assert at_zero["conf_low"][0] == pytest.approx(robust["conf_low"][0], rel=1e-8)
+    assert fit.effects("Days [0]", vcov="CR2")["std_error"][0] == pytest.approx(robust["std_error"][0], rel=1e-8)
+    assert "CR2 covariance, 18 clusters of Subject" in repr(at_zero)
+    with pytest.raises(rf.ModelError, match="of one component"):
+        owls().comparisons("FoodTreatment", vcov="CR0")
+
+
 def test_the_adjustment_of_one_comparison_is_none():
     table = owls().emmeans("FoodTreatment").contrasts().table
     plain = owls().emmeans("FoodTreatment").contrasts(adjust="none").table

@@ -19,6 +19,7 @@ from ranef.inference.marginal_means.estimates import MarginalEstimates
 from ranef.inference.marginal_means.linear_functions import LinearFunctions
 from ranef.inference.marginal_means.margins import PREDICTORS, Block, blocks, functions_of_block, stacked
 from ranef.inference.marginal_means.slopes import notes_of, values_at
+from ranef.inference.marginal_means.testing import USUAL, Testing
 from ranef.inference.marginal_means.variables import Variables, without_offset_array
 from ranef.inference.wald import quantile
 from ranef.newdata import UNKNOWN_LEVEL, engine_rows
@@ -75,7 +76,7 @@ def effects(
     bias_correction: bool = False,
     at: Mapping[str, Any] | None = None,
     weights: str = "equal",
-    ddf: str | float | None = None,
+    testing: Testing = USUAL,
     level: float = 0.95,
     seed: int | None = 0,
 ) -> EffectsTable:
@@ -92,7 +93,7 @@ def effects(
     values |= {term.name: term.values for term in found}
     keep, unmet = _kept(record, variables, names, ranef)
     if keep is None and not unmet and interval == "confidence":
-        return _averaged(record, variables, found, values, margin, kind, bias_correction, weights, ddf, level)
+        return _averaged(record, variables, found, values, margin, kind, bias_correction, weights, testing, level)
     if margin != "reference":
         raise ModelError(
             f"margin={margin!r} goes with random effects that are zero (ranef=False) or averaged over "
@@ -101,7 +102,7 @@ def effects(
     if bias_correction:
         raise ModelError("bias_correction=True averages over the random effects; it goes with ranef=False.")
     block = blocks(record, variables, "reference", names, values)[0]
-    return _of_rows(record, variables, found, block, kind, interval, keep, unmet, ddf, level, seed)
+    return _of_rows(record, variables, found, block, kind, interval, keep, unmet, testing, level, seed)
 
 
 def _kept(
@@ -135,7 +136,7 @@ def _averaged(
     kind: str,
     bias_correction: bool,
     weights: str,
-    ddf: str | float | None,
+    testing: Testing,
     level: float,
 ) -> EffectsTable:
     names = [term.name for term in terms]
@@ -148,13 +149,13 @@ def _averaged(
         notes = [others] if others else []
         notes += ["Averaged over the distribution of the random effects"] if bias_correction else []
     if kind == "probability":
-        return _of_categories(record, variables, terms, found, labels, bias_correction, ddf, level, notes)
-    functions = stacked([functions_of_block(record, block, kind, ddf, bias_correction) for block in found])
+        return _of_categories(record, variables, terms, found, labels, bias_correction, testing, level, notes)
+    functions = stacked([functions_of_block(record, block, kind, testing, bias_correction) for block in found])
     link = None
     if kind not in PREDICTORS:
         through = None
         if margin != "average" and not bias_correction:
-            through = _through_one_predictor(record, found, kind, ddf, functions)
+            through = _through_one_predictor(record, found, kind, testing, functions)
         if through is not None:
             functions, link = through
         else:
@@ -184,7 +185,7 @@ def _natural(estimates: MarginalEstimates) -> MarginalEstimates:
 
 
 def _through_one_predictor(
-    record: FittedModel, found: Sequence[Block], kind: str, ddf: str | float | None, functions: LinearFunctions
+    record: FittedModel, found: Sequence[Block], kind: str, testing: Testing, functions: LinearFunctions
 ) -> tuple[LinearFunctions, str] | None:
     """The linear predictor and its link, where the mean is a function of it alone; None where it is not.
 
@@ -200,11 +201,11 @@ def _through_one_predictor(
     single = [
         Block(block.labels, {n: v[:1] for n, v in block.frame.items()}, np.ones((1, 1)), False) for block in found
     ]
-    eta = functions_of_block(record, single[0], predictor, ddf)
-    mean = functions_of_block(record, single[0], kind, ddf)
+    eta = functions_of_block(record, single[0], predictor, testing)
+    mean = functions_of_block(record, single[0], kind, testing)
     if not np.allclose(links.inverse(link, eta.estimate), mean.estimate, rtol=1e-8, atol=1e-12):
         return None
-    return stacked([functions_of_block(record, block, predictor, ddf) for block in found]), link
+    return stacked([functions_of_block(record, block, predictor, testing) for block in found]), link
 
 
 def _for_intervals(record: FittedModel, functions: LinearFunctions, kind: str) -> tuple[LinearFunctions, str | None]:
@@ -227,7 +228,7 @@ def _of_categories(
     found: Sequence[Block],
     labels: Mapping[str, np.ndarray],
     bias_correction: bool,
-    ddf: str | float | None,
+    testing: Testing,
     level: float,
     notes: list[str],
 ) -> EffectsTable:
@@ -235,7 +236,7 @@ def _of_categories(
     categories = list(record.design.response.levels or ())
     parts = []
     for k in range(1, len(categories) + 1):
-        whole = [functions_of_block(record, block, f"category {k}", ddf, bias_correction) for block in found]
+        whole = [functions_of_block(record, block, f"category {k}", testing, bias_correction) for block in found]
         parts.append(stacked(whole))
     n = len(parts[0])
     functions = stacked(parts)
@@ -272,7 +273,7 @@ def _of_rows(
     interval: str,
     keep: list[bool] | None,
     unmet: bool,
-    ddf: str | float | None,
+    testing: Testing,
     level: float,
     seed: int | None,
 ) -> EffectsTable:
@@ -297,9 +298,9 @@ def _of_rows(
     estimate, std_error = (np.asarray(v, float) for v in record.engine.predict(rows, kind, True))
     df = np.full(len(estimate), np.inf)
     if keep is None and not unmet:
-        df = functions_of_block(record, block, "link", ddf).df
-    elif isinstance(ddf, int | float) and not isinstance(ddf, bool):
-        df[:] = float(ddf)
+        df = functions_of_block(record, block, "link", testing).df
+    elif testing.number is not None:
+        df[:] = testing.number
     z = quantile(level, df)
     if interval == "prediction":
         if record.family == "gaussian" and record.link == "identity":

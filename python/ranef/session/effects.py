@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ranef.errors import ModelError
+from ranef.inference.marginal_means.testing import Testing
 from ranef.plots import effects as effects_plot
 from ranef.prediction.effects import EffectsTable, effects
 from ranef.reports.summary import Section
@@ -131,6 +132,8 @@ class AlongVariables(Answers):
         at: Mapping[str, Any] | None = None,
         weights: str = "equal",
         ddf: str | float | None = None,
+        vcov: str | None = None,
+        cluster: Any = None,
         level: float = 0.95,
         seed: int | None = 0,
     ) -> Effects:
@@ -166,6 +169,8 @@ class AlongVariables(Answers):
             Of the cells, for margin "mean", as in `emmeans`.
         ddf : str or float, optional
             Degrees of freedom: a method as in `tidy`, or a number.
+        vcov, cluster : optional
+            A cluster-robust covariance of the fixed effects, as in `tidy`.
         level : float
         seed : int, optional
             Of simulated prediction intervals.
@@ -183,5 +188,19 @@ class AlongVariables(Answers):
         >>> fit.effects("FoodTreatment").table["estimate"].round(2).tolist()
         [7.97, 3.96]
         """
-        found = effects(self, terms, by, margin, kind, interval, ranef, bias_correction, at, weights, ddf, level, seed)
+        found = effects(
+            self,
+            terms,
+            by,
+            margin,
+            kind,
+            interval,
+            ranef,
+            bias_correction,
+            at,
+            weights,
+            Testing(ddf, vcov, cluster),
+            level,
+            seed,
+        )
         return Effects(self, found, level)

@@ -14,6 +14,7 @@ from ranef.inference.marginal_means.comparisons import comparisons
 from ranef.inference.marginal_means.estimates import MarginalEstimates
 from ranef.inference.marginal_means.means import joint_tests, marginal_means
 from ranef.inference.marginal_means.slopes import slopes
+from ranef.inference.marginal_means.testing import Testing
 from ranef.plots import estimates as estimates_plot
 from ranef.reports.summary import Section
 from ranef.reports.tidy_table import tidy_table
@@ -165,7 +166,9 @@ class MarginalMeans(Tabled):
 
     def _section(self) -> Section:
         estimates = self._estimates
-        notes = [*estimates.notes, f"Confidence level {self._level:g}"]
+        notes = [*estimates.notes]
+        notes += [estimates.functions.tested_by] if estimates.functions.tested_by else []
+        notes.append(f"Confidence level {self._level:g}")
         largest = max(len(family) for family in estimates.families())
         if estimates.adjust != "none" and largest > 1:
             adjust = estimates.adjust
@@ -207,6 +210,8 @@ class Marginal(Answers):
         weights: str = "equal",
         component: str = "cond",
         ddf: str | float | None = None,
+        vcov: str | None = None,
+        cluster: Any = None,
         level: float = 0.95,
         adjust: str = "none",
     ) -> MarginalMeans:
@@ -237,6 +242,8 @@ class Marginal(Answers):
             the zero inflation, averaged on its own scale.
         ddf : str or float, optional
             Degrees of freedom: a method as in `tidy`, or a number.
+        vcov, cluster : optional
+            A cluster-robust covariance of the fixed effects, as in `tidy`.
         level : float
             Confidence level.
         adjust : str
@@ -260,7 +267,7 @@ class Marginal(Answers):
         >>> means.contrasts().table["ratio"].round(2).tolist()
         [1.48, 1.3]
         """
-        estimates = marginal_means(self, specs, by, at, kind, weights, component, ddf)
+        estimates = marginal_means(self, specs, by, at, kind, weights, component, Testing(ddf, vcov, cluster))
         return MarginalMeans(self, estimates, level, adjust)
 
     def joint_tests(
@@ -269,6 +276,8 @@ class Marginal(Answers):
         at: Mapping[str, Any] | None = None,
         component: str = "cond",
         ddf: str | float | None = None,
+        vcov: str | None = None,
+        cluster: Any = None,
     ) -> IntoFrame:
         """Test each term of the model on the reference grid, like an anova of type III, whatever the coding.
 
@@ -279,7 +288,8 @@ class Marginal(Answers):
         at : dict, optional
             Values of variables, as in `emmeans`; numeric ones stand at one below and one above their mean.
         component : str
-        ddf : str or float, optional
+        ddf, vcov, cluster : optional
+            As in `emmeans`.
 
         Returns
         -------
@@ -294,7 +304,7 @@ class Marginal(Answers):
         >>> fit.joint_tests()["df"].tolist()
         [2]
         """
-        return self._frame(joint_tests(self, by, at, component, ddf))
+        return self._frame(joint_tests(self, by, at, component, Testing(ddf, vcov, cluster)))
 
     def slopes(
         self,
@@ -306,6 +316,8 @@ class Marginal(Answers):
         weights: str = "equal",
         bias_correction: bool = False,
         ddf: str | float | None = None,
+        vcov: str | None = None,
+        cluster: Any = None,
         level: float = 0.95,
     ) -> MarginalMeans:
         """What a unit more of a numeric variable adds: the derivative of the prediction, averaged.
@@ -327,7 +339,8 @@ class Marginal(Answers):
             Of the cells of the grid, as in `emmeans`.
         bias_correction : bool
             Whether means are averaged over the distribution of the random effects too; without it these are zero.
-        ddf : str or float, optional
+        ddf, vcov, cluster : optional
+            As in `emmeans`.
         level : float
 
         Returns
@@ -342,7 +355,7 @@ class Marginal(Answers):
         >>> fit.slopes("nitro", by="Variety").table["slope"].round(2).tolist()
         [75.33, 64.58, 81.08]
         """
-        found = slopes(self, variable, by, at, kind, margin, weights, bias_correction, ddf)
+        found = slopes(self, variable, by, at, kind, margin, weights, bias_correction, Testing(ddf, vcov, cluster))
         return MarginalMeans(self, found, level)
 
     def comparisons(
@@ -357,6 +370,8 @@ class Marginal(Answers):
         weights: str = "equal",
         bias_correction: bool = False,
         ddf: str | float | None = None,
+        vcov: str | None = None,
+        cluster: Any = None,
         level: float = 0.95,
         adjust: str = "none",
     ) -> MarginalMeans:
@@ -379,7 +394,7 @@ class Marginal(Answers):
             Of the averages; intervals of ratios are formed on the logarithm.
         margin : {"average", "mean", "reference"}
             Averaged over the rows of the data, over the reference grid, or at one typical row.
-        weights, bias_correction, ddf, level
+        weights, bias_correction, ddf, vcov, cluster, level
             As in `slopes`.
         adjust : str
             Adjustment for the number of comparisons.
@@ -392,5 +407,17 @@ class Marginal(Answers):
         >>> fit.comparisons("FoodTreatment", comparison="ratio").table["ratio"].round(3).tolist()
         [0.761]
         """
-        found = comparisons(self, variable, contrast, by, at, kind, comparison, margin, weights, bias_correction, ddf)
+        found = comparisons(
+            self,
+            variable,
+            contrast,
+            by,
+            at,
+            kind,
+            comparison,
+            margin,
+            weights,
+            bias_correction,
+            Testing(ddf, vcov, cluster),
+        )
         return MarginalMeans(self, found, level, adjust)

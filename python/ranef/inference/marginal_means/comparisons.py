@@ -14,6 +14,7 @@ from ranef.inference.marginal_means.linear_functions import LinearFunctions
 from ranef.inference.marginal_means.margins import blocks, functions_of_block, stacked, weighted_sum
 from ranef.inference.marginal_means.slopes import grid_of, notes_of, require_kind, values_at
 from ranef.inference.marginal_means.specification import specification
+from ranef.inference.marginal_means.testing import USUAL, Testing
 from ranef.inference.marginal_means.variables import Variable, Variables
 
 COMPARISONS = ("difference", "ratio", "odds_ratio")
@@ -31,7 +32,7 @@ def comparisons(
     margin: str = "average",
     weights: str = "equal",
     bias_correction: bool = False,
-    ddf: str | float | None = None,
+    testing: Testing = USUAL,
 ) -> MarginalEstimates:
     """Average changes of the prediction; see `ranef.session.Fit.comparisons`."""
     require_kind(record, kind)
@@ -63,7 +64,7 @@ def comparisons(
                 if value not in means:
                     column = own.as_column([value.value] * n) if value.fixed else block.frame[variable] + value.value
                     moved = block.with_column(variable, column)
-                    means[value] = functions_of_block(record, moved, kind, ddf, bias_correction)
+                    means[value] = functions_of_block(record, moved, kind, testing, bias_correction)
                 both.append(_on_scale(means[value], comparison))
             parts.append(weighted_sum(both, [1.0, -1.0]))
             names += [name] * len(parts[-1])

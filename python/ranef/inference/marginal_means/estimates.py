@@ -281,7 +281,7 @@ class MarginalEstimates:
         return replace(self, functions=functions, link=None, kind="response", head="response")
 
     def joint(self, null: float = 0.0) -> dict[str, list[Any]]:
-        """Columns: by variables, df, ddf, statistic, p_value: the test that all of a group are `null`."""
+        """Columns: by variables, df, testing, statistic, p_value: the test that all of a group are `null`."""
         groups = self.families()
         columns: dict[str, list[Any]] = {name: [self.shown(name)[g[0]] for g in groups] for name in self.by}
         tests = [self.functions.rows(g[self.functions.estimable[g]]).joint_test(self._null(null)) for g in groups]

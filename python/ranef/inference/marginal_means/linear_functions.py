@@ -17,6 +17,7 @@ import numpy as np
 from ranef.errors import ModelError
 from ranef.fitting import FittedModel
 from ranef.inference.contrasts import Denominator, JointTest, denominator
+from ranef.inference.marginal_means.testing import USUAL, Testing
 from ranef.newdata import LEFT_OUT
 
 # A gradient is estimable where its part along the null space of X is below this share of its length.
@@ -40,8 +41,8 @@ class LinearFunctions:
     spread : dict of int to (k, number of theta) array
         Gradient with respect to the covariance parameters of random-effects terms, of means over their distribution;
         left out where there are smooths too.
-    ddf : str, float or None
-        Degrees of freedom: a method, as in `denominator`, or a number.
+    testing : Testing
+        Which covariance and degrees of freedom.
     """
 
     record: FittedModel
@@ -49,7 +50,7 @@ class LinearFunctions:
     fixed: Mapping[str, np.ndarray]
     bent: Mapping[int, np.ndarray] = field(default_factory=dict)
     spread: Mapping[int, np.ndarray] = field(default_factory=dict)
-    ddf: str | float | None = None
+    testing: Testing = USUAL
 
     def __len__(self) -> int:
         return len(self.estimate)
@@ -118,8 +119,8 @@ class LinearFunctions:
     @cached_property
     def df(self) -> np.ndarray:
         """Degrees of freedom of each, (k,)."""
-        if isinstance(self.ddf, int | float):
-            return np.full(len(self), float(self.ddf))
+        if self.testing.number is not None:
+            return np.full(len(self), self.testing.number)
         found = np.full(len(self), np.inf)
         if self._tests is not None:
             moves = self.estimable & (np.abs(self._single).max(axis=1, initial=0.0) > 0.0)
@@ -127,11 +128,20 @@ class LinearFunctions:
                 found[moves] = self._tests.degrees_of_freedom(self._single[moves])
         return found
 
+    @property
+    def tested_by(self) -> str | None:
+        """How tests get their covariance and degrees of freedom, in words; None for the fit's own and the normal."""
+        if self.testing.number is not None:
+            return f"Degrees of freedom: {self.testing.number:g}, as given"
+        if self._tests is None or (self._tests.method == "asymptotic" and self.testing.vcov is None):
+            return None
+        return f"Degrees of freedom: {self._tests.method} ({self._tests.reason})"
+
     def joint_test(self, null: float = 0.0) -> JointTest:
         """Test that all of them are `null`."""
         from scipy.special import chdtrc, fdtrc
 
-        if self._tests is not None and not isinstance(self.ddf, int | float):
+        if self._tests is not None and self.testing.number is None:
             block = self._single
             constant = self.estimate - block @ self._tests.estimate
             return self._tests.joint_test(block, null - constant)
@@ -139,9 +149,10 @@ class LinearFunctions:
         kept = values > 1e-10 * max(values.max(initial=0.0), 1e-300)
         rank = int(kept.sum())
         chi_square = float(((vectors[:, kept].T @ (self.estimate - null)) ** 2 / values[kept]).sum())
-        if isinstance(self.ddf, int | float) and np.isfinite(self.ddf):
+        ddf = self.testing.number
+        if ddf is not None and np.isfinite(ddf):
             f = chi_square / rank
-            return JointTest(f, rank, float(self.ddf), float(fdtrc(rank, self.ddf, f)))
+            return JointTest(f, rank, ddf, float(fdtrc(rank, ddf, f)))
         return JointTest(chi_square, rank, float("inf"), float(chdtrc(rank, chi_square)))
 
     # -- where the covariance comes from -----------------------------------------------------------------------------
@@ -161,9 +172,14 @@ class LinearFunctions:
     def _tests(self) -> Denominator | None:
         spreads = any(np.abs(block).max(initial=0.0) > 0.0 for block in self.spread.values())
         if self._bending or spreads or len(self._components) != 1:
+            if self.testing.vcov is not None:
+                raise ModelError(
+                    f"vcov={self.testing.vcov!r} is of the fixed effects of one component; these estimates depend on "
+                    f"more than those{' of ' + self._components[0] if len(self._components) == 1 else ''}."
+                )
             return None
-        method = None if isinstance(self.ddf, int | float) else self.ddf
-        return denominator(self.record, self._components[0], method)
+        asked = self.testing
+        return denominator(self.record, self._components[0], asked.method, asked.vcov, asked.cluster)
 
     def _kept(self, component: str) -> np.ndarray:
         return np.asarray(self.fixed[component][:, self.record.kept[component]])

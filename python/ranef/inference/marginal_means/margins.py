@@ -21,6 +21,7 @@ from ranef.fitting import FittedModel
 from ranef.inference.marginal_means.linear_functions import LinearFunctions
 from ranef.inference.marginal_means.reference_grid import predictor_of_rows, reference_grid
 from ranef.inference.marginal_means.response_scale import means_of_rows
+from ranef.inference.marginal_means.testing import Testing
 from ranef.inference.marginal_means.variables import Variables, without_offset_array
 from ranef.newdata import engine_rows
 
@@ -179,7 +180,7 @@ def functions_of_block(
     record: FittedModel,
     block: Block,
     kind: str,
-    ddf: str | float | None,
+    testing: Testing,
     bias_correction: bool = False,
     weights: np.ndarray | None = None,
 ) -> LinearFunctions:
@@ -191,7 +192,7 @@ def functions_of_block(
     block : Block
     kind : str
         Of prediction.
-    ddf : str or float, optional
+    testing : Testing
     bias_correction : bool
         Whether to average over the distribution of the random effects.
     weights : (k, n) array, optional
@@ -207,11 +208,11 @@ def functions_of_block(
         own = extra if block.observed else np.full(n, extra.mean())
         rows["offset"][place] = own if given is None else given + own
     if kind in PREDICTORS:
-        return predictor_of_rows(record, rows, PREDICTORS[kind], ddf).combined(weights)
+        return predictor_of_rows(record, rows, PREDICTORS[kind], testing).combined(weights)
     columns = None
     if bias_correction:
         columns = [np.asarray(c, float) for c in replayed.design.replay(block.frame).columns]
-    return means_of_rows(record, rows, weights, kind, ddf, columns)
+    return means_of_rows(record, rows, weights, kind, testing, columns)
 
 
 def weighted_sum(parts: Sequence[LinearFunctions], factors: Sequence[float]) -> LinearFunctions:
@@ -227,7 +228,7 @@ def weighted_sum(parts: Sequence[LinearFunctions], factors: Sequence[float]) -> 
         {c: total([part.fixed[c] for part in parts]) for c in first.fixed},
         {t: total([part.bent[t] for part in parts]) for t in first.bent},
         {t: total([part.spread[t] for part in parts]) for t in first.spread},
-        first.ddf,
+        first.testing,
     )
 
 
@@ -242,5 +243,5 @@ def stacked(parts: Sequence[LinearFunctions]) -> LinearFunctions:
         {c: np.vstack([part.fixed[c] for part in parts]) for c in first.fixed},
         {t: np.vstack([part.bent[t] for part in parts]) for t in first.bent},
         {t: np.vstack([part.spread[t] for part in parts]) for t in first.spread},
-        first.ddf,
+        first.testing,
     )

@@ -17,6 +17,7 @@ from ranef.inference.marginal_means.estimates import MarginalEstimates
 from ranef.inference.marginal_means.reference_grid import ReferenceGrid, reference_grid
 from ranef.inference.marginal_means.response_scale import KINDS_OF_COMPONENT
 from ranef.inference.marginal_means.specification import specification
+from ranef.inference.marginal_means.testing import USUAL, Testing
 
 KINDS = ("link", "response")
 
@@ -29,7 +30,7 @@ def marginal_means(
     kind: str = "link",
     weights: str = "equal",
     component: str = "cond",
-    ddf: str | float | None = None,
+    testing: Testing = USUAL,
 ) -> MarginalEstimates:
     """Means at the combinations of `specs`, grouped by `by`; see `ranef.session.Fit.emmeans`."""
     if kind not in KINDS:
@@ -41,7 +42,7 @@ def marginal_means(
             "effects(..., kind='probability'), or kind='link' for the latent scale."
         )
     wanted, grouped = specification(specs, by)
-    grid = reference_grid(record, component, at, ddf)
+    grid = reference_grid(record, component, at, testing)
     grid.variables.require([*wanted, *grouped], "emmeans", list(grid.values))
     # The last variable of the groups varies slowest, the first of the means fastest, as in R's tables.
     columns, matrix = grid.averages([*reversed(grouped), *reversed(wanted)], weights)
@@ -112,7 +113,7 @@ def joint_tests(
     by: Any = None,
     at: Mapping[str, Any] | None = None,
     component: str = "cond",
-    ddf: str | float | None = None,
+    testing: Testing = USUAL,
 ) -> dict[str, list[Any]]:
     """Columns term, (by variables,) df, ddf, statistic, p_value: each term of the model tested on the reference grid.
 
@@ -120,7 +121,7 @@ def joint_tests(
     below and above their mean.
     """
     _, grouped = specification([], by)
-    grid = reference_grid(record, component, at, ddf, spread=1.0)
+    grid = reference_grid(record, component, at, testing, spread=1.0)
     grid.variables.require(grouped, "joint_tests", list(grid.values))
     varying = [name for name, values in grid.values.items() if len(values) > 1]
     sets = []

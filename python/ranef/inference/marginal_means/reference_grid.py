@@ -17,6 +17,7 @@ from ranef.errors import ModelError
 from ranef.fitting import FittedModel
 from ranef.inference.marginal_means.linear_functions import LinearFunctions
 from ranef.inference.marginal_means.response_scale import KINDS_OF_COMPONENT, means_of_rows
+from ranef.inference.marginal_means.testing import USUAL, Testing
 from ranef.inference.marginal_means.variables import Variables, without_offset_array
 from ranef.newdata import engine_rows
 
@@ -40,14 +41,14 @@ class ReferenceGrid:
     variables : Variables
     values : dict of str to array
         The values of every variable, in the order of the formula.
-    ddf : str, float or None
+    testing : Testing
     """
 
     record: FittedModel
     component: str
     variables: Variables
     values: Mapping[str, np.ndarray]
-    ddf: str | float | None = None
+    testing: Testing = USUAL
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -81,8 +82,8 @@ class ReferenceGrid:
             rows["offset"][place] = np.full(n, extra.mean()) if given is None else given + extra.mean()
         if self.component in KINDS_OF_COMPONENT:
             each = np.eye(len(rows["x"][0]))
-            return means_of_rows(record, rows, each, KINDS_OF_COMPONENT[self.component], self.ddf)
-        return predictor_of_rows(record, rows, self.component, self.ddf)
+            return means_of_rows(record, rows, each, KINDS_OF_COMPONENT[self.component], self.testing)
+        return predictor_of_rows(record, rows, self.component, self.testing)
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -194,9 +195,7 @@ class ReferenceGrid:
         return np.bincount(key, counts)[key]
 
 
-def predictor_of_rows(
-    record: FittedModel, rows: dict[str, Any], component: str, ddf: str | float | None
-) -> LinearFunctions:
+def predictor_of_rows(record: FittedModel, rows: dict[str, Any], component: str, testing: Testing) -> LinearFunctions:
     """The linear predictor of a component in some rows, random effects zero."""
     place = record.model.predictor(component)
     x = np.asarray(record.design.fixed[component].x, float)
@@ -209,14 +208,14 @@ def predictor_of_rows(
         if term.smooth is not None and term.component == component:
             bent[t] = np.asarray(rows["columns"][t], float)
             estimate = estimate + bent[t] @ np.asarray(record.engine.modes[t], float)[0]
-    return LinearFunctions(record, estimate, {component: x}, bent, ddf=ddf)
+    return LinearFunctions(record, estimate, {component: x}, bent, testing=testing)
 
 
 def reference_grid(
     record: FittedModel,
     component: str = "cond",
     at: Mapping[str, Any] | None = None,
-    ddf: str | float | None = None,
+    testing: Testing = USUAL,
     spread: float = 0.0,
 ) -> ReferenceGrid:
     """The grid of a component's variables.
@@ -227,7 +226,7 @@ def reference_grid(
     component : str
     at : mapping, optional
         Values of some variables: numbers instead of the mean, levels instead of all.
-    ddf : str or float, optional
+    testing : Testing
     spread : float
         Numeric variables take their mean minus and plus this, instead of their mean, where it is not zero.
     """
@@ -236,8 +235,6 @@ def reference_grid(
     else:
         record.require_component(component)
         wanted = [component]
-    if isinstance(ddf, bool) or (isinstance(ddf, int | float) and not ddf > 0):
-        raise ModelError(f"ddf={ddf!r}: give a positive number of degrees of freedom, or the name of a method.")
     variables = Variables(record)
     fixed = dict.fromkeys(name for c in wanted for name in variables.fixed.get(c, ()))
     # Variables of other components and of offsets are needed to build the rows, and stand at their mean.
@@ -270,4 +267,4 @@ def reference_grid(
             f"the reference grid has {numbers:.0f} cells; `{long}` alone has {len(values[long])} values. Choose some: "
             f"at={{{long!r}: [...]}}."
         )
-    return ReferenceGrid(record, component, variables, values, ddf)
+    return ReferenceGrid(record, component, variables, values, testing)

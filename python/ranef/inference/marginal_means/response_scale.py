@@ -19,6 +19,7 @@ import numpy as np
 from ranef.errors import ModelError
 from ranef.fitting import FittedModel
 from ranef.inference.marginal_means.linear_functions import LinearFunctions
+from ranef.inference.marginal_means.testing import USUAL, Testing
 from ranef.inference.variance_components import covariances
 
 # What emmeans calls the components that are mean responses -> the kind of prediction.
@@ -39,7 +40,7 @@ def means_of_rows(
     rows: dict[str, Any],
     weights: np.ndarray,
     kind: str,
-    ddf: str | float | None = None,
+    testing: Testing = USUAL,
     effects: list[np.ndarray] | None = None,
 ) -> LinearFunctions:
     """Weighted means of the prediction of some rows.
@@ -52,7 +53,7 @@ def means_of_rows(
     weights : (k, rows) array
     kind : str
         Of prediction, as the engine knows it.
-    ddf : str or float, optional
+    testing : Testing
     effects : list of array, optional
         For every random-effects term, what its effects multiply in each row: means are then taken over their
         distribution too.
@@ -80,7 +81,7 @@ def means_of_rows(
                 change = _change_of_variance(record, t, effects[t])
                 if change is not None:
                     spread[t] = (weights * curvature) @ change
-    return LinearFunctions(record, weights @ mean, fixed, bent, spread, ddf)
+    return LinearFunctions(record, weights @ mean, fixed, bent, spread, testing)
 
 
 def _curvature(

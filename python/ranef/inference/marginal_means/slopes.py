@@ -18,6 +18,7 @@ from ranef.inference.marginal_means.estimates import MarginalEstimates
 from ranef.inference.marginal_means.linear_functions import LinearFunctions
 from ranef.inference.marginal_means.margins import Block, blocks, functions_of_block, stacked, weighted_sum
 from ranef.inference.marginal_means.specification import specification
+from ranef.inference.marginal_means.testing import USUAL, Testing
 from ranef.inference.marginal_means.variables import Variable, Variables
 
 KINDS = ("link", "response", "conditional", "zlink", "zprob")
@@ -37,7 +38,7 @@ def slopes(
     margin: str = "mean",
     weights: str = "equal",
     bias_correction: bool = False,
-    ddf: str | float | None = None,
+    testing: Testing = USUAL,
 ) -> MarginalEstimates:
     """Slopes of a variable, grouped by others; see `ranef.session.Fit.slopes`."""
     require_kind(record, kind)
@@ -51,7 +52,7 @@ def slopes(
     values = values_at(variables, at, "slopes")
     parts, labels = [], []
     for block in blocks(record, variables, margin, [*reversed(grouped)], values, weights, grid_of(record, kind)):
-        parts.append(_derivative(record, block, own, kind, ddf, bias_correction))
+        parts.append(_derivative(record, block, own, kind, testing, bias_correction))
         labels.append(block.labels)
     return MarginalEstimates(
         stacked(parts),
@@ -66,7 +67,7 @@ def slopes(
 
 
 def _derivative(
-    record: FittedModel, block: Block, variable: Variable, kind: str, ddf: str | float | None, bias_correction: bool
+    record: FittedModel, block: Block, variable: Variable, kind: str, testing: Testing, bias_correction: bool
 ) -> LinearFunctions:
     x = np.asarray(block.frame[variable.name], float)
     spread = float(variable.data.std())
@@ -80,7 +81,7 @@ def _derivative(
         if not factor.any():
             continue
         moved = block.with_column(variable.name, x + h * _PLACES[which, j])
-        parts.append(functions_of_block(record, moved, kind, ddf, bias_correction, block.weights * factor))
+        parts.append(functions_of_block(record, moved, kind, testing, bias_correction, block.weights * factor))
     return weighted_sum(parts, [1.0] * len(parts))
 
 
