@@ -139,3 +139,14 @@ def test_a_plan_begins_where_it_is_told_to():
     later = replicates(fit, replace(what, first=3, n=2), fit._with_response)
     assert later["replicate"].tolist() == [3, 4]
     np.testing.assert_array_equal(later["Days"], fit.bootstrap(5, seed=1)["Days"][3:])
+
+
+def test_intervals_by_cases():
+    fit = sleepstudy()
+    draws = fit.bootstrap(100, seed=5, kind="cases")
+    found = fit.confint("bootstrap", n=100, seed=5, resampling="cases").set_index("term")
+    assert found.loc["Days", ["conf_low", "conf_high"]].tolist() == draws["Days"].quantile([0.025, 0.975]).tolist()
+    # By cases the correlation of residuals has replicates too.
+    serial = rf.lmm("Reaction ~ Days", data("sleepstudy"), correlation="ar1(Days | Subject)")
+    rows = serial.confint("bootstrap", n=30, seed=5, resampling="cases").set_index("term")
+    assert rows.loc["phi__ar1", "conf_low"] < rows.loc["phi__ar1", "estimate"] < rows.loc["phi__ar1", "conf_high"]

@@ -160,7 +160,7 @@ def bootstrap_intervals(
     note = f"{failed} replicates failed" if failed else ""
     rows = []
     for p, estimate in zip(natural_parameters(record), estimates, strict=True):
-        if p.kind == "residual":
+        if p.name not in replicates:
             rows.append((p, estimate, float("nan"), float("nan"), NO_DRAWS))
             continue
         low, high = bootstrap_interval(estimate, draws_of(p, replicates), level, kind)

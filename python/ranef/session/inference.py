@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ranef.errors import ModelError
 from ranef.frames import IntoFrame
 from ranef.inference import explained_variance, intervals
-from ranef.inference.bootstrap import bootstrap, plan, replicates, summary_of
+from ranef.inference.bootstrap import plan, replicates, summary_of
 from ranef.inference.processes import replicates_by
 from ranef.plots import profile as profile_plot
 from ranef.session.answers import Answers
@@ -54,6 +54,8 @@ class Inference(Answers):
         threads: int | None = None,
         vcov: str | None = None,
         cluster: Any = None,
+        resampling: str = "parametric",
+        group: str | None = None,
     ) -> IntoFrame:
         """Confidence intervals of fixed effects, standard deviations, correlations and dispersion.
 
@@ -62,7 +64,7 @@ class Inference(Answers):
         method : {"wald", "profile", "bootstrap"}
             "wald": estimate -+ z standard errors, formed on log(sd) and atanh(cor). "profile": where the profile
             likelihood falls by half the chi-square quantile; always of maximum likelihood, so a REML fit is refitted,
-            which `note` says and `estimate` shows. "bootstrap": quantiles of `n` parametric replicates.
+            which `note` says and `estimate` shows. "bootstrap": quantiles of `n` replicates.
         level : float
             Confidence level.
         parm : str or list of str, optional
@@ -75,6 +77,10 @@ class Inference(Answers):
             Threads of profile and bootstrap; the numbers do not depend on it.
         vcov, cluster : optional
             A cluster-robust covariance of the fixed effects in Wald intervals, as in `tidy`.
+        resampling : {"parametric", "cases"}
+            How the bootstrap makes its replicates: `kind` of `bootstrap`.
+        group : str, optional
+            The factor resampled by cases, as in `bootstrap`.
 
         Returns
         -------
@@ -102,8 +108,10 @@ class Inference(Answers):
             raise ModelError(f"confint({method!r}) does not use a covariance; vcov= and cluster= go with 'wald' only.")
         if method == "profile":
             return self._frame(intervals.profile_intervals(self, level, parm, threads))
-        columns, said = bootstrap(self, n, None, seed, threads, None, self._with_response)
-        return self._frame(intervals.bootstrap_intervals(self, level, parm, columns, said["failed"], kind))
+        what = plan(self, n, None, seed, threads, None, resampling, group)
+        columns = replicates(self, what, self._with_response)
+        failed = summary_of(columns, what)["failed"]
+        return self._frame(intervals.bootstrap_intervals(self, level, parm, columns, failed, kind))
 
     def profile(
         self, parm: str | Sequence[str] | None = None, level: float = 0.99, threads: int | None = None
