@@ -113,6 +113,15 @@ def test_what_does_not():
     assert not nesting(sleep("(1 | Subject)"), held).nested
 
 
+def test_an_offset_is_a_coefficient_of_one():
+    offset = owls("FoodTreatment + offset(logBroodSize) + (1 | Nest)")
+    free = owls("FoodTreatment + logBroodSize + (1 | Nest)")
+    assert nesting(offset, free).nested
+    assert "offsets" in nesting(free, offset).reason or "fixed effects" in nesting(free, offset).reason
+    assert not nesting(offset, owls("FoodTreatment + SexParent + (1 | Nest)")).nested
+    assert rf.compare(offset, free).table["df"][1] == 1
+
+
 def test_spans_are_compared_whatever_their_coding_and_scale():
     x = np.column_stack([np.ones(9), np.arange(9.0)])
     assert within(x @ [[1e6, 2.0], [3.0, 1e-6]], x)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranef.fitting import FittedModel
-from ranef.formula.design import RandomTerm
+from ranef.formula.design import FixedPart, RandomTerm
 
 # Families that are another one with its dispersion (or tail) at the edge: smaller -> larger ones.
 EDGE = {
@@ -100,9 +100,10 @@ def nesting(small: FittedModel, large: FittedModel) -> Nesting:
                 continue
             return _apart(f"no component {component} in the larger model")
         mine, theirs = a.design.fixed[component], b.design.fixed[component]
-        if small.family == large.family and not _equal(mine.offset, theirs.offset):
+        outer = theirs.x[:, large.kept[component]]
+        if (small.family == large.family or component == "cond") and not _offset_within(mine, theirs, outer):
             return _apart(f"other offsets ({component})")
-        if not within(mine.x[:, small.kept[component]], theirs.x[:, large.kept[component]]):
+        if not within(mine.x[:, small.kept[component]], outer):
             return _apart(f"fixed effects ({component})")
     if "zi" in b.components and "zi" not in a.components:
         variances += 1
@@ -138,9 +139,13 @@ def _apart(reason: str) -> Nesting:
     return Nesting(False, reason)
 
 
-def _equal(a: np.ndarray | None, b: np.ndarray | None) -> bool:
-    zero = np.zeros(1)
-    return bool(np.allclose(zero if a is None else a, zero if b is None else b, rtol=1e-10, atol=1e-12))
+def _offset_within(small: FixedPart, large: FixedPart, outer: np.ndarray) -> bool:
+    """Whether the larger model's coefficients can make up for the offsets: an offset is a coefficient of one."""
+    own, other = (0.0 if part.offset is None else np.asarray(part.offset, float) for part in (small, large))
+    difference = own - other + np.zeros(len(outer))
+    if np.allclose(difference, 0.0, atol=1e-12):
+        return True
+    return within(difference[:, None], outer)
 
 
 def _same_assumptions(small: FittedModel, large: FittedModel) -> bool:
