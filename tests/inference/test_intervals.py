@@ -146,8 +146,11 @@ def test_shapes_dispersions_and_thresholds_have_profiles():
     # The likelihood of 300 rows in 30 groups is not far from quadratic.
     width = (profile["conf_high"] - profile["conf_low"]) / (wald["conf_high"] - wald["conf_low"])
     assert width.between(0.9, 1.2).all()
-    wine = rf.glmm("rating ~ temp + (1 | judge)", data("wine"), family="cumulative")
-    assert wine.confint("profile", parm="3|4")["note"].tolist() == [""]
+    wine = rf.glmm("rating ~ temp + contact + (1 | judge)", data("wine"), family="cumulative")
+    # The lower end of 4|5 is below the estimate of 3|4, which has to move along.
+    thresholds = wine.confint("profile", parm=["1|2", "2|3", "3|4", "4|5"])
+    assert (thresholds["note"] == "").all()
+    assert thresholds["conf_low"].is_monotonic_increasing
 
 
 def test_a_profile_agrees_with_fits_that_hold_the_coefficient():

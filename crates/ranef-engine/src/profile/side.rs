@@ -3,10 +3,13 @@ use super::Limit;
 
 /// |zeta| is found to this much of the level.
 const TOLERANCE: f64 = 5e-5;
+const FAILED: &str = "the search for the other parameters failed";
 /// Searches at most for one end.
 const SEARCHES: usize = 25;
 /// A point with this much higher a likelihood than the estimate's means that the estimate is not the maximum.
 const HIGHER: f64 = 1e-4;
+/// Steps that are halved because the search for the other parameters failed, before the end is given up.
+const STUMBLES: usize = 6;
 /// atanh of a correlation that counts as one.
 const ONE: f64 = 8.0;
 
@@ -64,13 +67,13 @@ pub(super) fn walk(side: &Side, rise: &mut dyn FnMut(f64) -> Option<f64>) -> (Ve
     // Distance from the estimate on the scale of `scale`, and |zeta| there.
     let mut known = vec![(0.0, 0.0)];
     let mut at = |distance: f64| -> Result<f64, &'static str> {
-        let half =
-            rise(scale.back(centre + direction * distance)).ok_or("the search for the other parameters failed")?;
+        let half = rise(scale.back(centre + direction * distance)).ok_or(FAILED)?;
         if half < -HIGHER {
             return Err("a higher likelihood than the estimate's was found: fit again from another start");
         }
         Ok((2.0 * half.max(0.0)).sqrt())
     };
+    let mut stumbles = 0;
     let points = |known: &[(f64, f64)]| {
         let mut out: Vec<(f64, f64)> = known[1..]
             .iter()
@@ -98,6 +101,13 @@ pub(super) fn walk(side: &Side, rise: &mut dyn FnMut(f64) -> Option<f64>) -> (Ve
         }
         let zeta = match at(distance) {
             Ok(zeta) => zeta,
+            // A long step can leave the space of the other parameters (thresholds out of order); from a nearer point, to
+            // which they have moved along, the next one does not.
+            Err(FAILED) if stumbles < STUMBLES => {
+                stumbles += 1;
+                distance = 0.5 * (inside + distance);
+                continue;
+            }
             Err(note) => {
                 limit = Limit::missing(note);
                 break;
@@ -178,6 +188,22 @@ mod tests {
         assert_eq!(limit.note, "");
         assert!((zeta(limit.value) - 1.96).abs() < 1e-3, "{}", limit.value);
         assert!(points.iter().all(|(t, z)| (z + zeta(*t)).abs() < 1e-9));
+    }
+
+    #[test]
+    fn an_end_that_one_step_does_not_reach_is_reached_in_several() {
+        let mut last: f64 = 2.0;
+        let (_, limit) = walk(&side(Scale::Identity, None), &mut |t| {
+            let near = (t - last).abs() < 0.4;
+            if near {
+                last = t;
+            }
+            near.then(|| 0.5 * ((2.0 - t) / 0.3).powi(2))
+        });
+        assert_eq!(limit.note, "");
+        assert!((limit.value - (2.0 - 0.3 * 1.96)).abs() < 1e-3, "{}", limit.value);
+        let (_, limit) = walk(&side(Scale::Identity, None), &mut |_| None);
+        assert_eq!(limit.note, FAILED);
     }
 
     #[test]
