@@ -189,6 +189,12 @@ def test_an_effect_that_needs_the_group_is_named():
     assert np.isfinite(table["dfbetas__period[T.3]"].iloc[1])
     assert np.isnan(table["cooks_distance"].iloc[1])
     assert table["note"].iloc[1] == "cannot be estimated without it: period[T.2]"
+    # Without the reference the other coefficients are of another one.
+    assert table.filter(like="dfbetas").iloc[0].isna().all()
+    assert table["note"].iloc[0] == "cannot be estimated without it: Intercept, period[T.2], period[T.3], period[T.4]"
+    left = data("cbpp")[data("cbpp")["period"].astype(str) != "2"]
+    change = fit.fixef()["period[T.3]"] - fit.update(data=left).fixef()["period[T.3]"]
+    assert table["dfbetas__period[T.3]"].iloc[1] == pytest.approx(change / 0.32, rel=0.1)
     linear = rf.lmm("Reaction ~ factor(Days) + (1 | Subject)", data("sleepstudy"))
     for method in ("exact", "one-step"):
         found = linear.influence("Days", method=method).table

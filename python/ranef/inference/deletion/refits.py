@@ -19,6 +19,8 @@ from ranef.inference.variance_components import variance_parameters
 
 # Refits between two lines of progress, and seconds between two looks at the keyboard (an interrupt).
 PIECE, PATIENCE = 100, 0.2
+# A singular value below this share of the largest is zero; the engine's rank has the same tolerance.
+NULL = 1e-7
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def by_refits(
             fitted = model.fit(settings if start is None else {**settings, "start": start})
         except _engine.EngineError as error:
             return replace(nothing, note=str(error.args[1]))
-        return _read(record, model, fitted, coefficients, variances)
+        return _read(record, left, model, fitted, coefficients, variances)
 
     refits = _in_parallel(refit, sets.rows, control)
     full = free_block(record, record.covariance_of_estimates("cond"))
@@ -132,6 +134,7 @@ def _start(record: FittedModel, model: _engine.Model) -> dict[str, Any] | None:
 
 def _read(
     record: FittedModel,
+    left: np.ndarray,
     model: _engine.Model,
     fitted: _engine.Fitted,
     coefficients: Sequence[NaturalParameter],
@@ -144,9 +147,13 @@ def _read(
     for component in record.model.components:
         names = without.names(component)
         errors = np.sqrt(np.diag(without.covariance_of_estimates(component)).clip(min=0.0)) if names else []
+        # Thresholds are columns of predictors of their own.
+        complete = names == record.names(component) or component == "threshold"
+        gone: set[str] = set() if complete else _not_estimable(record, component, left)
         for name, value, error in zip(names, without.estimates(component), errors, strict=True):
-            values[component, None, name] = (float(value), float(error))
-        lost += [name for name in record.names(component) if name not in names]
+            if name not in gone:
+                values[component, None, name] = (float(value), float(error))
+        lost += [name for name in record.names(component) if name in gone or name not in names]
     for parameter in variance_parameters(without):
         values[parameter.component, parameter.group, parameter.term] = (parameter.estimate, np.nan)
     if not record.model.has_residual:
@@ -167,6 +174,20 @@ def _read(
         converged=bool(fitted.converged),
         note=note,
     )
+
+
+def _not_estimable(record: FittedModel, component: str, left: np.ndarray) -> set[str]:
+    """Coefficients that differ between solutions of the same fit: those that the null space of the columns moves.
+
+    Without the reference level of a factor the engine leaves out its last column, and the others are of another reference.
+    """
+    x = np.asarray(record.design.fixed[component].x, float)[left][:, record.kept[component]]
+    size = np.sqrt((x**2).sum(0))
+    x = x / np.where(size > 0.0, size, 1.0)
+    _, values, rows = np.linalg.svd(x, full_matrices=True)
+    rank = int((values > NULL * values.max(initial=0.0)).sum())
+    moved = np.abs(rows[rank:]).max(axis=0, initial=0.0) > NULL
+    return {name for name, m in zip(record.names(component), moved, strict=True) if m}
 
 
 def _in_parallel(refit: Callable[[np.ndarray], _Refit], sets: list[np.ndarray], control: Control) -> list[_Refit]:
