@@ -179,7 +179,8 @@ def _read(
 def _not_estimable(record: FittedModel, component: str, left: np.ndarray) -> set[str]:
     """Coefficients that differ between solutions of the same fit: those that the null space of the columns moves.
 
-    Without the reference level of a factor the engine leaves out its last column, and the others are of another reference.
+    Without the reference level of a factor the engine leaves out its last column, and the others are of another
+    reference.
     """
     x = np.asarray(record.design.fixed[component].x, float)[left][:, record.kept[component]]
     size = np.sqrt((x**2).sum(0))
