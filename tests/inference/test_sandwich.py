@@ -243,7 +243,7 @@ def test_cbpp_by_hand():
     joint = np.asarray(fit.engine.vcov_joint)
     meat = found.scores.T @ found.scores
     zero = (joint @ meat @ joint)[:4, :4]
-    np.testing.assert_allclose(denominator(fit, vcov="CR0").covariance, zero, rtol=1e-10)
+    np.testing.assert_allclose(fit.vcov(kind="CR0"), zero, rtol=1e-10)
     np.testing.assert_allclose(denominator(fit, vcov="CR1").covariance, zero * 15 / 14, rtol=1e-10)
     # With a Cholesky factor in place of the symmetric root: the answer does not depend on the coordinates.
     root = np.linalg.cholesky(joint)
@@ -288,6 +288,35 @@ def test_dropped_rows_and_their_clusters():
     fit = rf.lmm("Reaction ~ Days + (Days | Subject)", sleep)
     whole = fit.tidy(vcov="CR2", cluster=sleep["Subject"])
     np.testing.assert_allclose(whole["std_error"], fit.tidy(vcov="CR2")["std_error"], rtol=1e-12)
+
+
+def test_marginal_means_slopes_and_joint_tests_have_it_too():
+    fit = rf.lmm("score ~ Machine + (1 | Worker)", data("machines"))
+    tests = denominator(fit, vcov="CR2")
+    grid = np.array([[1.0, 0, 0], [1, 1, 0], [1, 0, 1]])
+    means = fit.emmeans("Machine", vcov="CR2")
+    np.testing.assert_allclose(means.table["std_error"], tests.std_errors(grid), rtol=1e-10)
+    np.testing.assert_allclose(means.table["df"], tests.degrees_of_freedom(grid), rtol=1e-10)
+    assert "Standard errors: cluster-robust (CR2), 6 clusters of Worker" in repr(means)
+    pairs = np.array([[0.0, -1, 0], [0, 0, -1], [0, 1, -1]])
+    contrasts = means.contrasts().table
+    np.testing.assert_allclose(contrasts["std_error"], tests.std_errors(pairs), rtol=1e-10)
+    joint, expected = fit.joint_tests(vcov="CR2"), tests.joint_test(np.eye(3)[1:])
+    np.testing.assert_allclose(joint[["ddf", "statistic"]].iloc[0], [expected.ddf, expected.statistic], rtol=1e-8)
+    slope = sleepstudy().slopes("Days", vcov="CR1").table
+    assert slope["std_error"].iloc[0] == pytest.approx(sleepstudy().tidy(vcov="CR1")["std_error"].iloc[1], rel=1e-6)
+
+
+def test_an_array_of_offsets_is_part_of_the_residual():
+    frame = some_of_sleepstudy()
+    shift = 10.0 * np.arange(len(frame)) / len(frame)
+    moved = rf.lmm("Reaction ~ Days + (1 | Subject)", frame.assign(Reaction=frame["Reaction"] + shift), offset=shift)
+    plain = rf.lmm("Reaction ~ Days + (1 | Subject)", frame)
+    for ask in (
+        lambda fit: fit.tidy(vcov="CR2"),
+        lambda fit: fit.emmeans("Days", at={"Days": [0, 5]}, vcov="CR2").table,
+    ):
+        np.testing.assert_allclose(ask(moved)["std_error"], ask(plain)["std_error"], rtol=1e-6)
 
 
 def test_summary_intervals_and_infinite_degrees_of_freedom():
@@ -375,6 +404,16 @@ ERRORS = {
         ).tidy(vcov="CR2"),
         ModelError,
         "this model has priors",
+    ),
+    "several components": (
+        lambda: owls().emmeans("FoodTreatment", component="response", vcov="CR2").table,
+        ModelError,
+        "these estimates depend on several components (cond, zi)",
+    ),
+    "means without vcov": (
+        lambda: sleepstudy().emmeans("Days", cluster="Subject"),
+        ModelError,
+        "give vcov='CR2'",
     ),
     "profile": (
         lambda: sleepstudy().confint("profile", vcov="CR2"),

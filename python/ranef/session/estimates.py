@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 
 from ranef.frames import IntoFrame
-from ranef.inference import coefficients, fit_statistics, random_effects, smooths, tidying, variance_components
+from ranef.inference import (
+    coefficients,
+    contrasts,
+    fit_statistics,
+    random_effects,
+    smooths,
+    tidying,
+    variance_components,
+)
 from ranef.reports.summary import Summary, summarise
 from ranef.session.answers import Answers
 
@@ -31,14 +39,20 @@ class Estimates(Answers):
         """
         return coefficients.fixef(self, component)
 
-    def vcov(self, component: str = "cond") -> np.ndarray:
+    def vcov(self, component: str = "cond", kind: str | None = None, cluster: Any = None) -> np.ndarray:
         """Covariance matrix of `fixef`, (p, p), in its order.
 
         Parameters
         ----------
         component : {"cond", "zi", "disp", "shape", "threshold"}
+        kind : {None, "CR0", "CR1", "CR2"}
+            The model's, or a cluster-robust one, as `vcov` in `tidy`.
+        cluster : str or array_like, optional
+            Its clusters, as in `tidy`.
         """
-        return self.covariance_of_estimates(component).copy()
+        if kind is None and cluster is None:
+            return self.covariance_of_estimates(component).copy()
+        return contrasts.denominator(self, component, None, kind, cluster).covariance.copy()
 
     def tidy(
         self,
