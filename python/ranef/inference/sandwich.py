@@ -17,10 +17,11 @@ Pustejovsky & Tipton: with P_ij(s, t) the working covariance of the residual com
     (eta - q + 1) / (eta q) Q ~ F(q, eta - q + 1).
 
 Where the likelihood is approximated (generalised models) S_j is the cluster's score, the gradient of the likelihood of
-its rows alone with respect to all parameters, M the inverse of the observed information. CR2 then takes the scores in
-coordinates where the information is I: z_j = L' S_j with M = L L', whose covariance is H_j (I - H_j) with
-H_j = L' I_j L and I_j the cluster's information, and multiplies z_j by (I - H_j)^-1/2. For the linear model with
-independent rows that is the same as above.
+its rows alone with respect to all parameters, M the inverse of the observed information. CR2 then takes the scores of
+the component's coefficients in coordinates where their information is I: z_j = L' S_j with L L' its inverse,
+whose covariance given the other parameters is H_j (I - H_j) with H_j = L' I_j L and I_j the cluster's information, and
+multiplies z_j by (I - H_j)^-1/2. For the linear model with independent rows that is the same as above. (The scores of
+variance parameters are left alone, as in linear models: their information differs too much between clusters.)
 
 References: Liang & Zeger (1986), Biometrika 73, 13-22; Bell & McCaffrey (2002), Survey Methodology 28, 169-181;
 Pustejovsky & Tipton (2018), J. Bus. Econ. Stat. 36, 672-683; White (1982), Econometrica 50, 1-25.
@@ -505,27 +506,43 @@ def score_sandwich(record: FittedModel, component: str, kind: str, clusters: Clu
     free = np.flatnonzero(np.isfinite(np.diag(joint)))
     scores = found.scores[:, free]
     information = found.information[:, free][:, :, free]
-    root = _scaled_root(joint[np.ix_(free, free)])
+    bread = joint[np.ix_(free, free)]
     predictors = record.model.predictors(component)
-    wanted = [m for m, (what, k, _) in enumerate(record.engine.joint_names()) if what == "beta" and k in predictors]
-    # Rows of L that belong to the component; a coefficient at the edge of its space has none.
+    names = record.engine.joint_names()
+    wanted = [m for m, (what, k, _) in enumerate(names) if what == "beta" and k in predictors]
+    # A coefficient at the edge of its space has no place among the free parameters.
     places = {int(place): row for row, place in enumerate(free)}
-    p, m = len(wanted), root.shape[1]
-    selected = np.array([root[places[w]] if w in places else np.full(m, np.nan) for w in wanted]).reshape(p, m)
+    block = [places[w] for w in wanted if w in places]
+    known = [j for j, w in enumerate(wanted) if w in places]
+    p, m, count = len(wanted), len(block), clusters.size
+    root = _scaled_root(_scaled_inverse(_scaled_inverse(bread)[np.ix_(block, block)]))
+    back = np.linalg.inv(root).T
     meat = np.zeros((m, m))
-    own, shared = np.empty((clusters.size, p, p)), np.empty((clusters.size, m, p))
-    adjusted = np.eye(m) * (np.sqrt(clusters.size / (clusters.size - 1.0)) if kind == "CR1" else 1.0)
-    for j in range(clusters.size):
-        share = root.T @ information[j] @ root
+    own, shared = np.zeros((count, p, p)), np.zeros((count, m, p))
+    middle = np.eye(m) * (np.sqrt(count / (count - 1.0)) if kind == "CR1" else 1.0)
+    others = 1.0 if kind != "CR1" else np.sqrt(count / (count - 1.0))
+    for j in range(count):
+        share = root.T @ information[j][np.ix_(block, block)] @ root
         share = 0.5 * (share + share.T)
         if kind == "CR2":
-            adjusted = _inverse_root(np.eye(m) - share)
-        z = adjusted @ (root.T @ scores[j])
-        meat += np.outer(z, z)
-        outward = adjusted @ selected.T
-        own[j] = outward.T @ share @ outward
-        shared[j] = share @ outward
-    return Sandwich(kind, clusters, selected @ meat @ selected.T, own, shared)
+            middle = _inverse_root(np.eye(m) - share)
+        score = others * scores[j]
+        score[block] = back @ middle @ root.T @ scores[j, block]
+        change = bread[block] @ score
+        meat += np.outer(change, change)
+        # Degrees of freedom hold the other parameters at their estimates, as those of linear models do.
+        outward = middle @ root.T
+        own[np.ix_([j], known, known)] = outward.T @ share @ outward
+        shared[j][:, known] = share @ outward
+    covariance = np.full((p, p), np.nan)
+    covariance[np.ix_(known, known)] = meat
+    return Sandwich(kind, clusters, covariance, own, shared)
+
+
+def _scaled_inverse(matrix: np.ndarray) -> np.ndarray:
+    """The inverse of a symmetric matrix whose parameters may be of very different sizes."""
+    scale = np.sqrt(np.diag(matrix))
+    return np.asarray(np.linalg.inv(matrix / np.outer(scale, scale)) / np.outer(scale, scale))
 
 
 def _scaled_root(covariance: np.ndarray) -> np.ndarray:
