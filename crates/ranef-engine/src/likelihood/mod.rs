@@ -3,6 +3,7 @@
 pub mod assumed;
 pub mod curvature;
 pub mod data;
+pub mod fixed_covariance;
 mod gradient;
 pub mod independent;
 pub mod laplace;
