@@ -38,7 +38,9 @@ def drop1(
     if test == "F":
         tests = denominator(record, "cond", ddf)
         if tests.method == "asymptotic":
-            raise ModelError(f"test='F': there are no denominator degrees of freedom ({tests.reason}); use test='chisq'.")
+            raise ModelError(
+                f"test='F': there are no denominator degrees of freedom ({tests.reason}); use test='chisq'."
+            )
         place = {int(j): k for k, j in enumerate(record.kept["cond"])}
         columns = record.design.fixed["cond"].term_columns
         each = np.eye(len(place))

@@ -52,18 +52,8 @@ def hypotheses(record: FittedModel, component: str, type_: int) -> dict[str, np.
     if type_ == 3:
         found = _marginal(x, effects, wanted, ordinal)
     else:
-        found = {}
-        for effect in wanted:
-            own = columns[effect.text]
-            if type_ == 1:
-                order = list(range(x.shape[1]))
-            else:
-                inside = [k for other in effects if effect.within(other) for k in columns[other.text]]
-                order = [k for k in range(x.shape[1]) if k not in {*own, *inside}] + own + inside
-            r = triangle(x[:, order]) if type_ == 2 or not found else r
-            rows = np.zeros((len(own), x.shape[1]))
-            rows[:, order] = r[[order.index(k) for k in own]]
-            found[effect.text] = rows
+        within = {e.text: [k for o in effects if e.within(o) for k in columns[o.text]] for e in wanted}
+        found = _sequential(x, {e.text: columns[e.text] for e in wanted}, within if type_ == 2 else None)
     return {text: rows[:, 1:] if ordinal else rows for text, rows in found.items()}
 
 
@@ -74,6 +64,32 @@ def triangle(columns: np.ndarray) -> np.ndarray:
     for first in range(0, len(columns), CHUNK):
         r = np.linalg.qr(np.vstack([r, columns[first : first + CHUNK]]), mode="r")
     return r if len(r) == p else np.vstack([r, np.zeros((p - len(r), p))])
+
+
+def _sequential(
+    x: np.ndarray, columns: dict[str, list[int]], within: dict[str, list[int]] | None
+) -> dict[str, np.ndarray]:
+    """Types I, and II where it is said which columns stand for effects that contain a term.
+
+    With X = QR and the columns before those of the term first, its rows of R, one where they begin.
+    """
+    p = x.shape[1]
+    # The triangular factor for any order of the columns follows from that for one.
+    r = triangle(x)
+    found = {}
+    for text, own in columns.items():
+        inside = [] if within is None else within[text]
+        order = list(range(p))
+        if within is not None:
+            order = [k for k in order if k not in {*own, *inside}] + own + inside
+        ordered = np.linalg.qr(r[:, order], mode="r")
+        rows = np.zeros((len(own), p))
+        chosen = ordered[[order.index(k) for k in own]]
+        pivots = np.array([chosen[i, order.index(k)] for i, k in enumerate(own)])
+        rows[:, order] = chosen / pivots[:, None]
+        # Of degrees of freedom by Satterthwaite's approximation several rows are as good as others; these are lmerTest's.
+        found[text] = rows if within is None or inside else echelon(rows)
+    return found
 
 
 def _marginal(x: np.ndarray, effects: list[Effect], wanted: list[Effect], intercept: bool) -> dict[str, np.ndarray]:
@@ -103,8 +119,27 @@ def _marginal(x: np.ndarray, effects: list[Effect], wanted: list[Effect], interc
         functions = _null_space(estimable[:, others].T).T @ estimable
         left, values, _ = np.linalg.svd(functions[:, own], full_matrices=False)
         rows = left[:, values > RANK * max(values.max(initial=0.0), 1.0)].T @ functions
-        found[effect.text] = rows @ back @ r_x
+        found[effect.text] = echelon(rows @ back @ r_x)
     return found
+
+
+def echelon(rows: np.ndarray) -> np.ndarray:
+    """The reduced echelon form of rows that are independent: pivots of one, as far left as they can be."""
+    rows = rows.copy()
+    done = 0
+    for j in range(rows.shape[1]):
+        if done == len(rows):
+            break
+        k = done + int(np.abs(rows[done:, j]).argmax())
+        if abs(rows[k, j]) <= RANK * np.abs(rows).max():
+            rows[done:, j] = 0.0
+            continue
+        rows[[done, k]] = rows[[k, done]]
+        rows[done] /= rows[done, j]
+        others = np.arange(len(rows)) != done
+        rows[others] -= np.outer(rows[others, j], rows[done])
+        done += 1
+    return rows
 
 
 def _row_space(matrix: np.ndarray) -> np.ndarray:

@@ -45,7 +45,9 @@ class Satterthwaite:
         slopes = np.array([quadratic(combinations, slope) for slope in self.slopes])
         uncertainty = np.einsum("mi,mn,ni->i", slopes, self.parameters, slopes)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(uncertainty > 0.0, 2.0 * variance**2 / uncertainty, np.where(variance > 0.0, np.inf, np.nan))
+            return np.where(
+                uncertainty > 0.0, 2.0 * variance**2 / uncertainty, np.where(variance > 0.0, np.inf, np.nan)
+            )
 
     def of_several(self, independent: np.ndarray) -> tuple[float, float]:
         """Denominator degrees of freedom of the F test of independent rows (k, p), and the scale of F, which is one.

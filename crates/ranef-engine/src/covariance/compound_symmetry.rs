@@ -14,9 +14,9 @@
 //! ```
 //!
 //! and d_0 = 1, o_0 = rho.
-use super::{Card, pattern_of};
 use super::angle::sine_cosine;
 use super::scaled::Correlation;
+use super::{Card, pattern_of};
 use std::f64::consts::FRAC_PI_2;
 
 pub static CARD: Card = Card {

@@ -45,8 +45,7 @@ impl KenwardRoger {
             for r in 0..count {
                 let at = s * count + r;
                 let trace: f64 = (0..p * p).map(|k| phi[k] * moments.second[at][k]).sum();
-                let twice: f64 =
-                    (0..p * p).map(|k| products[r][k] * products[s][(k % p) * p + k / p]).sum();
+                let twice: f64 = (0..p * p).map(|k| products[r][k] * products[s][(k % p) * p + k / p]).sum();
                 information[at] = 0.5 * (moments.traces[at] - 2.0 * trace + twice);
             }
         }

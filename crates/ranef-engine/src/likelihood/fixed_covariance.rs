@@ -63,10 +63,8 @@ impl<'a> EffectProducts<'a> {
         let mut half = vec![0.0; p * p];
         for (at, &d) in derivative.iter().enumerate().filter(|(_, d)| **d != 0.0) {
             let (a, c) = (at % width, at / width);
-            let moment = self
-                .moments
-                .entry((factor, a, c))
-                .or_insert_with(|| cross(&self.f[factor][a], &self.u[factor][c], p));
+            let moment =
+                self.moments.entry((factor, a, c)).or_insert_with(|| cross(&self.f[factor][a], &self.u[factor][c], p));
             half.iter_mut().zip(moment.iter()).for_each(|(sum, value)| *sum += d * value);
         }
         with_transpose(&half, p)

@@ -28,7 +28,9 @@ impl Marginal {
             })
             .collect();
         let r2: f64 = (self.blocks.iter().zip(&whitened))
-            .map(|(block, white)| self.whitened_residual(white, block.rows.len(), &beta).iter().map(|r| r * r).sum::<f64>())
+            .map(|(block, white)| {
+                self.whitened_residual(white, block.rows.len(), &beta).iter().map(|r| r * r).sum::<f64>()
+            })
             .sum();
         // v_a' (dV/dx_k) v_b for all k at once, as the gradient of a function whose derivative by V is v_a v_b'.
         let along = |a: usize, b: usize| -> Vec<f64> {

@@ -63,7 +63,9 @@ impl Marginal {
             })
             .collect();
         let mut found = parts.into_iter().reduce(|mut total, part| {
-            for (total, part) in total.first.iter_mut().chain(&mut total.second).zip(part.first.iter().chain(&part.second)) {
+            for (total, part) in
+                total.first.iter_mut().chain(&mut total.second).zip(part.first.iter().chain(&part.second))
+            {
                 super::add(total, part);
             }
             super::add(&mut total.traces, &part.traces);

@@ -16,9 +16,7 @@ impl Profiled {
         let unscaled = inverse(self.factorization.border_factor(), p);
         // Phi = R^-1 S^-1 R^-T with X = Q R.
         let to_caller = |s: &[f64]| congruent(&self.design.inverse_r, s, p);
-        let slopes = (0..theta.len())
-            .map(|m| to_caller(&congruent(&unscaled, &products.along(theta, m), p)))
-            .collect();
+        let slopes = (0..theta.len()).map(|m| to_caller(&congruent(&unscaled, &products.along(theta, m), p))).collect();
         Some(FixedCovariance { value: to_caller(&unscaled), slopes })
     }
 

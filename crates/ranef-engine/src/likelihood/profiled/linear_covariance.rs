@@ -51,8 +51,7 @@ impl Profiled {
         let precision = self.fixed_precision();
         first.push((0..p * p).map(|k| -precision[k] - weighted(&|s| first[s][k])).collect());
         for r in 0..count {
-            let by_residual: Vec<f64> =
-                (0..p * p).map(|k| -first[r][k] - weighted(&|s| second[at(r, s)][k])).collect();
+            let by_residual: Vec<f64> = (0..p * p).map(|k| -first[r][k] - weighted(&|s| second[at(r, s)][k])).collect();
             second[at(count, r)] = (0..p * p).map(|k| by_residual[(k % p) * p + k / p]).collect();
             second[at(r, count)] = by_residual;
             let trace = single[r] - weighted(&|s| all[at(r, s)]);
@@ -110,9 +109,7 @@ impl Profiled {
     /// Q' Omega^-1 Q from its Cholesky factor.
     fn fixed_precision(&self) -> Vec<f64> {
         let (p, l) = (self.p(), self.factorization.border_factor());
-        (0..p * p)
-            .map(|at| (0..=(at % p).min(at / p)).map(|k| l[k * p + at % p] * l[k * p + at / p]).sum())
-            .collect()
+        (0..p * p).map(|at| (0..=(at % p).min(at / p)).map(|k| l[k * p + at % p] * l[k * p + at / p]).sum()).collect()
     }
 
     /// tr(C E_r C E_s) for all pairs and tr(C E_r), where Lambda has full rank.
@@ -136,7 +133,9 @@ impl Profiled {
             let scaled = &lambda * matrix * lambda.transpose();
             let blocks = inverse.diag[*f].chunks_exact(r * r);
             (0..r).map(|a| scaled[(a, a)]).sum::<f64>() * levels as f64
-                - blocks.map(|block| (0..r * r).map(|at| block[at] * scaled[(at % r, at / r)]).sum::<f64>()).sum::<f64>()
+                - blocks
+                    .map(|block| (0..r * r).map(|at| block[at] * scaled[(at % r, at / r)]).sum::<f64>())
+                    .sum::<f64>()
         });
         Some((pairs, single.collect()))
     }
