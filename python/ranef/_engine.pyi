@@ -158,11 +158,11 @@ class Fitted:
 
     @property
     def is_normal(self) -> bool:
-        """Whether the response is normal given the parameters: Gaussian, identity link, random effects of the mean only."""
+        """Whether the response is normal given the parameters: Gaussian, identity link, no random effects but the mean's."""
 
     def satterthwaite(self) -> tuple[Array, Array, Array] | None:
-        """Covariance of the mean's fixed effects given the variance parameters (p, p), its derivatives by these (k, p, p),
-        and their covariance (k, k), zero for those on the boundary. None where the model has none."""
+        """Covariance of the mean's fixed effects given the variance parameters (p, p), its derivatives by these
+        (k, p, p), and their covariance (k, k), zero for those on the boundary. None where the model has none."""
 
     def kenward_roger(self) -> tuple[Array, Array, Array, Array]:
         """Covariance of the mean's fixed effects given the variance parameters (p, p), Kenward and Roger's (p, p),

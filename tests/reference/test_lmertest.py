@@ -13,8 +13,8 @@ from reference_cases import HERE, frame
 ANSWERS = json.loads((HERE / "lmerTest" / "answers.json").read_text())
 CASES = [name for name in ANSWERS if name != "made_by"]
 METHODS = ["satterthwaite", "kenward-roger"]
-# lmerTest differentiates numerically; with df of several hundred that leaves a few millionths. pbkrtest's are exact, at an
-# optimum that lme4 finds to some 1e-7 of the parameters.
+# lmerTest differentiates numerically; with df of several hundred that leaves a few millionths. pbkrtest's are exact, at
+# an optimum that lme4 finds to some 1e-7 of the parameters.
 DF = {"satterthwaite": 2e-4, "kenward-roger": 1e-6}
 STATISTIC = 2e-6
 

@@ -1,7 +1,7 @@
 """The fixed effects of a component coded by all levels of their factors, each term for itself.
 
-Such columns depend on each other, which is what they are for: which functions of their coefficients can be estimated does
-not depend on the contrasts that a model happens to use.
+Such columns depend on each other, which is what they are for: which functions of their coefficients can be estimated
+does not depend on the contrasts that a model happens to use.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def fully_coded(design: Design, component: str) -> list[Effect]:
             columns = [reduce(np.multiply, chosen, np.ones(design.n)) for chosen in product(*blocks)]
             effects.append(Effect(term.text, frozenset(classes), frozenset(continuous), np.column_stack(columns)))
     known = {effect.text for effect in effects}
-    for text, columns in part.term_columns.items():
+    for text, places in part.term_columns.items():
         if text not in known:
-            effects.append(Effect(text, frozenset(), frozenset([text]), np.asarray(part.x)[:, columns]))
+            effects.append(Effect(text, frozenset(), frozenset([text]), np.asarray(part.x)[:, places]))
     return effects

@@ -18,8 +18,8 @@ def anova(
 ) -> tuple[dict[str, list[Any]], str]:
     """Columns term, sum_sq, mean_sq, num_df, den_df, statistic, p_value, and a heading.
 
-    The squares are those of lmerTest: F sigma^2, so that mean_sq over the residual variance is F. They are left out where
-    the statistic is a chi-square.
+    The squares are those of lmerTest: F sigma^2, so that mean_sq over the residual variance is F. They are left out
+    where the statistic is a chi-square.
     """
     kind = type_of(type_)
     tests = denominator(record, component, ddf)
@@ -42,7 +42,7 @@ def table(terms: list[str], found: list[JointTest], tests: Denominator, record: 
     return columns
 
 
-def test_of(
+def linear_test(
     record: FittedModel,
     names: list[str],
     rows: np.ndarray,

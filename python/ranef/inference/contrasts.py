@@ -148,11 +148,11 @@ def denominator(record: FittedModel, component: str = "cond", ddf: str | None = 
     record : FittedModel
     component : str
     ddf : {None, "satterthwaite", "kenward-roger", "residual", "asymptotic"}
-        Degrees of freedom: by Satterthwaite's approximation; by Kenward and Roger's, whose covariance replaces that of the
-        fit; rows minus fixed effects of the component; infinite (z, chi-square). None is "satterthwaite" for the mean of
-        a model of `lmm`, and "asymptotic" otherwise, as for all other components. Where Kenward and Roger's covariance
-        does not exist (V is not linear in its parameters) Satterthwaite takes its place, and `reason` says so; a fit by
-        maximum likelihood is refitted by REML for it.
+        Degrees of freedom: by Satterthwaite's approximation; by Kenward and Roger's, whose covariance replaces that of
+        the fit; rows minus fixed effects of the component; infinite (z, chi-square). None is "satterthwaite" for the
+        mean of a model of `lmm`, and "asymptotic" otherwise, as for all other components. Where Kenward and Roger's
+        covariance does not exist (V is not linear in its parameters) Satterthwaite takes its place, and `reason` says
+        so; a fit by maximum likelihood is refitted by REML for it.
 
     Raises
     ------

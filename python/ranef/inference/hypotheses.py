@@ -1,12 +1,12 @@
-"""What "this term has no effect" means: the hypotheses of analyses of variance, as linear combinations of fixed effects.
+"""What "this term has no effect" means: hypotheses of analyses of variance as linear combinations of fixed effects.
 
-I: each term after those before it. II: each term after all that do not contain it. III: the functions of the effects of the
-term, and of those that contain it, that can be estimated, as far as they are orthogonal to the functions of the containing
-effects alone. A term contains another if it has all its factors and more, and the same numeric variables. No hypothesis
-depends on the coding of the factors; III is that of sum-to-zero contrasts where all cells have data.
+I: each term after those before it. II: each term after all that do not contain it. III: the functions of the effects of
+the term, and of those that contain it, that can be estimated, as far as they are orthogonal to the functions of the
+containing effects alone. A term contains another if it has all its factors and more, and the same numeric variables. No
+hypothesis depends on the coding of the factors; III is that of sum-to-zero contrasts where all cells have data.
 
-References: SAS/STAT User's Guide, "The Four Types of Estimable Functions"; Goodnight (1980), Communications in Statistics A9,
-167-180.
+References: SAS/STAT User's Guide, "The Four Types of Estimable Functions"; Goodnight (1980), Communications in
+Statistics A9, 167-180.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def triangle(columns: np.ndarray) -> np.ndarray:
     p = columns.shape[1]
     r = np.zeros((0, p))
     for first in range(0, len(columns), CHUNK):
-        r = np.linalg.qr(np.vstack([r, columns[first : first + CHUNK]]), mode="r")
+        r = np.asarray(np.linalg.qr(np.vstack([r, columns[first : first + CHUNK]]), mode="r"))
     return r if len(r) == p else np.vstack([r, np.zeros((p - len(r), p))])
 
 
@@ -82,12 +82,13 @@ def _sequential(
         order = list(range(p))
         if within is not None:
             order = [k for k in order if k not in {*own, *inside}] + own + inside
-        ordered = np.linalg.qr(r[:, order], mode="r")
+        ordered = np.asarray(np.linalg.qr(r[:, order], mode="r"))
         rows = np.zeros((len(own), p))
         chosen = ordered[[order.index(k) for k in own]]
         pivots = np.array([chosen[i, order.index(k)] for i, k in enumerate(own)])
         rows[:, order] = chosen / pivots[:, None]
-        # Of degrees of freedom by Satterthwaite's approximation several rows are as good as others; these are lmerTest's.
+        # Of degrees of freedom by Satterthwaite's approximation several rows are as good as others; these are
+        # lmerTest's.
         found[text] = rows if within is None or inside else echelon(rows)
     return found
 
@@ -115,7 +116,8 @@ def _marginal(x: np.ndarray, effects: list[Effect], wanted: list[Effect], interc
         inside = [place[other.text] for other in effects if effect.within(other)]
         involved = np.concatenate([own, *inside])
         others = np.setdiff1d(np.arange(full.shape[1]), involved)
-        # Estimable functions without the other effects, and among them the part that is orthogonal to those without this.
+        # Estimable functions without the other effects, and among them the part that is orthogonal to those without
+        # this.
         functions = _null_space(estimable[:, others].T).T @ estimable
         left, values, _ = np.linalg.svd(functions[:, own], full_matrices=False)
         rows = left[:, values > RANK * max(values.max(initial=0.0), 1.0)].T @ functions

@@ -1,7 +1,8 @@
 """Confidence intervals of all parameters: Wald, profile likelihood, parametric bootstrap.
 
-Wald: estimate -+ q se on the scale where the normal is the better approximation: fixed effects on that of their link, with
-q of t where they have degrees of freedom, standard deviations and dispersions by their logarithm, correlations by Fisher's z. Profile: the values whose
+Wald: estimate -+ q se on the scale where the normal is the better approximation: fixed effects on that of their link,
+with q of t where they have degrees of freedom, standard deviations and dispersions by their logarithm, correlations by
+Fisher's z. Profile: the values whose
 
     zeta(t) = sign(t - estimate) sqrt( -2 max log L(t) + 2 log L(estimate) )
 

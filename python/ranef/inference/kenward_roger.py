@@ -11,8 +11,8 @@ D_r = dPhi / dsigma_r and W the covariance of the sigma_r,
 
 give lambda and m. The engine computes Phi, Phi_A, D and W.
 
-References: Kenward & Roger (1997), Biometrics 53, 983-997; Halekoh & Hojsgaard (2014), Journal of Statistical Software 59(9),
-whose rules for the limits are used: a lambda of at most 0.2 is not applied.
+References: Kenward & Roger (1997), Biometrics 53, 983-997; Halekoh & Hojsgaard (2014), Journal of Statistical Software
+59(9), whose rules for the limits are used: a lambda of at most 0.2 is not applied.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def _weight(value: Any, what: str) -> float:
 
 
 def _written(row: np.ndarray, right: float, names: Sequence[str]) -> str:
-    parts = []
+    parts: list[str] = []
     for weight, name in zip(row, names, strict=True):
         if weight:
             size = "" if abs(weight) == 1.0 else f"{abs(weight):g} "

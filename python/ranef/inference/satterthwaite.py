@@ -2,11 +2,13 @@
 
     df = 2 (l' Phi l)^2 / (g' A g) ,    g_m = l' (dPhi / dpsi_m) l
 
-with Phi the covariance of the fixed effects given the variance parameters psi, and A the covariance of these; the engine
-computes all three exactly. Several rows are turned into independent ones by the eigenvectors of their covariance.
+with Phi the covariance of the fixed effects given the variance parameters psi, and A the covariance of these; the
+engine computes all three exactly. Several rows are turned into independent ones by the eigenvectors of their
+covariance.
 
-References: Giesbrecht & Burns (1985), Biometrics 41, 477-486; Fai & Cornelius (1996), Journal of Statistical Computation and
-Simulation 54, 363-378; Kuznetsova, Brockhoff & Christensen (2017), Journal of Statistical Software 82(13).
+References: Giesbrecht & Burns (1985), Biometrics 41, 477-486; Fai & Cornelius (1996), Journal of Statistical
+Computation and Simulation 54, 363-378; Kuznetsova, Brockhoff & Christensen (2017), Journal of Statistical Software
+82(13).
 """
 
 from __future__ import annotations

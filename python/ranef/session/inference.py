@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ranef.frames import IntoFrame
 from ranef.inference import deletion, intervals, linear_hypotheses
-from ranef.inference.anova import anova, test_of
+from ranef.inference.anova import anova, linear_test
 from ranef.inference.bootstrap import bootstrap
 from ranef.plots import profile as profile_plot
 from ranef.session.answers import Answers
@@ -193,12 +193,12 @@ class Inference(Answers):
         ----------
         type : {1, 2, 3}, or "I", "II", "III"
             1: each term after those before it. 2: each term after all that do not contain it. 3: each term as if those
-            that contain it had effects that sum to zero over the levels of its other factors (SAS's estimable functions);
-            none of them depends on the coding of the factors. Numeric variables are taken at zero where they interact:
-            centre them.
+            that contain it had effects that sum to zero over the levels of its other factors (SAS's estimable
+            functions); none of them depends on the coding of the factors. Numeric variables are taken at zero where
+            they interact: centre them.
         ddf : {None, "satterthwaite", "kenward-roger", "residual", "asymptotic"}
-            Denominator degrees of freedom, as in `tidy`: F tests by default for models of `lmm`, Wald chi-square tests for
-            those of `glmm`.
+            Denominator degrees of freedom, as in `tidy`: F tests by default for models of `lmm`, Wald chi-square tests
+            for those of `glmm`.
         component : str
             The component whose terms are tested.
 
@@ -246,7 +246,7 @@ class Inference(Answers):
         [[17.0, 0.091, 0.766]]
         """
         names = self.names(component)
-        return self._headed(*test_of(self, *linear_hypotheses.read(L, rhs, names), ddf, component))
+        return self._headed(*linear_test(self, *linear_hypotheses.read(L, rhs, names), ddf, component))
 
     def drop1(self, test: str | None = "chisq", ddf: str | None = None) -> IntoFrame:
         """Leave out each term of the fixed effects that stands in no other term.
@@ -277,18 +277,18 @@ class Inference(Answers):
     def ranova(self) -> IntoFrame:
         """Test the random-effects terms of the mean: likelihood ratios of models with less of them.
 
-        Of a term with slopes one slope is left out, ``(x | g)`` becoming ``(1 | g)``; a term without is left out itself.
-        All fits are by the criterion of this one, whose fixed effects they share.
+        Of a term with slopes one slope is left out, ``(x | g)`` becoming ``(1 | g)``; a term without is left out
+        itself. All fits are by the criterion of this one, whose fixed effects they share.
 
         Returns
         -------
         frame
-            term, npar, loglik, aic, statistic, df, p_value, p_boundary; the model itself first (``<none>``). `p_value` is
-            of the chi-square with df. A variance cannot be negative, so that this is too large: under the hypothesis that
-            one variance (with its df - 1 covariances) is zero the statistic is a mixture, half and half, of chi-squares
-            with df - 1 and df (Self & Liang 1987; Stram & Lee 1994), and `p_boundary` is of that. Where a term with
-            several variances is left out the mixture is another one, and `p_boundary` still too large. In small samples
-            both are approximate: see `bootstrap`.
+            term, npar, loglik, aic, statistic, df, p_value, p_boundary; the model itself first (``<none>``). `p_value`
+            is of the chi-square with df. A variance cannot be negative, so that this is too large: under the hypothesis
+            that one variance (with its df - 1 covariances) is zero the statistic is a mixture, half and half, of
+            chi-squares with df - 1 and df (Self & Liang 1987; Stram & Lee 1994), and `p_boundary` is of that. Where a
+            term with several variances is left out the mixture is another one, and `p_boundary` still too large. In
+            small samples both are approximate: see `bootstrap`.
 
         Examples
         --------

@@ -5,6 +5,7 @@ use crate::link::Link;
 
 const NOT_NORMAL: &str = "the response is not normal with an identity link";
 const NOT_LINEAR: &str = "the covariance is not linear in its parameters";
+const ASSUMED: &str = "parameters are under priors, held or tied";
 const OUT_OF_REACH: &str = "the traces of so large a covariance matrix are out of reach";
 
 impl Fit {
@@ -66,6 +67,15 @@ impl Fit {
             let variance = self.profiled_sigma().powi(2);
             return Ok(KenwardRoger::new(fixed, Some(profiled.basis_inverse()), &moments, variance));
         }
-        Err(OUT_OF_REACH)
+        let assumptions = &self.data.design.assumptions;
+        if self.n_dependent > 0 || !assumptions.penalties.is_empty() {
+            return Err(ASSUMED);
+        }
+        let posterior = self.posterior().ok_or(OUT_OF_REACH)?;
+        if !posterior.laplace().is_linear() {
+            return Err(NOT_LINEAR);
+        }
+        let moments = posterior.laplace().linear_moments().ok_or(OUT_OF_REACH)?;
+        Ok(KenwardRoger::new(fixed, None, &moments, 1.0))
     }
 }

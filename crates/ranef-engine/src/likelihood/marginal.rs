@@ -35,6 +35,7 @@ mod solution;
 pub use residual::{Correlation, Covariate, Residual, Spread};
 pub use solution::{BlockEffects, Solution};
 
+use super::dense_covariance::whiten_both_sides;
 use crate::design::Design;
 use crate::linalg::dense_cholesky::{backward_in_place, factor_in_place, forward_in_place, inverse};
 use crate::objective::Objective;
@@ -481,19 +482,4 @@ fn identity(dim: usize) -> Vec<f64> {
     let mut out = vec![0.0; dim * dim];
     (0..dim).for_each(|k| out[k * dim + k] = 1.0);
     out
-}
-
-/// L^-1 V L^-T in place of a symmetric V.
-fn whiten_both_sides(l: &[f64], n: usize, v: &mut [f64]) {
-    forward_in_place(l, n, v, n, n);
-    transpose(v, n);
-    forward_in_place(l, n, v, n, n);
-}
-
-fn transpose(a: &mut [f64], n: usize) {
-    for j in 0..n {
-        for i in j + 1..n {
-            a.swap(j * n + i, i * n + j);
-        }
-    }
 }
