@@ -158,7 +158,7 @@ class Fitted:
 
     @property
     def is_normal(self) -> bool:
-        """Whether the response is normal given the parameters: Gaussian, identity link, no random effects but the mean's."""
+        """Whether the response is normal given the parameters: Gaussian, identity link, random effects of the mean."""
 
     def satterthwaite(self) -> tuple[Array, Array, Array] | None:
         """Covariance of the mean's fixed effects given the variance parameters (p, p), its derivatives by these

@@ -38,9 +38,7 @@ def drop1(
     if test == "F":
         tests = denominator(record, "cond", ddf)
         if tests.method == "asymptotic":
-            raise ModelError(
-                f"test='F': there are no denominator degrees of freedom ({tests.reason}); use test='chisq'."
-            )
+            raise ModelError(f"test='F' needs denominator degrees of freedom ({tests.reason}); use test='chisq'.")
         place = {int(j): k for k, j in enumerate(record.kept["cond"])}
         columns = record.design.fixed["cond"].term_columns
         each = np.eye(len(place))
@@ -97,7 +95,7 @@ def ranova(record: FittedModel, refit: Refit) -> tuple[dict[str, list[Any]], str
 
 
 def upper_tail(statistic: float, df: int) -> float:
-    """P(chi-square with df > statistic); without degrees of freedom it is zero, which is not above anything positive."""
+    """P(chi-square with df > statistic); without degrees of freedom it is zero."""
     from scipy.special import chdtrc
 
     if df <= 0:

@@ -72,7 +72,7 @@ def _listed(hypotheses: Any) -> list[Any]:
         raise ModelError(
             "L is a row or a matrix of weights, a dict of weights by name, a text like 'a - b = 0', or a list of those."
         )
-    return list(np.atleast_2d(rows))
+    return list(np.atleast_2d(rows)) if rows.size else []
 
 
 def _place(name: Any, names: Sequence[str]) -> int:
@@ -103,7 +103,7 @@ def _equation(text: str, names: Sequence[str]) -> tuple[np.ndarray, float, bool]
     left = _Linear(sides[0], text, names).value
     right = _Linear(sides[1], text, names).value if len(sides) == 2 else np.zeros(len(names) + 1)
     difference = left - right
-    return difference[:-1], -float(difference[-1]), len(sides) == 2
+    return difference[:-1], 0.0 - float(difference[-1]), len(sides) == 2
 
 
 def _tokens(text: str, names: Sequence[str]) -> list[tuple[str, str]]:

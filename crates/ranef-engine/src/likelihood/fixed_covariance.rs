@@ -121,7 +121,7 @@ pub(crate) fn congruent(a: &[f64], s: &[f64], p: usize) -> Vec<f64> {
 impl Laplace {
     /// Phi of the mean's beta~ and its derivatives by all outer parameters, at the point evaluated last, of a Gaussian
     /// model with identity link whose random effects are all the mean's. `None` where Phi does not exist.
-    pub(crate) fn fixed_covariance(&self) -> Option<FixedCovariance> {
+    pub fn fixed_covariance(&self) -> Option<FixedCovariance> {
         let (design, layout) = (&self.data.design, &self.layout);
         let (n, p, fixed) = (design.n, design.fixed[0].p(), &design.fixed[0]);
         let weights = &self.state.rows.second[packed2(0, 0)];

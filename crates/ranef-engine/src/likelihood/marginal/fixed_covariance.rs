@@ -12,7 +12,7 @@ impl Marginal {
     /// ```
     ///
     /// `None` where the likelihood is not defined.
-    pub(crate) fn fixed_covariance(&self, x: &[f64]) -> Option<(FixedCovariance, Vec<f64>)> {
+    pub fn fixed_covariance(&self, x: &[f64]) -> Option<(FixedCovariance, Vec<f64>)> {
         let shared = self.shared(x);
         let whitened = self.whiten(&shared)?;
         let (m, beta) = self.solve_fixed(&whitened)?;
