@@ -2,6 +2,9 @@
 
 from functools import cache
 
+import numpy as np
+import pandas as pd
+
 import ranef as rf
 
 
@@ -85,4 +88,26 @@ def assumed():
         family="poisson",
         priors={"fixed": rf.prior.normal(0, 1), "sd(site)": rf.prior.gamma(1, 2.5)},
         fixed={"cover": 0.1, "sd(spp)": 0.6},
+    )
+
+
+def grouped(seed: int, groups: int = 14, visits: int = 3, replicates: int = 2, missing: float = 0.15) -> pd.DataFrame:
+    """A small unbalanced study: subjects with visits and measurements at each, some of them missing; two treatments."""
+    rng = np.random.default_rng(seed)
+    g, t, _ = (a.ravel() for a in np.meshgrid(range(groups), range(visits), range(replicates), indexing="ij"))
+    kept = rng.uniform(size=g.size) > missing
+    g, t = g[kept], t[kept]
+    x = rng.normal(size=g.size)
+    at_visit = rng.normal(size=(groups, visits))[g, t]
+    y = 1.0 + 0.3 * x + rng.normal(size=groups)[g] + 0.4 * rng.normal(size=groups)[g] * t
+    return pd.DataFrame(
+        {
+            "y": y + 0.6 * at_visit + rng.normal(size=g.size),
+            "x": x,
+            "time": t.astype(float),
+            "visit": pd.Categorical([f"v{k}" for k in t]),
+            "treated": pd.Categorical(np.where(g % 2, "yes", "no")),
+            "g": pd.Categorical([f"s{k:02d}" for k in g]),
+            "site": pd.Categorical([f"c{k % 5}" for k in range(g.size)]),
+        }
     )

@@ -168,6 +168,21 @@ class Fitted:
         """Per predictor, their covariance, (p, p)."""
 
     @property
+    def is_normal(self) -> bool:
+        """Whether the response is normal given the parameters: Gaussian, identity link, random effects of the mean."""
+
+    def satterthwaite(self) -> tuple[Array, Array, Array] | None:
+        """Covariance of the mean's fixed effects given the variance parameters (p, p), its derivatives by these
+        (k, p, p), and their covariance (k, k), zero for those on the boundary. None where the model has none."""
+
+    def kenward_roger(self) -> tuple[Array, Array, Array, Array]:
+        """Covariance of the mean's fixed effects given the variance parameters (p, p), Kenward and Roger's (p, p),
+        derivatives of the former by parameters of V (k, p, p), and the covariance of these, (k, k).
+
+        Raises an error of kind "kenward-roger" that says why where there is none.
+        """
+
+    @property
     def vcov_joint(self) -> Array:
         """Covariance of all parameters in the order of `joint_names`."""
 

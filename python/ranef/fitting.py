@@ -191,6 +191,12 @@ class FittedModel:
         wanted = [places["beta", k, 0] for k in predictors]
         return np.asarray(self.engine.vcov_joint, float)[np.ix_(wanted, wanted)]
 
+    @cached_property
+    def slopes_of_fixed_covariance(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Covariance of the mean's fixed effects given the variance parameters, (p, p), its derivatives by these,
+        (k, p, p), and their covariance, (k, k); None where there is none."""
+        return self.engine.satterthwaite()
+
     def require_component(self, component: str) -> None:
         """Refuse a component that this model does not have."""
         if component not in self.model.components:

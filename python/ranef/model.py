@@ -9,7 +9,7 @@ predictor for each of its coefficients, which all have the one column that is on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -101,6 +101,18 @@ class Assumed:
     def held_columns(self, predictor: int) -> tuple[int, ...]:
         """The columns of a predictor whose coefficients are held."""
         return tuple(p.place[2] for p, _ in self.held if p.place[:2] == ("fixed", predictor))
+
+    def of_mean(self) -> str | None:
+        """What is assumed of coefficients of the mean, in a word or two; None where nothing is."""
+
+        def concerns(parameters: Iterable[Named]) -> bool:
+            return any(p.component == "cond" and p.place[0] == "fixed" for p in parameters)
+
+        if concerns(p for p, _ in self.held):
+            return "held at values"
+        if concerns(p for pair in self.tied for p in pair):
+            return "tied"
+        return "under a prior" if concerns(a.parameter for a in self.priors) else None
 
     def spec(self) -> dict[str, Any]:
         """As the engine takes it."""

@@ -13,7 +13,7 @@ def fit():
 
 
 def test_joint_test_is_the_quadratic_form(fit):
-    tests = denominator(fit)
+    tests = denominator(fit, ddf="asymptotic")
     rows = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     beta, vcov = rows @ list(fit.fixef().values()), rows @ fit.vcov() @ rows.T
     found = tests.joint_test(rows)

@@ -398,3 +398,34 @@ fn modes_move_with_the_parameters_of_a_coupling() {
         }
     }
 }
+
+#[test]
+fn the_covariance_of_fixed_effects_moves_as_its_slopes_say() {
+    for (name, coupling) in all() {
+        let data = model("gaussian", coupling, true, true);
+        for method in [Method::Ml, Method::Reml] {
+            let mut laplace = ready(&data, method);
+            let x = point(&laplace, &data);
+            let mut ignored = vec![0.0; x.len()];
+            let mut at = |x: &[f64]| {
+                assert!(laplace.value_gradient(x, &mut ignored).is_finite());
+                laplace.fixed_covariance().expect("positive definite")
+            };
+            let found = at(&x);
+            for (m, slope) in found.slopes.iter().enumerate() {
+                // Richardson's extrapolation of two central differences.
+                let mut difference = |h: f64| -> Vec<f64> {
+                    let (mut above, mut below) = (x.clone(), x.clone());
+                    above[m] += h;
+                    below[m] -= h;
+                    at(&above).value.iter().zip(&at(&below).value).map(|(a, b)| (a - b) / (2.0 * h)).collect()
+                };
+                let (near, far) = (difference(1e-3), difference(2e-3));
+                for ((slope, near), far) in slope.iter().zip(&near).zip(&far) {
+                    let expected = (4.0 * near - far) / 3.0;
+                    assert!((slope - expected).abs() < 1e-9, "{name} {method:?} {m}: {slope} not {expected}");
+                }
+            }
+        }
+    }
+}

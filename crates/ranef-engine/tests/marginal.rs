@@ -319,3 +319,29 @@ fn a_fit_does_not_depend_on_the_number_of_threads_or_the_order_of_rows() {
     assert_eq!(one.loglik.to_bits(), many.loglik.to_bits());
     assert_eq!(one.beta, many.beta);
 }
+
+#[test]
+fn the_covariance_of_fixed_effects_and_sigma_move_as_their_slopes_say() {
+    for (what, marginal) in examples() {
+        let x = somewhere(&marginal, 4);
+        let (found, log_sigma) = marginal.fixed_covariance(&x).expect("positive definite");
+        let solution = marginal.solution(&x).expect("positive definite");
+        assert_close(&what, &found.value, &solution.unscaled, 1e-12);
+        for (k, slope) in found.slopes.iter().enumerate() {
+            let at = |shift: f64| {
+                let mut moved = x.clone();
+                moved[k] += shift;
+                let solution = marginal.solution(&moved).expect("positive definite");
+                solution.unscaled.into_iter().chain([solution.sigma.ln()]).collect::<Vec<f64>>()
+            };
+            // Richardson's extrapolation of two central differences.
+            let difference = |h: f64| -> Vec<f64> {
+                at(h).iter().zip(at(-h)).map(|(above, below)| (above - below) / (2.0 * h)).collect()
+            };
+            let (near, far) = (difference(1e-3), difference(2e-3));
+            let expected: Vec<f64> = near.iter().zip(&far).map(|(near, far)| (4.0 * near - far) / 3.0).collect();
+            let exact: Vec<f64> = slope.iter().copied().chain([log_sigma[k]]).collect();
+            assert_close(&format!("{what}: x_{k}"), &exact, &expected, 1e-8);
+        }
+    }
+}

@@ -473,3 +473,92 @@ fn a_model_without_random_effects_is_least_squares() {
         assert_close("beta", &profiled.solution(&[]).unwrap().beta, &expected.beta, 1e-11);
     }
 }
+
+#[test]
+fn the_covariance_of_fixed_effects_moves_as_its_slopes_say() {
+    for (k, structure) in STRUCTURES.into_iter().enumerate() {
+        for kind in KINDS {
+            let mut layout = Layout::new(kind, 60, 4, &[2, 1, 3], 3, k as u64);
+            let mut profiled = profiled(&mut layout, structure, k % 2 == 0, k % 3 == 0);
+            let theta: Vec<f64> =
+                (0..profiled.template().n_theta()).map(|_| layout.rng.random_range(0.2..1.2)).collect();
+            let covariance = |profiled: &mut Profiled, theta: &[f64]| {
+                let solution = profiled.solution(theta).expect("positive definite");
+                let (mut out, sigma) = (solution.vcov_beta_unscaled, solution.sigma);
+                out.push(sigma.ln());
+                out
+            };
+            let value = covariance(&mut profiled, &theta);
+            let found = profiled.fixed_covariance().expect("evaluated");
+            let log_sigma = profiled.log_sigma_slope().expect("evaluated");
+            assert_close(structure, &found.value, &value[..value.len() - 1], 1e-12);
+            for (m, slope) in found.slopes.iter().enumerate() {
+                let mut at = |step: f64| {
+                    let mut moved = theta.clone();
+                    moved[m] += step;
+                    covariance(&mut profiled, &moved)
+                };
+                let h = 1e-3;
+                let (near, far) = ((at(h), at(-h)), (at(2.0 * h), at(-2.0 * h)));
+                let expected: Vec<f64> = (0..value.len())
+                    .map(|i| (8.0 * (near.0[i] - near.1[i]) - (far.0[i] - far.1[i])) / (12.0 * h))
+                    .collect();
+                let exact: Vec<f64> = slope.iter().copied().chain([log_sigma[m]]).collect();
+                assert_close(&format!("{structure} {kind:?} theta_{m}"), &exact, &expected, 1e-8);
+            }
+        }
+    }
+}
+
+#[test]
+fn moments_of_a_linear_covariance_are_those_of_dense_matrices() {
+    for (k, structure) in ["us", "diag", "homdiag", "homcs", "homtoep"].into_iter().enumerate() {
+        for kind in KINDS {
+            let mut layout = Layout::new(kind, 50, 3, &[2, 1, 3], 3, 7 + k as u64);
+            let mut profiled = profiled(&mut layout, structure, false, true);
+            let mut theta: Vec<f64> =
+                (0..profiled.template().n_theta()).map(|_| layout.rng.random_range(0.2..1.2)).collect();
+            if k == 1 {
+                // A variance of zero is an ordinary point.
+                theta[0] = 0.0;
+            }
+            profiled.solution(&theta).expect("positive definite");
+            let Some(found) = profiled.linear_moments() else { panic!("{structure} {kind:?}") };
+            let (template, widths) = (layout.template(structure), layout.widths());
+            let z = layout.z();
+            let blown_up = |factor: usize, block: &[f64]| {
+                let blocks: Vec<Vec<f64>> = (0..widths.len())
+                    .map(|f| if f == factor { block.to_vec() } else { vec![0.0; widths[f] * widths[f]] })
+                    .collect();
+                z.times(&expanded(&layout.levels, &widths, &widths, &blocks)).times(&z.transposed())
+            };
+            let mut directions: Vec<Dense> = (template.linear_entries().expect("linear").iter())
+                .map(|entry| blown_up(entry.factor, &entry.matrix))
+                .collect();
+            directions.push(Dense::identity(50));
+            let lambda = expanded(&layout.levels, &widths, template.ranks(), &template.factors(&theta));
+            let a = z.times(&lambda);
+            let v = a.times(&a.transposed()).plus(1.0, &Dense::identity(50)).inverse();
+            // On the orthonormal basis that the engine uses: X R^-1.
+            let x = layout.x().times(&Dense::from(3, 3, profiled.basis_inverse()));
+            let vx = v.times(&x);
+            let count = directions.len();
+            assert_eq!(found.first.len(), count);
+            for s in 0..count {
+                let first = vx.transposed().times(&directions[s]).times(&vx);
+                let negative: Vec<f64> = first.values.iter().map(|value| -value).collect();
+                assert_close(&format!("{structure} {kind:?} P_{s}"), &found.first[s], &negative, 1e-9);
+                for r in 0..count {
+                    let middle = directions[r].times(&v).times(&directions[s]);
+                    let second = vx.transposed().times(&middle).times(&vx);
+                    let what = format!("{structure} {kind:?} ({r}, {s})");
+                    assert_close(&what, &found.second[s * count + r], &second.values, 1e-9);
+                    let product = v.times(&middle);
+                    let trace: f64 = (0..50).map(|i| product.at(i, i)).sum();
+                    // Where Lambda is singular the traces are those of a point 1e-4 away, an error of its square.
+                    assert_close(&what, &[found.traces[s * count + r]], &[trace], 1e-6);
+                }
+            }
+        }
+    }
+}

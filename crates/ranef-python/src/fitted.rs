@@ -234,6 +234,44 @@ impl Fitted {
             .collect()
     }
 
+    /// Whether the response is normal given the parameters.
+    #[getter]
+    fn is_normal(&self) -> bool {
+        self.fit.is_normal()
+    }
+
+    /// The covariance of the mean's fixed effects given the variance parameters, (p, p), its derivatives by these,
+    /// (k, p, p), and their covariance, (k, k); None where there is none.
+    #[allow(clippy::type_complexity)]
+    fn satterthwaite<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> Option<(Bound<'py, PyArray2<f64>>, Bound<'py, numpy::PyArray3<f64>>, Bound<'py, PyArray2<f64>>)> {
+        let found = py.detach(|| self.fit.satterthwaite())?;
+        let (p, k) = (found.covariance.len().isqrt(), found.slopes.len());
+        let slopes = stack(py, k, p, found.slopes.concat());
+        Some((table(py, p, p, found.covariance), slopes, table(py, k, k, found.parameters)))
+    }
+
+    /// Kenward and Roger's: covariance given the parameters (p, p), the adjusted one (p, p), derivatives of the former by
+    /// the parameters of V (k, p, p), and the covariance of these, (k, k).
+    #[allow(clippy::type_complexity)]
+    fn kenward_roger<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(
+        Bound<'py, PyArray2<f64>>,
+        Bound<'py, PyArray2<f64>>,
+        Bound<'py, numpy::PyArray3<f64>>,
+        Bound<'py, PyArray2<f64>>,
+    )> {
+        let found = py.detach(|| self.fit.kenward_roger()).map_err(|why| refuse("kenward-roger", why))?;
+        let (p, k) = (found.covariance.len().isqrt(), found.slopes.len());
+        let slopes = stack(py, k, p, found.slopes.concat());
+        let (given, adjusted) = (table(py, p, p, found.covariance), table(py, p, p, found.adjusted));
+        Ok((given, adjusted, slopes, table(py, k, k, found.parameters)))
+    }
+
     #[getter]
     fn vcov_joint<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray2<f64>> {
         let dim = self.fit.layout.dim;

@@ -22,6 +22,8 @@ class CoefficientTable:
     terms : tuple of str, length p
     estimate, std_error, statistic, df, p_value, conf_low, conf_high : (p,) arrays
         On the scale of the component's link. `df` is infinite where the statistic is compared with the normal.
+    method : str
+        Where the degrees of freedom come from, and why, in words.
     """
 
     component: str
@@ -33,6 +35,7 @@ class CoefficientTable:
     p_value: np.ndarray
     conf_low: np.ndarray
     conf_high: np.ndarray
+    method: str
 
 
 def coefficient_table(
@@ -49,8 +52,8 @@ def coefficient_table(
     ----------
     record : FittedModel
     component : str
-    ddf : {None, "asymptotic", "residual"}
-        Degrees of freedom: infinite (z), or rows minus fixed effects of the component. None is "asymptotic".
+    ddf : str, optional
+        Degrees of freedom, as `ranef.inference.contrasts.denominator` takes them.
     level : float
         Confidence level.
     vcov, cluster : optional
@@ -76,6 +79,7 @@ def coefficient_table(
         p_value=p_value(statistic, df),
         conf_low=estimate - half,
         conf_high=estimate + half,
+        method=tests.text,
     )
 
 

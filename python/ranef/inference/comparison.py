@@ -22,6 +22,7 @@ from ranef import _engine
 from ranef.errors import ModelError
 from ranef.fitting import Control, FittedModel, announce
 from ranef.inference.bootstrap import drawn_fits
+from ranef.inference.likelihood_ratio import ZERO, boundary_tail, upper_tail
 from ranef.inference.nesting import Nesting, nesting
 from ranef.simulation import engine_seed
 
@@ -45,8 +46,6 @@ COLUMNS = (
 )
 # Whole fits are held in memory at once, in each round of the bootstrap.
 PIECE = 50
-# A likelihood ratio below this is a larger model that does not fit better; searches end within it.
-ZERO = 1e-6
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def compare(
         if place is not None and found is not None:
             small, against, extra = records[place], names[place], record.npar - records[place].npar
             chi_square, df = 2.0 * (record.loglik - small.loglik), float(extra)
-            p_value = tail(chi_square, extra)
+            p_value = upper_tail(chi_square, extra)
             p_boundary, said = boundary(chi_square, extra, found)
             notes += [said] if said else []
             if test == "bootstrap":
@@ -152,15 +151,6 @@ def _nested_before(records: Sequence[FittedModel], k: int) -> tuple[int | None, 
     return None, None, reason
 
 
-def tail(chi_square: float, df: int) -> float:
-    """P(X >= chi_square) of a chi-square with df degrees of freedom, a point mass at zero for df = 0."""
-    from scipy.special import chdtrc
-
-    if df == 0:
-        return 0.0 if chi_square > ZERO else 1.0
-    return float(chdtrc(df, max(chi_square, 0.0)))
-
-
 def boundary(chi_square: float, df: int, found: Nesting) -> tuple[float, str]:
     """The p-value of the mixture of chi-squares, and what is to be said where there is none."""
     if not found.variances:
@@ -169,9 +159,7 @@ def boundary(chi_square: float, df: int, found: Nesting) -> tuple[float, str]:
         return float("nan"), f"a variance of zero is tested, and {found.irregular}: use test='bootstrap'"
     if found.variances > 1:
         return float("nan"), f"{found.variances} variances of zero are tested at once: use test='bootstrap'"
-    return 0.5 * tail(chi_square, df - 1) + 0.5 * tail(
-        chi_square, df
-    ), "a parameter at its edge (a variance of zero) is tested"
+    return boundary_tail(chi_square, df), "a parameter at its edge (a variance of zero) is tested"
 
 
 def descriptions(records: Sequence[FittedModel]) -> list[str]:

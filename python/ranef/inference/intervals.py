@@ -1,7 +1,8 @@
 """Confidence intervals of all parameters: Wald, profile likelihood, parametric bootstrap.
 
-Wald: estimate -+ z se on the scale where the normal is the better approximation: fixed effects on that of their link,
-standard deviations and dispersions by their logarithm, correlations by Fisher's z. Profile: the values whose
+Wald: estimate -+ q se on the scale where the normal is the better approximation: fixed effects on that of their link,
+with q of t where they have degrees of freedom, standard deviations and dispersions by their logarithm, correlations by
+Fisher's z. Profile: the values whose
 
     zeta(t) = sign(t - estimate) sqrt( -2 max log L(t) + 2 log L(estimate) )
 
@@ -110,13 +111,14 @@ def wald_intervals(
     record: FittedModel,
     level: float,
     parm: str | Sequence[str] | None,
+    ddf: str | None = None,
     vcov: str | None = None,
     cluster: Any = None,
 ) -> dict[str, list[Any]]:
     """Wald intervals; NaN with a note where there is no standard error."""
     known: dict[tuple[str, str | None, str], tuple[float, float, float]] = {}
     for component in record.model.components:
-        table = coefficient_table(record, component, None, level, vcov, cluster)
+        table = coefficient_table(record, component, ddf, level, vcov, cluster)
         for row in zip(table.terms, table.estimate, table.conf_low, table.conf_high, strict=True):
             known[component, None, row[0]] = (float(row[1]), float(row[2]), float(row[3]))
     for v in variance_parameters(record, level):
@@ -156,7 +158,7 @@ def bootstrap_intervals(
     kind: str,
 ) -> dict[str, list[Any]]:
     """Intervals from the replicates that converged; the note counts the others."""
-    estimates = wald_intervals(record, level, None)["estimate"]
+    estimates = wald_intervals(record, level, None, "asymptotic")["estimate"]
     note = f"{failed} replicates failed" if failed else ""
     rows = []
     for p, estimate in zip(natural_parameters(record), estimates, strict=True):

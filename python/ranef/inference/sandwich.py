@@ -95,29 +95,18 @@ class Sandwich:
     own: np.ndarray
     shared: np.ndarray
 
-    def degrees_of_freedom(self, combinations: np.ndarray) -> np.ndarray:
+    def of(self, combinations: np.ndarray) -> np.ndarray:
         """Satterthwaite's, of each row of combinations (k, p)."""
         return np.array([2.0 / self._variances(row[None, :])[1] for row in combinations])
 
-    def joint_test(self, combinations: np.ndarray, difference: np.ndarray) -> tuple[float, int, float, float]:
-        """HTZ: F, numerator and denominator degrees of freedom, p-value of combinations (k, p) with difference (k,).
-
-        The p-value is NaN where the clusters are too few for so many combinations.
-        """
-        from scipy.special import fdtrc
-
-        values, vectors = np.linalg.eigh(combinations @ self.covariance @ combinations.T)
-        kept = values > ZERO * max(values.max(initial=0.0), 1e-300)
-        q = int(kept.sum())
-        along = vectors[:, kept].T
-        chi_square = float(((along @ difference) ** 2 / values[kept]).sum())
-        _, total = self._variances(along @ combinations)
+    def of_several(self, independent: np.ndarray) -> tuple[float, float]:
+        """HTZ's denominator degrees of freedom for rows (q, p) whose estimates are uncorrelated, and what F is
+        multiplied by; NaN where the clusters are too few for so many combinations."""
+        q = len(independent)
+        _, total = self._variances(independent)
         eta = q * (q + 1) / total
         ddf = eta - q + 1
-        if not ddf > 0.0:
-            return float("nan"), q, float("nan"), float("nan")
-        statistic = ddf / (eta * q) * chi_square
-        return statistic, q, float(ddf), float(fdtrc(q, ddf, statistic))
+        return (float(ddf), float(ddf / eta)) if ddf > 0.0 else (float("nan"), float("nan"))
 
     def _variances(self, combinations: np.ndarray) -> tuple[np.ndarray, float]:
         """Expectation of the combinations' covariance under the working model, and the variances of all entries of it,

@@ -322,6 +322,8 @@ def fixed_effects(
     notes: tuple[str, ...] = ()
     if component in record.aliased:
         notes = (f"Left out, being linear combinations of the others: {', '.join(record.aliased[component])}",)
+    if table.terms and component == "cond" and record.model.linear:
+        notes = (*notes, f"Tests: {table.method}")
     if not table.terms:
         return Section(title, lines=(" none",) if component == "cond" else (), notes=notes)
     decimals = decimals_for([*table.estimate, *table.std_error])

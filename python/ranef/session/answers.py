@@ -17,6 +17,17 @@ class Answers(FittedModel):
     def _frame(self, columns: Mapping[str, Any], like: IntoFrame | None = None) -> IntoFrame:
         return frame_from(columns, backend_of(self.design.frame if like is None else like))
 
+    def _headed(self, columns: Mapping[str, Any], heading: str) -> IntoFrame:
+        """A frame that tells what it is, where frames of this kind can."""
+        frame = self._frame(columns)
+        if hasattr(frame, "attrs"):
+            frame.attrs["heading"] = heading
+        return frame
+
+    def _refit(self, formula: str | None = None, **changes: Any) -> FittedModel:
+        """This model with something changed; see `Fit.update`."""
+        raise NotImplementedError
+
     def _with_response(self, engine: Any, y: np.ndarray) -> Self:
         model = model_with_response(self.model, y)
         return type(self)(model=model, control=self.control, engine=engine, kept=self.kept)

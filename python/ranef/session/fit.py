@@ -385,6 +385,9 @@ class Fit(Estimates, Rows, Influencing, Marginal, ExplainedVariance, Drawn):
         text = arguments.pop("formula")
         return fit(text, data, control=control, start=start, **arguments)
 
+    def _refit(self, formula: str | None = None, **changes: Any) -> Fit:
+        return self.update(formula, **changes)
+
     def _of_used_rows(self, values: Any) -> Any:
         """An argument given as an array, for the rows used; a column name or None as it is."""
         if values is None or isinstance(values, str):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ranef.errors import ModelError
 from ranef.frames import IntoFrame
-from ranef.inference import explained_variance, intervals
+from ranef.inference import dropped_terms, explained_variance, intervals, linear_hypotheses
+from ranef.inference.anova import anova, linear_test
 from ranef.inference.bootstrap import plan, replicates, summary_of
 from ranef.inference.processes import replicates_by
 from ranef.plots import profile as profile_plot
@@ -48,6 +49,7 @@ class Inference(Answers):
         level: float = 0.95,
         parm: str | Sequence[str] | None = None,
         *,
+        ddf: str | None = None,
         n: int = 1000,
         seed: int | None = None,
         kind: str = "percentile",
@@ -62,13 +64,16 @@ class Inference(Answers):
         Parameters
         ----------
         method : {"wald", "profile", "bootstrap"}
-            "wald": estimate -+ z standard errors, formed on log(sd) and atanh(cor). "profile": where the profile
+            "wald": estimate -+ q standard errors, formed on log(sd) and atanh(cor); q is of t for fixed effects with
+            degrees of freedom, and else of the normal. "profile": where the profile
             likelihood falls by half the chi-square quantile; always of maximum likelihood, so a REML fit is refitted,
             which `note` says and `estimate` shows. "bootstrap": quantiles of `n` replicates.
         level : float
             Confidence level.
         parm : str or list of str, optional
             Only these parameters, by term (``"Days"``, ``"sd__Intercept"``) or by the names of `bootstrap`.
+        ddf : str, optional
+            Degrees of freedom of Wald intervals, as in `tidy`.
         n, seed : int, optional
             Replicates of the bootstrap, and its seed.
         kind : {"percentile", "basic"}
@@ -103,7 +108,7 @@ class Inference(Answers):
         """
         intervals.require_known(self, method, level, parm, kind)
         if method == "wald":
-            return self._frame(intervals.wald_intervals(self, level, parm, vcov, cluster))
+            return self._frame(intervals.wald_intervals(self, level, parm, ddf, vcov, cluster))
         if vcov is not None or cluster is not None:
             raise ModelError(f"confint({method!r}) does not use a covariance; vcov= and cluster= go with 'wald' only.")
         if method == "profile":
@@ -218,3 +223,116 @@ class Inference(Answers):
         if hasattr(frame, "attrs"):
             frame.attrs.update(said)
         return frame
+
+    def anova(self, type: int | str = 3, ddf: str | None = None, component: str = "cond") -> IntoFrame:
+        """Analysis of variance: a test of every term of the fixed effects.
+
+        Parameters
+        ----------
+        type : {1, 2, 3}, or "I", "II", "III"
+            1: each term after those before it. 2: each term after all that do not contain it. 3: each term as if those
+            that contain it had effects that sum to zero over the levels of its other factors (SAS's estimable
+            functions); none of them depends on the coding of the factors. Numeric variables are taken at zero where
+            they interact: centre them.
+        ddf : {None, "satterthwaite", "kenward-roger", "residual", "asymptotic"}
+            Denominator degrees of freedom, as in `tidy`: F tests by default for models of `lmm`, Wald chi-square tests
+            for those of `glmm`.
+        component : str
+            The component whose terms are tested.
+
+        Returns
+        -------
+        frame
+            term, sum_sq, mean_sq (F times the residual variance; not of chi-square tests), num_df, den_df, statistic,
+            p_value. pandas frames keep a heading that tells the method in ``attrs["heading"]``.
+
+        Examples
+        --------
+        >>> import ranef as rf
+        >>> fit = rf.lmm("score ~ Machine + (1 | Worker) + (1 | Worker:Machine)", rf.load_dataset("machines"))
+        >>> fit.anova()[["term", "num_df", "den_df", "statistic"]].round(2).values.tolist()
+        [['Machine', 2, 10.0, 20.58]]
+        """
+        return self._headed(*anova(self, type, ddf, component))
+
+    def test(self, L: Any, rhs: Any = 0.0, ddf: str | None = None, component: str = "cond") -> IntoFrame:
+        """Test linear hypotheses about fixed effects, all of them together.
+
+        Parameters
+        ----------
+        L : array, dict, str, or list of dicts and texts
+            Weights of the fixed effects in the order of `fixef`, a row a hypothesis; weights by name,
+            ``{"a": 1, "b": -1}``; or equations, ``"a - b = 0"``, ``["Days = 10", "Intercept = 250"]``.
+        rhs : float or array
+            What rows and dicts are compared with.
+        ddf : {None, "satterthwaite", "kenward-roger", "residual", "asymptotic"}
+            Denominator degrees of freedom, as in `tidy`.
+        component : str
+            The component whose fixed effects are meant.
+
+        Returns
+        -------
+        frame
+            One row: hypothesis, estimate and std_error (NaN where several are tested), num_df, den_df, statistic (F, or
+            chi-square where den_df is infinite), p_value.
+
+        Examples
+        --------
+        >>> import ranef as rf
+        >>> fit = rf.lmm("Reaction ~ Days + (Days | Subject)", rf.load_dataset("sleepstudy"))
+        >>> fit.test("Days = 10")[["den_df", "statistic", "p_value"]].round(3).values.tolist()
+        [[17.0, 0.091, 0.766]]
+        """
+        names = self.names(component)
+        return self._headed(*linear_test(self, *linear_hypotheses.read(L, rhs, names), ddf, component))
+
+    def drop1(self, test: str | None = "chisq", ddf: str | None = None) -> IntoFrame:
+        """Leave out each term of the fixed effects that stands in no other term.
+
+        Parameters
+        ----------
+        test : {"chisq", "F", None}
+            "chisq": likelihood-ratio tests; models of REML are refitted by maximum likelihood, as their AIC has to be.
+            "F": tests of the terms in this fit, without refitting. None: AIC alone.
+        ddf : str, optional
+            Denominator degrees of freedom of F tests, as in `tidy`.
+
+        Returns
+        -------
+        frame
+            term, df, aic, statistic, p_value, the model itself first (``<none>``); for "F" the columns of `anova`.
+
+        Examples
+        --------
+        >>> import ranef as rf
+        >>> cbpp = rf.load_dataset("cbpp")
+        >>> fit = rf.glmm("cbind(incidence, size - incidence) ~ period + (1 | herd)", cbpp, family="binomial")
+        >>> fit.drop1()[["term", "aic"]].round(2).values.tolist()
+        [['<none>', 194.05], ['period', 213.66]]
+        """
+        return self._headed(*dropped_terms.drop1(self, self._refit, test, ddf))
+
+    def ranova(self) -> IntoFrame:
+        """Test the random-effects terms of the mean: likelihood ratios of models with less of them.
+
+        Of a term with slopes one slope is left out, ``(x | g)`` becoming ``(1 | g)``; a term without is left out
+        itself. All fits are by the criterion of this one, whose fixed effects they share.
+
+        Returns
+        -------
+        frame
+            term, npar, loglik, aic, statistic, df, p_value, p_boundary; the model itself first (``<none>``). `p_value`
+            is of the chi-square with df. A variance cannot be negative, so that this is too large: under the hypothesis
+            that one variance (with its df - 1 covariances) is zero the statistic is a mixture, half and half, of
+            chi-squares with df - 1 and df (Self & Liang 1987; Stram & Lee 1994), and `p_boundary` is of that. Where a
+            term with several variances is left out the mixture is another one, and `p_boundary` still too large. In
+            small samples both are approximate: see `bootstrap`.
+
+        Examples
+        --------
+        >>> import ranef as rf
+        >>> fit = rf.lmm("Yield ~ 1 + (1 | Batch)", rf.load_dataset("dyestuff"))
+        >>> fit.ranova()[["term", "statistic", "p_value", "p_boundary"]].round(4).values.tolist()[1]
+        ['(1 | Batch)', 6.369, 0.0116, 0.0058]
+        """
+        return self._headed(*dropped_terms.ranova(self, self._refit))

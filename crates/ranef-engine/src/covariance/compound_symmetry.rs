@@ -14,9 +14,9 @@
 //! ```
 //!
 //! and d_0 = 1, o_0 = rho.
-use super::Card;
 use super::angle::sine_cosine;
 use super::scaled::Correlation;
+use super::{Card, pattern_of};
 use std::f64::consts::FRAC_PI_2;
 
 pub static CARD: Card = Card {
@@ -149,6 +149,11 @@ impl Correlation for Exchangeable {
 
     fn pairs(&self) -> Vec<(usize, usize)> {
         vec![(0, 1); self.n_angles()]
+    }
+
+    fn patterns(&self) -> Option<Vec<Vec<f64>>> {
+        let alike = [true, false].map(|same| pattern_of(self.size, |a, b| (a == b) == same));
+        Some(alike.into_iter().take(self.size.min(2)).collect())
     }
 
     fn hold(&self, _m: usize, value: f64, angles: &mut [f64]) {

@@ -1,7 +1,7 @@
 //! Diagonal: a variance for each column of the block, no correlations; `(x || g)` and `diag(x | g)`.
 //!
 //! theta_j = Lambda_jj, the standard deviation of column j (up to sign).
-use super::{Card, Covariance};
+use super::{Card, Covariance, pattern_of};
 
 pub static CARD: Card = Card {
     name: "diag",
@@ -58,6 +58,10 @@ impl Covariance for Diagonal {
 
     fn theta_of(&self, lambda: &[f64]) -> Vec<f64> {
         (0..self.size).map(|j| lambda[j * self.size + j]).collect()
+    }
+
+    fn linear_basis(&self) -> Option<Vec<Vec<f64>>> {
+        Some((0..self.size).map(|j| pattern_of(self.size, |a, b| (a, b) == (j, j))).collect())
     }
 
     fn absorbs_row_scaling(&self) -> bool {

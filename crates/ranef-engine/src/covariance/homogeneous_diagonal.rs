@@ -1,7 +1,7 @@
 //! Homogeneous diagonal: one variance for all columns, no correlations; `homdiag(x | g)`.
 //!
 //! theta = s, the standard deviation (up to sign): Lambda = s I.
-use super::{Card, Covariance, Natural};
+use super::{Card, Covariance, Natural, pattern_of};
 
 pub static CARD: Card = Card {
     name: "homdiag",
@@ -65,6 +65,10 @@ impl Covariance for HomogeneousDiagonal {
 
     fn edge(&self, _theta: &[f64], _m: usize) -> Option<f64> {
         Some(0.0)
+    }
+
+    fn linear_basis(&self) -> Option<Vec<Vec<f64>>> {
+        Some(vec![pattern_of(self.size, |a, b| a == b)])
     }
 
     fn absorbs_row_scaling(&self) -> bool {

@@ -22,7 +22,7 @@ mod unit;
 mod unstructured;
 
 pub use natural::{Natural, NaturalScale};
-pub use template::{Parameter, Template};
+pub use template::{LinearEntry, Parameter, Template};
 
 use autoregressive::Autoregressive;
 use compound_symmetry::Exchangeable;
@@ -139,6 +139,17 @@ pub fn build_with(name: &str, size: usize, options: &Options) -> Result<Box<dyn 
     })
 }
 
+/// The symmetric matrices of zeros but for one entry and its mirror image, of order p.
+pub(crate) fn entries_basis(p: usize) -> Vec<Vec<f64>> {
+    let pairs = (0..p).flat_map(|i| (i..p).map(move |j| (i, j)));
+    pairs.map(|(i, j)| pattern_of(p, |a, b| (a, b) == (i, j) || (a, b) == (j, i))).collect()
+}
+
+/// The matrix of order p that is one where `is_one` says so.
+pub(crate) fn pattern_of(p: usize, is_one: impl Fn(usize, usize) -> bool) -> Vec<f64> {
+    (0..p * p).map(|at| f64::from(u8::from(is_one(at % p, at / p)))).collect()
+}
+
 /// The step of the differences that give the curvature of Lambda: theta are of the size of one, and the error is
 /// its fourth power. A power of two, so that the steps are exact.
 const CURVATURE_STEP: f64 = 1.0 / 1024.0;
@@ -235,6 +246,12 @@ pub trait Covariance: Send + Sync + std::fmt::Debug {
 
     /// The entry (row, column) of Lambda that theta_m *is*, for structures whose theta are entries of Lambda.
     fn entry(&self, _m: usize) -> Option<(usize, usize)> {
+        None
+    }
+
+    /// Matrices (p x p, of zeros and ones, no place in two of them) whose combinations with any coefficients are the matrices
+    /// Sigma of this structure; `None` where Sigma is not linear in its parameters.
+    fn linear_basis(&self) -> Option<Vec<Vec<f64>>> {
         None
     }
 

@@ -10,7 +10,7 @@
 //!
 //! The second is not s_j itself because a sign of its own would turn the column's correlations around, out of the
 //! structure: the likelihood would have a kink where s_j = 0. In theta_j it is smooth and even there.
-use super::{Card, Covariance, Natural};
+use super::{Card, Covariance, Natural, entries_basis, pattern_of};
 
 /// A correlation matrix of a given size as a function of angles.
 pub trait Correlation: Send + Sync + std::fmt::Debug {
@@ -40,6 +40,17 @@ pub trait Correlation: Send + Sync + std::fmt::Debug {
 
     /// For each angle, the two columns whose correlation it sets, given the angles before it.
     fn pairs(&self) -> Vec<(usize, usize)>;
+
+    /// For a matrix that is linear in correlations with equal variances, the places of the diagonal and of each of them, as
+    /// matrices of zeros and ones.
+    fn patterns(&self) -> Option<Vec<Vec<f64>>> {
+        let p = self.size();
+        match (p, self.n_angles()) {
+            (1, _) => Some(vec![vec![1.0]]),
+            (2, 1) => Some((0..2).map(|lag| pattern_of(p, |a, b| a.abs_diff(b) == lag)).collect()),
+            _ => None,
+        }
+    }
 
     /// Sets an angle so that the correlation of its pair is `value`, the others as they are; NaN where that cannot be.
     fn hold(&self, m: usize, value: f64, angles: &mut [f64]);
@@ -147,6 +158,13 @@ impl<C: Correlation> Covariance for Scaled<C> {
         let mut theta: Vec<f64> = if self.common { vec![sds[0]] } else { sds.iter().map(|sd| sd.sqrt()).collect() };
         theta.extend(self.correlation.angles_of(&factor));
         theta
+    }
+
+    fn linear_basis(&self) -> Option<Vec<Vec<f64>>> {
+        if self.size() <= 2 && !self.common {
+            return Some(entries_basis(self.size()));
+        }
+        if self.common { self.correlation.patterns() } else { None }
     }
 
     fn absorbs_row_scaling(&self) -> bool {

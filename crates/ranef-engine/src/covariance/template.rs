@@ -31,6 +31,17 @@ pub struct Template {
     couplings: Vec<Option<(Arc<dyn Coupling>, usize)>>,
 }
 
+/// A parameter of a covariance that is linear in its parameters.
+#[derive(Clone, Debug)]
+pub struct LinearEntry {
+    /// The grouping factor.
+    pub factor: usize,
+    /// What it multiplies in every level, p_f x p_f.
+    pub matrix: Vec<f64>,
+    /// A row and column of Sigma_f that is this parameter.
+    pub place: (usize, usize),
+}
+
 /// What one theta is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parameter {
@@ -219,6 +230,24 @@ impl Template {
         (0..slot.covariance.rank())
             .flat_map(|column| factor[(slot.column + column) * width + slot.row..][..p].iter().copied())
             .collect()
+    }
+
+    /// The matrices whose combinations are the Sigma_f of the grouping factors, each with its factor and the place in Sigma_f
+    /// where its coefficient stands: zeros and ones, p_f x p_f. `None` where a Sigma is not linear in its parameters.
+    pub fn linear_entries(&self) -> Option<Vec<LinearEntry>> {
+        let mut entries = Vec::new();
+        for slot in &self.slots {
+            let (p, width) = (slot.covariance.size(), self.widths[slot.factor]);
+            for basis in slot.covariance.linear_basis()? {
+                let mut entry = LinearEntry { factor: slot.factor, matrix: vec![0.0; width * width], place: (0, 0) };
+                for (at, _) in basis.iter().enumerate().filter(|(_, one)| **one != 0.0) {
+                    entry.place = (slot.row + at % p, slot.row + at / p);
+                    entry.matrix[entry.place.1 * width + entry.place.0] = 1.0;
+                }
+                entries.push(entry);
+            }
+        }
+        Some(entries)
     }
 
     /// Theta of Lambda times a constant.

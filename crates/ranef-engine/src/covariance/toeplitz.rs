@@ -15,9 +15,9 @@
 //!
 //! Reference: Barndorff-Nielsen & Schou (1973), J. Multivariate Anal. 3, 408-419 (the parameters); Itakura & Saito (1971)
 //! and Kailath (1986), in Gohberg (ed.), I. Schur Methods in Operator Theory and Signal Processing (the lattice).
-use super::Card;
 use super::angle::{edge, sine_cosine, with_positive_cosine};
 use super::scaled::Correlation;
+use super::{Card, pattern_of};
 use std::f64::consts::FRAC_PI_2;
 
 pub static CARD: Card = Card {
@@ -129,6 +129,10 @@ impl Correlation for Lagged {
 
     fn pairs(&self) -> Vec<(usize, usize)> {
         (1..self.size).map(|lag| (0, lag)).collect()
+    }
+
+    fn patterns(&self) -> Option<Vec<Vec<f64>>> {
+        Some((0..self.size).map(|lag| pattern_of(self.size, |a, b| a.abs_diff(b) == lag)).collect())
     }
 
     fn hold(&self, m: usize, value: f64, angles: &mut [f64]) {

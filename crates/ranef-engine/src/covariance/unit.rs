@@ -50,6 +50,10 @@ impl Covariance for Unit {
         Vec::new()
     }
 
+    fn linear_basis(&self) -> Option<Vec<Vec<f64>>> {
+        Some(Vec::new())
+    }
+
     fn absorbs_row_scaling(&self) -> bool {
         false
     }

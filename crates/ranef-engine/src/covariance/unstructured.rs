@@ -3,7 +3,7 @@
 //! theta is the lower triangle of Lambda, column by column (lme4's order); Sigma = Lambda Lambda'.
 //!
 //! Reference: Bates, Maechler, Bolker & Walker (2015), J. Stat. Softw. 67(1), section 2.2, eq. 4.
-use super::{Card, Covariance};
+use super::{Card, Covariance, entries_basis};
 
 pub static CARD: Card = Card {
     name: "us",
@@ -69,6 +69,10 @@ impl Covariance for Unstructured {
 
     fn theta_of(&self, lambda: &[f64]) -> Vec<f64> {
         self.entries.iter().map(|&(row, column)| lambda[column * self.size + row]).collect()
+    }
+
+    fn linear_basis(&self) -> Option<Vec<Vec<f64>>> {
+        Some(entries_basis(self.size))
     }
 
     fn absorbs_row_scaling(&self) -> bool {

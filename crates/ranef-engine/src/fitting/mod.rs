@@ -1,6 +1,7 @@
 //! From a model to a fit: the one place where likelihood meets optimiser.
 
 mod boundary;
+mod denominators;
 mod estimate;
 mod marginal;
 mod search;
@@ -11,7 +12,7 @@ pub mod verdict;
 use crate::covariance::{Natural, NaturalScale, Template};
 use crate::design::Quantity;
 use crate::error::ModelError;
-use crate::inference::{Joint, Posterior};
+use crate::inference::{Joint, Posterior, to_original};
 use crate::likelihood::assumed::Assumed;
 use crate::likelihood::data::{Data, Method};
 use crate::likelihood::laplace::{Laplace, Layout};
@@ -688,18 +689,7 @@ impl Fit {
             (None, Some(known)) => known.clone(),
             (None, None) => self.posterior()?.fixed_covariance(predictor, self.method() == Method::Profile),
         };
-        let fixed = &self.data.design.fixed[predictor];
-        let p = fixed.p();
-        // R^-1 V R^-T, a column and then a row at a time.
-        let half: Vec<f64> = (0..p).flat_map(|j| fixed.to_original(&rotated[j * p..(j + 1) * p])).collect();
-        let mut out = vec![0.0; p * p];
-        for i in 0..p {
-            let row: Vec<f64> = (0..p).map(|j| half[j * p + i]).collect();
-            for (j, value) in fixed.to_original(&row).into_iter().enumerate() {
-                out[j * p + i] = value;
-            }
-        }
-        Some(out)
+        Some(to_original(&self.data.design.fixed[predictor], &rotated))
     }
 
     /// Generalised leverage of the mean's rows, fixed effects and random effects counted.

@@ -1,12 +1,16 @@
 //! What is known about the parameters and effects after a fit.
 
 mod hessian;
+mod kenward_roger;
 mod marginal;
 mod posterior;
+mod satterthwaite;
 
 pub use hessian::{Curvature, gradient_differences};
+pub use kenward_roger::KenwardRoger;
 pub use marginal::MarginalPosterior;
 pub use posterior::{Combination, Posterior};
+pub use satterthwaite::{Satterthwaite, to_original};
 
 use std::sync::Arc;
 

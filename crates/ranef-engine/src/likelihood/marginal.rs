@@ -27,12 +27,15 @@
 //! (1988), JASA 83:1014-1022.
 
 mod block;
+mod fixed_covariance;
+mod linear_covariance;
 mod residual;
 mod solution;
 
 pub use residual::{Correlation, Covariate, Residual, Spread};
 pub use solution::{BlockEffects, Solution};
 
+use super::dense_covariance::whiten_both_sides;
 use crate::design::Design;
 use crate::linalg::dense_cholesky::{backward_in_place, factor_in_place, forward_in_place, inverse};
 use crate::objective::Objective;
@@ -422,35 +425,41 @@ impl Objective for Marginal {
 }
 
 impl Marginal {
+    /// dV of a block for a change of log s of its rows by d.
+    fn by_log_sd(&self, block: &Block, white: &Whitened, d: &dyn Fn(usize) -> f64) -> Vec<f64> {
+        let (n, d) = (block.rows.len(), block.rows.iter().map(|&i| d(i)).collect::<Vec<f64>>());
+        let mut v = white.e.clone();
+        (0..n).for_each(|j| (0..n).for_each(|i| v[j * n + i] *= d[i] + d[j]));
+        v
+    }
+
+    /// dV / dgamma of a block.
+    fn gamma_directions(&self, block: &Block, white: &Whitened) -> Vec<Vec<f64>> {
+        (0..self.places.gamma.len())
+            .map(|j| {
+                let column = self.design.fixed[1].column(j + 1);
+                self.by_log_sd(block, white, &|i| column[i])
+            })
+            .collect()
+    }
+
+    /// dV by the parameters of the correlation of a block.
+    fn correlation_directions(&self, shared: &Shared<'_>, block: &Block) -> Vec<Vec<f64>> {
+        (0..self.places.correlation.len()).map(|k| block.correlation_direction(shared, k)).collect()
+    }
+
     /// The share of a block in the information (dim x dim) and the traces (dim).
     fn information(&self, shared: &Shared<'_>, x: &[f64], block: &Block, white: &Whitened) -> Vec<f64> {
         let (dim, n) = (self.dim(), block.rows.len());
-        let mut directions: Vec<Vec<f64>> = Vec::with_capacity(dim);
-        let by_log_sd = |d: &dyn Fn(usize) -> f64| {
-            let d: Vec<f64> = block.rows.iter().map(|&i| d(i)).collect();
-            let mut v = white.e.clone();
-            (0..n).for_each(|j| (0..n).for_each(|i| v[j * n + i] *= d[i] + d[j]));
-            v
-        };
-        for j in 0..self.places.gamma.len() {
-            let column = self.design.fixed[1].column(j + 1);
-            directions.push(by_log_sd(&|i| column[i]));
-        }
+        let mut directions = self.gamma_directions(block, white);
         for m in 0..self.places.theta.len() {
             let (factor, derivative) = self.design.template.derivative(&x[self.places.theta.clone()], m);
             directions.push(block.random_direction(shared, factor, &derivative));
         }
-        for column in &shared.spreads {
-            directions.push(by_log_sd(&|i| column[i]));
-        }
-        for k in 0..self.places.correlation.len() {
-            directions.push(block.correlation_direction(shared, k));
-        }
+        directions.extend(shared.spreads.iter().map(|column| self.by_log_sd(block, white, &|i| column[i])));
+        directions.append(&mut self.correlation_directions(shared, block));
         for v in &mut directions {
-            // L^-1 V L^-T.
-            forward_in_place(&white.l, n, v, n, n);
-            transpose(v, n);
-            forward_in_place(&white.l, n, v, n, n);
+            whiten_both_sides(&white.l, n, v);
         }
         let mut out = vec![0.0; (dim + 1) * dim];
         for l in 0..dim {
@@ -473,12 +482,4 @@ fn identity(dim: usize) -> Vec<f64> {
     let mut out = vec![0.0; dim * dim];
     (0..dim).for_each(|k| out[k * dim + k] = 1.0);
     out
-}
-
-fn transpose(a: &mut [f64], n: usize) {
-    for j in 0..n {
-        for i in j + 1..n {
-            a.swap(j * n + i, i * n + j);
-        }
-    }
 }

@@ -3,6 +3,8 @@
 pub mod assumed;
 pub mod curvature;
 pub mod data;
+mod dense_covariance;
+pub mod fixed_covariance;
 mod gradient;
 pub mod independent;
 pub mod laplace;

@@ -10,6 +10,7 @@
 //! ```
 //!
 //! Reference: Rue & Held (2005), Gaussian Markov Random Fields, section 2; Rasmussen & Williams (2006), section 5.4.
+use super::fixed_covariance::cross;
 use super::laplace::Laplace;
 use crate::covariance::coupling::{Correlation, Form, Precision};
 use crate::linalg::{BlockMatrix, dense_cholesky};
@@ -200,6 +201,58 @@ impl Laplace {
             }
         }
         out
+    }
+
+    /// T' dR T for a change of parameter m of a factor's coupling, with T = Lambda'F and U = R T of p columns: -U' dP U
+    /// where the precision P is what there is.
+    pub(crate) fn along_coupling(&self, factor: usize, m: usize, u: &[f64], t: &[f64], p: usize) -> Vec<f64> {
+        let template = &self.data.design.template;
+        let own = &self.theta(&self.state.x)[template.coupling_range(factor)];
+        let coupling = template.coupling(factor).expect("the factor is coupled");
+        let (r, levels, offset) = (template.ranks()[factor], coupling.levels(), self.u_offsets[factor]);
+        let (mut left, mut right) = (Vec::with_capacity(levels * p), vec![0.0; levels * p]);
+        let mut total = vec![0.0; p * p];
+        for a in 0..r {
+            let column = |from: &[f64], j: usize| -> Vec<f64> {
+                (0..levels).map(|level| from[j * self.q + offset + level * r + a]).collect()
+            };
+            left.clear();
+            match coupling.form() {
+                Form::Precision(precision) => {
+                    let neighbours = precision.neighbours();
+                    let (mut diagonal, mut off) = (vec![0.0; levels], vec![0.0; neighbours.lower.len()]);
+                    precision.derivative_into(own, m, &mut diagonal, &mut off);
+                    for (j, out) in right.chunks_exact_mut(levels).enumerate() {
+                        let x = column(u, j);
+                        out.iter_mut().zip(&x).zip(&diagonal).for_each(|((out, x), d)| *out = -d * x);
+                        self.each_neighbour(factor, |entry, level, lower| {
+                            out[level] -= off[entry] * x[lower];
+                            out[lower] -= off[entry] * x[level];
+                        });
+                        left.extend(x);
+                    }
+                }
+                Form::Correlation(correlation) => {
+                    right.fill(0.0);
+                    (0..p).for_each(|j| left.extend(column(t, j)));
+                    let blocks = correlation.blocks();
+                    for block in 0..blocks.len() - 1 {
+                        let (first, s) = (blocks[block], blocks[block + 1] - blocks[block]);
+                        let mut derivatives = vec![vec![0.0; s * s]; own.len()];
+                        correlation.derivatives_into(own, block, &mut derivatives);
+                        for j in 0..p {
+                            let at = j * levels + first;
+                            for (d, &value) in derivatives[m].chunks_exact(s).zip(&left[at..at + s]) {
+                                right[at..at + s].iter_mut().zip(d).for_each(|(out, d)| *out += d * value);
+                            }
+                        }
+                    }
+                }
+            }
+            let part = cross(&left, &right, p);
+            total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
+        }
+        total
     }
 
     /// Calls `visit(entry, level, lower)` for the entries left of the diagonal of a factor's precision.

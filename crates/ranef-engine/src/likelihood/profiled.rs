@@ -27,8 +27,10 @@
 mod boundary;
 mod cross_products;
 mod data;
+mod fixed_covariance;
 mod gradient;
 mod hessian;
+mod linear_covariance;
 mod metric;
 mod orthonormal;
 mod solution;

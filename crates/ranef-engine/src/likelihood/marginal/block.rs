@@ -199,6 +199,23 @@ impl Block {
         v
     }
 
+    /// Z E Z' with the same matrix, p x p, in every level of a grouping factor.
+    pub fn entry_direction(&self, shared: &Shared<'_>, f: usize, matrix: &[f64]) -> Vec<f64> {
+        let (n, grouping) = (self.rows.len(), &shared.design.groupings[f]);
+        let p = grouping.width();
+        let moved = self.scaled(shared, f, matrix);
+        let mut v = vec![0.0; n * n];
+        for j in 0..n {
+            for i in 0..n {
+                if grouping.codes[self.rows[i]] == grouping.codes[self.rows[j]] {
+                    let z = grouping.columns.iter().map(|column| column.at(self.rows[j]));
+                    v[j * n + i] = moved[i * p..(i + 1) * p].iter().zip(z).map(|(m, z)| m * z).sum();
+                }
+            }
+        }
+        v
+    }
+
     /// Z D, n x q with D = Lambda Lambda' of every level in the block, and (grouping factor, level) of each piece of q.
     pub fn random_columns(&self, shared: &Shared<'_>) -> (Vec<f64>, Vec<(usize, usize)>) {
         let n = self.rows.len();

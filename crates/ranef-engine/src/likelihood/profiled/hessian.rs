@@ -85,6 +85,13 @@ impl Profiled {
         self.r2_slope(theta).into_iter().map(|slope| scale * slope).collect()
     }
 
+    /// d log sigma / d theta of the same at the theta evaluated last; `None` where no theta has been.
+    pub fn log_sigma_slope(&self) -> Option<Vec<f64>> {
+        let theta = self.state.as_ref()?.theta.as_ref()?;
+        let scale = 0.5 / self.r2();
+        Some(self.r2_slope(theta).into_iter().map(|slope| scale * slope).collect())
+    }
+
     fn r2_slope(&self, theta: &[f64]) -> Vec<f64> {
         let mut slope = vec![0.0; theta.len()];
         self.design.template.chain(theta, self.penalty_gradient(), &mut slope);
@@ -122,7 +129,7 @@ impl Profiled {
     }
 
     /// tr(C A_j C A_k) = tr(X E_j X E_k) with X = Lambda' C Lambda and E_j = Lambda^{-1} A_j Lambda^{-T}.
-    fn traces(&self, moves: &[(usize, Mat<f64>)], moments: &[Moments]) -> Vec<f64> {
+    pub(super) fn traces(&self, moves: &[(usize, Mat<f64>)], moments: &[Moments]) -> Vec<f64> {
         let inverses: Vec<Mat<f64>> = (self.state().factors.iter().zip(self.factorization.ranks()))
             .map(|(factor, &r)| MatRef::from_column_major_slice(factor, r, r).partial_piv_lu().inverse())
             .collect();
