@@ -203,7 +203,9 @@ fn read_columns(x: &Bound<'_, PyAny>, n: usize) -> PyResult<Columns> {
 fn read_new_columns(x: &Bound<'_, PyAny>, n: usize) -> PyResult<NewColumns> {
     Ok(match read_columns(x, n)? {
         Columns::Dense(x) => NewColumns::Dense(x),
-        Columns::ByLevel { dense, places, levels } => NewColumns::Sparse(SparseRows::of_levels(&dense, &places, &levels)),
+        Columns::ByLevel { dense, places, levels } => {
+            NewColumns::Sparse(SparseRows::of_levels(&dense, &places, &levels))
+        }
     })
 }
 

@@ -386,6 +386,11 @@ impl Fixed {
         self.rotate_row(&x)
     }
 
+    /// The element of beta~ that column j brought with it: coefficient j cannot do without.
+    pub fn own_coordinate(&self, j: usize) -> usize {
+        self.by_level.as_ref().map_or(j, |own| own.order[j])
+    }
+
     /// beta~ = R beta.
     pub fn to_rotated(&self, beta: &[f64]) -> Vec<f64> {
         if let Some(own) = &self.by_level {

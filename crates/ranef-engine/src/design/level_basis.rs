@@ -206,7 +206,8 @@ impl LevelBasis {
     /// The columns this was made of: those of levels all at once, and the dense ones.
     pub fn raw(&self) -> (Vec<Vec<f64>>, Vec<f64>) {
         let mut columns = vec![vec![0.0; self.n]; self.width];
-        for (i, &code) in self.levels.codes.iter().enumerate().filter(|(_, code)| (**code as usize) < self.levels.count) {
+        for (i, &code) in self.levels.codes.iter().enumerate().filter(|(_, code)| (**code as usize) < self.levels.count)
+        {
             for (c, column) in columns.iter_mut().enumerate() {
                 column[i] = (0..=c).map(|k| self.columns[k][i] * self.r_level(code as usize, k, c)).sum();
             }
@@ -285,6 +286,11 @@ impl LevelBasis {
         let own = (0..if level < self.levels.count { self.width } else { 0 })
             .filter_map(move |c| Some((self.coordinate(level, c)?, self.columns[c][i])));
         own.chain((0..self.d).map(move |j| (count + j, self.dense[j * self.n + i])))
+    }
+
+    /// The level of each coordinate of B.
+    pub fn level_of_coordinates(&self) -> impl Iterator<Item = usize> + '_ {
+        self.coordinates.iter().map(|&(level, _)| level as usize)
     }
 
     /// The rows and values of a coordinate's column of B.
@@ -441,8 +447,7 @@ impl LevelBasis {
         }
         for j in 0..d {
             let column = &self.s[j * count..(j + 1) * count];
-            out[count + j] =
-                dot(column, levels) + (0..=j).map(|i| self.r_dense[j * d + i] * dense[i]).sum::<f64>();
+            out[count + j] = dot(column, levels) + (0..=j).map(|i| self.r_dense[j * d + i] * dense[i]).sum::<f64>();
         }
         out
     }

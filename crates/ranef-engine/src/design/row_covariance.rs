@@ -94,8 +94,10 @@ impl Design {
                     v[packed2(k, inside)][at] += factor * column.at(row) * sum;
                 }
             }
-            let form: f64 =
-                entries.iter().map(|(j, x)| x * entries.iter().map(|(i, z)| z * s.corner[j * p + i]).sum::<f64>()).sum();
+            let form: f64 = entries
+                .iter()
+                .map(|(j, x)| x * entries.iter().map(|(i, z)| z * s.corner[j * p + i]).sum::<f64>())
+                .sum();
             v[packed2(inside, inside)][at] += form;
         }
     }

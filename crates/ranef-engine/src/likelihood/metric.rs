@@ -33,6 +33,24 @@ struct Directions {
     columns: Vec<Vec<f64>>,
 }
 
+/// From this many outer parameters on, their columns are looked through for zeros: levels of fixed effects meet few levels
+/// of random ones.
+const MANY: usize = 64;
+
+impl Directions {
+    /// The entries of each column that are not zero, where there are many columns.
+    fn entries(&self, size: usize) -> Vec<Vec<(u32, f64)>> {
+        if size == 0 || self.gathered.len() / size < MANY {
+            return Vec::new();
+        }
+        let entries = |column: &[f64]| {
+            let all = column.iter().enumerate().filter(|(_, value)| **value != 0.0);
+            all.map(|(at, &value)| (at as u32, value)).collect()
+        };
+        self.gathered.chunks_exact(size).map(entries).collect()
+    }
+}
+
 impl Laplace {
     /// AI + N at the point evaluated last, dim x dim, column-major; and the mode around it, which the same solutions give.
     pub(super) fn average_information(&self) -> (Vec<f64>, Expansion) {
@@ -51,10 +69,14 @@ impl Laplace {
         let directions = self.directions(w, zwz, &spread);
         let (dim, size, first) = (self.layout.dim, self.state.mode.len(), self.layout.theta.start);
         let mut out = self.outer_crossproduct(w);
+        let entries = directions.entries(size);
         for b in 0..dim {
             for a in 0..=b {
-                let explained =
-                    product(&directions.gathered[a * size..][..size], &directions.solved[b * size..][..size]);
+                let solved = &directions.solved[b * size..][..size];
+                let explained = match entries.get(a) {
+                    Some(own) => own.iter().map(|&(at, value)| value * solved[at as usize]).sum(),
+                    None => product(&directions.gathered[a * size..][..size], solved),
+                };
                 out[b * dim + a] = match (a < first, b < first) {
                     (true, true) if spread.contains(&a) && spread.contains(&b) => out[b * dim + a] - 0.5 * explained,
                     (true, true) if spread.contains(&a) || spread.contains(&b) => 0.0,
