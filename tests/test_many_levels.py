@@ -1,8 +1,12 @@
 """Fits with columns of levels are those with the whole matrix: every answer, whatever the model."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
+
 import ranef as rf
 from ranef.formula import columns
 from ranef.formula.level_columns import LevelColumns
@@ -51,19 +55,19 @@ def agree(short, whole, name, rtol, *, scale=None):
 
 
 LMM = [
-    dict(formula="y ~ x + school + (1 | teacher)"),
-    dict(formula="y ~ x + school + (1 | teacher)", reml=False),
-    dict(formula="y ~ x + school + (1 | teacher)", nested=False),
-    dict(formula="y ~ x + school + (1 | teacher)", nested=False, reml=False),
-    dict(formula="y ~ x * school + (1 + x | teacher)"),
-    dict(formula="y ~ x * school + (1 + x | teacher)", reml=False, weights="w"),
-    dict(formula="y ~ x + school + (1 | teacher)", weights="w", offset="z"),
-    dict(formula="y ~ x + school * year + (1 | teacher) + (1 | year:teacher)", nested=False),
-    dict(formula="y ~ 0 + school + x + (1 | teacher) + (1 | year)", nested=False, weights="w"),
+    {"formula": "y ~ x + school + (1 | teacher)"},
+    {"formula": "y ~ x + school + (1 | teacher)", "reml": False},
+    {"formula": "y ~ x + school + (1 | teacher)", "nested": False},
+    {"formula": "y ~ x + school + (1 | teacher)", "nested": False, "reml": False},
+    {"formula": "y ~ x * school + (1 + x | teacher)"},
+    {"formula": "y ~ x * school + (1 + x | teacher)", "reml": False, "weights": "w"},
+    {"formula": "y ~ x + school + (1 | teacher)", "weights": "w", "offset": "z"},
+    {"formula": "y ~ x + school * year + (1 | teacher) + (1 | year:teacher)", "nested": False},
+    {"formula": "y ~ 0 + school + x + (1 | teacher) + (1 | year)", "nested": False, "weights": "w"},
     # Rank-deficient: a covariate of the schools first, then last, and an interaction with it.
-    dict(formula="y ~ x + size + school + (1 | teacher)"),
-    dict(formula="y ~ school + size + x + (1 | teacher)", reml=False, weights="w"),
-    dict(formula="y ~ size * x + school:x + school + (1 | teacher)"),
+    {"formula": "y ~ x + size + school + (1 | teacher)"},
+    {"formula": "y ~ school + size + x + (1 | teacher)", "reml": False, "weights": "w"},
+    {"formula": "y ~ size * x + school:x + school + (1 | teacher)"},
 ]
 
 
@@ -82,15 +86,15 @@ def test_linear_mixed_models(monkeypatch, case):
 
 
 GLMM = [
-    dict(formula="count ~ x + school + (1 | teacher)", family="poisson"),
-    dict(formula="count ~ x + school + (1 | teacher)", family="poisson", nested=False),
-    dict(formula="count ~ x + size + school + (1 | teacher)", family="poisson", offset="z"),
-    dict(formula="count ~ x + school + (1 | teacher)", family="nbinom2", weights="w"),
-    dict(formula="yes ~ x + school + (1 | teacher)", family="binomial", nested=False),
-    dict(formula="count ~ x + school + (1 | teacher)", family="poisson", reml=True),
-    dict(formula="count ~ x + school + (1 | teacher)", family="poisson", quadrature=0),
-    dict(formula="count ~ x + school + (1 | teacher)", family="poisson", quadrature=5, nested=False),
-    dict(formula="count ~ x + (1 | teacher)", family="nbinom2", dispersion="~ school", nested=False),
+    {"formula": "count ~ x + school + (1 | teacher)", "family": "poisson"},
+    {"formula": "count ~ x + school + (1 | teacher)", "family": "poisson", "nested": False},
+    {"formula": "count ~ x + size + school + (1 | teacher)", "family": "poisson", "offset": "z"},
+    {"formula": "count ~ x + school + (1 | teacher)", "family": "nbinom2", "weights": "w"},
+    {"formula": "yes ~ x + school + (1 | teacher)", "family": "binomial", "nested": False},
+    {"formula": "count ~ x + school + (1 | teacher)", "family": "poisson", "reml": True},
+    {"formula": "count ~ x + school + (1 | teacher)", "family": "poisson", "quadrature": 0},
+    {"formula": "count ~ x + school + (1 | teacher)", "family": "poisson", "quadrature": 5, "nested": False},
+    {"formula": "count ~ x + (1 | teacher)", "family": "nbinom2", "dispersion": "~ school", "nested": False},
 ]
 
 
@@ -147,4 +151,39 @@ def test_everything_that_follows_a_fit(monkeypatch, kind):
         agree(a[column], b[column], column, 1e-4)
     assert "school[T.s003]" in str(short.summary())
     a, b = (f.bootstrap(4, seed=2) for f in (short, whole))
-    assert a is not None and b is not None
+    assert a is not None
+    assert b is not None
+
+
+# Peak memory beside the data, in a process of its own: what was allocated before does not count.
+GROWTH = """
+import resource, sys, time
+import numpy as np, pandas as pd, ranef as rf
+kind, n, schools = sys.argv[1], 20_000, 2_000
+rng = np.random.default_rng(1)
+teacher = rng.integers(0, 5 * schools, n)
+x = rng.normal(size=n)
+eta = 0.5 * x + rng.normal(0, 0.5, schools)[teacher // 5] + rng.normal(0, 0.5, 5 * schools)[teacher]
+names = np.array([f"s{k}" for k in range(schools)])[teacher // 5]
+frame = pd.DataFrame({"x": x, "school": names, "teacher": teacher.astype(str)})
+frame["y"] = eta + rng.normal(size=n) if kind == "lmm" else rng.poisson(np.exp(eta + 1))
+rf.lmm("Reaction ~ Days + (Days | Subject)", rf.load_dataset("sleepstudy"))
+before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+formula = "y ~ x + school + (1 | teacher)"
+fit = rf.lmm(formula, frame) if kind == "lmm" else rf.glmm(formula, frame, family="poisson")
+seconds = time.perf_counter() - began
+print(fit.converged, len(fit.fixef()), seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in other units elsewhere")
+@pytest.mark.parametrize(("kind", "megabytes"), [("lmm", 80), pytest.param("poisson", 640, marks=pytest.mark.slow)])
+def test_two_thousand_levels_take_little_memory_and_time(kind, megabytes):
+    done = subprocess.run([sys.executable, "-c", GROWTH, kind], capture_output=True, text=True, check=True)
+    converged, coefficients, seconds, kilobytes = done.stdout.split()
+    assert converged == "True"
+    # x, the intercept and 1999 schools; the whole matrix has 320 MB, of which a fit made several copies.
+    assert int(coefficients) == 2001
+    assert int(kilobytes) < 1000 * megabytes
+    # Two seconds where nothing else runs, minutes with the whole matrix.
+    assert float(seconds) < 60.0

@@ -293,7 +293,9 @@ class Model:
         design = self.design
         predictors = []
         # A likelihood with correlated residuals is one of dense columns.
-        whole = {c: np.asarray(design.fixed[c].x, float) if self.marginal else design.fixed[c].x for c in self.components}
+        whole = {
+            c: np.asarray(design.fixed[c].x, float) if self.marginal else design.fixed[c].x for c in self.components
+        }
         columns = self.by_predictor(whole)
         named = [c for c in self.components for _ in self.predictors(c)]
         for component, x, constant in zip(named, columns, self.fixed_predictors(), strict=True):

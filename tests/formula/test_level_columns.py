@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from ranef.formula import columns
 from ranef.formula.design import build_design
 from ranef.formula.level_columns import LevelColumns
@@ -47,10 +48,12 @@ def both(monkeypatch, formula, frame, newdata):
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_columns_names_and_replays_are_those_of_the_whole_matrix(monkeypatch, frame, formula):
     (short, short_new), (whole, whole_new) = both(monkeypatch, formula, frame, frame.iloc[:20])
-    assert isinstance(short.x, LevelColumns) and isinstance(whole.x, np.ndarray)
+    assert isinstance(short.x, LevelColumns)
+    assert isinstance(whole.x, np.ndarray)
     assert short.names == whole.names
     assert short.term_columns == whole.term_columns
-    assert short.x.shape == whole.x.shape and len(short.x) == len(whole.x)
+    assert short.x.shape == whole.x.shape
+    assert len(short.x) == len(whole.x)
     np.testing.assert_array_equal(np.asarray(short.x), whole.x)
     np.testing.assert_array_equal(np.asarray(short_new), whole_new)
 

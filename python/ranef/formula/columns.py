@@ -51,6 +51,11 @@ class ModelMatrix:
     names: tuple[str, ...]
     term_columns: dict[str, list[int]]
 
+    @property
+    def array(self) -> Array:
+        """The values with all their zeros, not copied where they have them."""
+        return np.asarray(self.values, np.float64)
+
 
 def without_intercept(matrix: ModelMatrix) -> ModelMatrix:
     """The same columns, coded beside an intercept, but for the intercept itself."""
@@ -118,7 +123,7 @@ def model_matrix(
             for key in piece:
                 if key not in encoded and key[0] != wide:
                     encoded[key] = _encode(nodes[key[0]], values[key[0]], key[1], contrasts)
-            if any(text == wide for text, _ in piece):
+            if wide is not None and any(text == wide for text, _ in piece):
                 kinds += _level_columns(piece, wide, nodes, values, indicated[wide], encoded, names)
                 continue
             parts = [encoded[key] for key in piece]
@@ -153,9 +158,7 @@ def _indicators(node: Node, value: Coded, contrasts: Mapping[str, Contrast]) -> 
     return contrast.base_of(name, value.factor.levels) if contrast.coding == "treatment" else None
 
 
-def _widest(
-    plan: list[list[Piece]], values: Mapping[str, Value], indicated: Mapping[str, int | None]
-) -> str | None:
+def _widest(plan: list[list[Piece]], values: Mapping[str, Value], indicated: Mapping[str, int | None]) -> str | None:
     """The factor with most columns, if they are indicators and many enough to be worth a form of their own."""
 
     def width(text: str) -> int:
@@ -178,7 +181,7 @@ def _widest(
 
 def _level_columns(
     piece: Piece,
-    wide: str | None,
+    wide: str,
     nodes: Mapping[str, Node],
     values: Mapping[str, Value],
     base: int | None,
@@ -186,7 +189,6 @@ def _level_columns(
     names: list[str],
 ) -> list[tuple[Array | None, NDArray[np.intp]]]:
     """The columns of a piece with the factor `wide`, by kind: multiplier and place of each level; adds their names."""
-    assert wide is not None
     value, node = values[wide], nodes[wide]
     assert isinstance(value, Coded)
     levels, name = value.factor.levels, node.name if isinstance(node, Name) else node.text
@@ -205,7 +207,9 @@ def _level_columns(
             multiplier = reduce(np.multiply, others) if others else None
             kinds[kind] = (multiplier, np.full(len(levels), -1, dtype=np.intp))
         kinds[kind][1][used[chosen[position]]] = len(names)
-        own = [labels[k] if j == position else part[1][k] for j, (part, k) in enumerate(zip(parts, chosen, strict=True))]
+        own = [
+            labels[k] if j == position else part[1][k] for j, (part, k) in enumerate(zip(parts, chosen, strict=True))
+        ]
         names.append(":".join(own))
     return list(kinds.values())
 

@@ -346,7 +346,7 @@ class Design:
             unknown.append(groups[grouping.name][1])
             coupling = self.random[place].coupling
             if coupling is None:
-                columns.append(_random_columns(bar, evaluator, source, recipe.contrasts).values)
+                columns.append(_random_columns(bar, evaluator, source, recipe.contrasts).array)
                 codes.append(groups[grouping.name][0])
                 continue
             own = _random_columns(bar, evaluator, source, recipe.contrasts) if has_columns(bar) else None
@@ -765,7 +765,7 @@ def _random_terms(
                         group,
                         bar.structure,
                         dict(bar.options),
-                        matrix.values,
+                        matrix.array,
                         matrix.names,
                         grouping.codes,
                         grouping.levels,

@@ -18,6 +18,7 @@ use crate::covariance::Parameter;
 use crate::design::RowWeights;
 use crate::linalg::BlockMatrix;
 use crate::link::Link;
+use rayon::prelude::*;
 use std::ops::Range;
 
 /// The smallest pivot of Lambda that N = G Lambda^-1 divides by.
@@ -157,7 +158,13 @@ impl Laplace {
             theta.push([t, image, besides]);
         }
         let mut solved = gathered.clone();
-        self.factorization.solve_in_place(&mut solved, dim);
+        if dim > MANY && size > 0 {
+            // Some at a time: a solution takes room of its own.
+            let chunks = solved.par_chunks_mut(MANY * size);
+            chunks.for_each(|chunk| self.factorization.solve_in_place(chunk, chunk.len() / size));
+        } else {
+            self.factorization.solve_in_place(&mut solved, dim);
+        }
         Directions { gathered, solved, theta, columns }
     }
 
