@@ -23,6 +23,8 @@ class Problem:
     trials: str | None = None
     offset: str | None = None
     zi: str | None = None
+    #: Columns that are factors, beside those that group.
+    factors: tuple[str, ...] = ()
 
     def formula(self) -> str:
         """As ranef, lme4 and the packages that copy its language write it."""
@@ -115,6 +117,25 @@ PROBLEMS = (
     Problem("single_1e7", "single_1e7", "y", "x", (("1", "g"),), "ten million rows: each must be met once"),
     Problem(
         "nbinom2_1e5", "nbinom2_1e5", "y", "x", (("1", "g"),), "the density of a count with a dispersion", "nbinom2"
+    ),
+    Problem(
+        "schools_1e5",
+        "schools_1e5",
+        "y",
+        "x + school",
+        (("1", "teacher"),),
+        "2000 fixed effects of a factor's levels",
+        factors=("school",),
+    ),
+    Problem(
+        "schools_counts_1e5",
+        "schools_1e5",
+        "count",
+        "x + school",
+        (("1", "teacher"),),
+        "the same, all of them parameters of the search",
+        "poisson",
+        factors=("school",),
     ),
     Problem("genpois_1e5", "genpois_1e5", "y", "x", (("1", "g"),), "the same", "genpois"),
     Problem("tweedie_1e5", "tweedie_1e5", "y", "x", (("1", "g"),), "a density that is a series", "tweedie"),

@@ -55,6 +55,15 @@ def single(rng: np.random.Generator, n: int, groups: int) -> Columns:
     return {"g": g, "x": x, "y": 1 + 0.5 * x + 0.8 * rng.normal(size=groups)[g] + rng.normal(size=n)}
 
 
+def schools(rng: np.random.Generator, n: int, schools: int, teachers: int) -> Columns:
+    """A response and a count of pupils; teachers are nested in schools."""
+    teacher = rng.integers(0, teachers, n)
+    school, x = teacher * schools // teachers, rng.normal(size=n)
+    eta = 1.0 + 0.5 * x + 0.5 * rng.normal(size=schools)[school] + 0.5 * rng.normal(size=teachers)[teacher]
+    counts = rng.poisson(np.exp(eta)).astype(float)
+    return {"school": school, "teacher": teacher, "x": x, "y": eta + rng.normal(size=n), "count": counts}
+
+
 def group_means(rng: np.random.Generator, n: int, groups: int) -> tuple[Columns, np.ndarray]:
     """A predictor and groups, and the means they make."""
     g, x = rng.integers(0, groups, n), rng.normal(size=n)
@@ -109,6 +118,7 @@ SCHEMES: dict[str, Callable[[np.random.Generator], Columns]] = {
     "crossed_1e6": lambda rng: crossed(rng, 1_000_000, 100_000, 1_000),
     "single_1e7": lambda rng: single(rng, 10_000_000, 100_000),
     "nbinom2_1e5": lambda rng: negative_binomial(rng, 100_000, 1_000),
+    "schools_1e5": lambda rng: schools(rng, 100_000, 2_000, 10_000),
     "genpois_1e5": lambda rng: generalised_poisson(rng, 100_000, 1_000),
     "tweedie_1e5": lambda rng: tweedie(rng, 100_000, 1_000),
     "compois_1e5": lambda rng: conway_maxwell(rng, 100_000, 1_000),

@@ -15,8 +15,9 @@ from simulated import SCHEMES, generator
 
 
 def grouping_factors(data: str) -> set[str]:
-    """The columns that group, in the problems on these data."""
-    return {name for p in PROBLEMS if p.data == data for _, group in p.random for name in group.split(":")}
+    """The columns that are factors, in the problems on these data."""
+    groups = {name for p in PROBLEMS if p.data == data for _, group in p.random for name in group.split(":")}
+    return groups | {name for p in PROBLEMS if p.data == data for name in p.factors}
 
 
 def store(data: str, root: Path) -> Path:

@@ -304,7 +304,11 @@ class Model:
         """The model as plain values and arrays, the way the engine takes it."""
         design = self.design
         predictors = []
-        columns = self.by_predictor({c: np.asarray(design.fixed[c].x, float) for c in self.components})
+        # A likelihood with correlated residuals is one of dense columns.
+        whole = {
+            c: np.asarray(design.fixed[c].x, float) if self.marginal else design.fixed[c].x for c in self.components
+        }
+        columns = self.by_predictor(whole)
         named = [c for c in self.components for _ in self.predictors(c)]
         for component, x, constant in zip(named, columns, self.fixed_predictors(), strict=True):
             offset = design.fixed[component].offset if constant is None else np.full(design.n, constant)
@@ -630,7 +634,7 @@ def require_fittable(model: Model) -> None:
     if fixed_dispersion or any(term.component == "disp" for term in design.random):
         return
     x = design.fixed["cond"].x
-    if x.shape[1] >= n and np.linalg.matrix_rank(x) >= n:
+    if x.shape[1] >= n and np.linalg.matrix_rank(np.asarray(x, float)) >= n:
         raise ModelError(
             f"the fixed effects have {x.shape[1]} columns for {n} rows: they fit the response exactly, "
             "which leaves nothing for the residual. Take terms out of the formula or collect more rows."

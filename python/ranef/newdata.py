@@ -12,6 +12,7 @@ from ranef import _engine
 from ranef.errors import DataError, ModelError
 from ranef.fitting import FittedModel
 from ranef.formula.design import NewDesign
+from ranef.formula.level_columns import LevelColumns
 from ranef.frames import IntoFrame
 from ranef.variance_functions import log_sd
 
@@ -45,14 +46,14 @@ def engine_rows(
         raise ModelError(f"new_levels={new_levels!r}: give 'error' or 'population'.")
     design, components = record.design, record.model.components
     if newdata is None:
-        x = {c: np.asarray(design.fixed[c].x, float) for c in components}
+        x = {c: design.fixed[c].x for c in components}
         offset = {c: design.fixed[c].offset for c in components}
         columns = [np.asarray(term.columns, float) for term in design.random]
         codes = [np.asarray(term.codes).astype(np.int64) for term in design.random]
     else:
         new = design.replay(newdata, random=[t for t, counts in enumerate(keep) if counts])
         require_known_levels(record, new, keep, new_levels)
-        x = {c: np.asarray(new.x[c], float) for c in components if c in new.x}
+        x = {c: new.x[c] for c in components if c in new.x}
         offset = {c: new.offset.get(c) for c in components}
         columns = [np.asarray(block, float) for block in new.columns]
         codes = [np.asarray(code).astype(np.int64) for code in new.codes]
@@ -133,7 +134,10 @@ def require_known_levels(record: FittedModel, new: NewDesign, keep: Sequence[boo
 def repeat_rows(rows: dict[str, Any], times: int) -> dict[str, Any]:
     """The same rows, one block after the other, `times` times."""
     return {
-        "x": [np.tile(block, (times, 1)) for block in rows["x"]],
+        "x": [
+            block.repeated(times) if isinstance(block, LevelColumns) else np.tile(block, (times, 1))
+            for block in rows["x"]
+        ],
         "offset": [None if part is None else np.tile(part, times) for part in rows["offset"]],
         "codes": [np.tile(code, times) for code in rows["codes"]],
         "columns": [np.tile(block, (times, 1)) for block in rows["columns"]],

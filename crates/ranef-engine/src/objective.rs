@@ -24,6 +24,12 @@ pub trait Objective {
         each_gradient(self, points)
     }
 
+    /// The part that each parameter belongs to, where some mixed second derivatives are known to be zero: those between
+    /// different parts. `None` within belongs to all parts.
+    fn parts(&self) -> Option<Vec<Option<u32>>> {
+        None
+    }
+
     /// Sets those of x that follow from the others.
     fn complete(&self, _x: &mut [f64]) {}
 
@@ -55,6 +61,10 @@ impl<O: Objective + ?Sized> Objective for &mut O {
 
     fn gradients_nearby(&mut self, x: &[f64], points: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
         (**self).gradients_nearby(x, points)
+    }
+
+    fn parts(&self) -> Option<Vec<Option<u32>>> {
+        (**self).parts()
     }
 
     fn complete(&self, x: &mut [f64]) {

@@ -3,6 +3,7 @@
 //! A predictor is a linear combination of effects and coefficients, so its variance comes from their joint distribution
 //! (see `inference::Posterior`); other scales by the delta method. A level that the fit has not met has b = 0 and adds
 //! z' Sigma z.
+use crate::design::SparseRows;
 use crate::family::Kind;
 use crate::fitting::Fit;
 use crate::inference::Combination;
@@ -12,13 +13,22 @@ pub const LEFT_OUT: i64 = -1;
 /// A level that the fit has not met.
 pub const NEW_LEVEL: i64 = -2;
 
+/// X of a predictor: all columns of the original X, aliased ones too.
+#[derive(Clone, Debug)]
+pub enum NewColumns {
+    /// n x p column-major.
+    Dense(Vec<f64>),
+    /// By row.
+    Sparse(SparseRows),
+}
+
 /// The rows to predict for.
 #[derive(Clone, Debug)]
 pub struct NewDesign {
     /// Number of rows.
     pub n: usize,
-    /// X of each predictor, n x p column-major, all columns of the original X (aliased ones too).
-    pub x: Vec<Vec<f64>>,
+    /// X of each predictor.
+    pub x: Vec<NewColumns>,
     /// Offset of each predictor.
     pub offset: Vec<Option<Vec<f64>>>,
     /// Level of each row for each term; or [`LEFT_OUT`], or [`NEW_LEVEL`].
@@ -47,9 +57,20 @@ impl Fit {
             .map(|(k, fixed)| {
                 let mut eta = new.offset[k].clone().unwrap_or_else(|| vec![0.0; new.n]);
                 let beta = fixed.to_original(&self.beta[k]);
-                for (&column, coefficient) in fixed.kept().iter().zip(beta) {
-                    let x = &new.x[k][column * new.n..(column + 1) * new.n];
-                    eta.iter_mut().zip(x).for_each(|(eta, x)| *eta += coefficient * x);
+                match &new.x[k] {
+                    NewColumns::Dense(x) => {
+                        for (&column, coefficient) in fixed.kept().iter().zip(beta) {
+                            let x = &x[column * new.n..(column + 1) * new.n];
+                            eta.iter_mut().zip(x).for_each(|(eta, x)| *eta += coefficient * x);
+                        }
+                    }
+                    NewColumns::Sparse(rows) => {
+                        let mut all = vec![0.0; fixed.kept().len() + fixed.aliased().len()];
+                        fixed.kept().iter().zip(beta).for_each(|(&column, value)| all[column] = value);
+                        for (i, eta) in eta.iter_mut().enumerate() {
+                            *eta += rows.row(i).map(|(column, x)| x * all[column]).sum::<f64>();
+                        }
+                    }
                 }
                 eta
             })
@@ -107,7 +128,14 @@ impl Fit {
                     // A row of zeros, not an empty one: fixed effects inside need their length.
                     return vec![0.0; fixed.p()];
                 }
-                let x: Vec<f64> = fixed.kept().iter().map(|&column| a * new.x[k][column * new.n + i]).collect();
+                let x: Vec<f64> = match &new.x[k] {
+                    NewColumns::Dense(x) => fixed.kept().iter().map(|&column| a * x[column * new.n + i]).collect(),
+                    NewColumns::Sparse(rows) => {
+                        let mut all = vec![0.0; fixed.kept().len() + fixed.aliased().len()];
+                        rows.row(i).for_each(|(column, x)| all[column] = a * x);
+                        fixed.kept().iter().map(|&column| all[column]).collect()
+                    }
+                };
                 fixed.rotate_row(&x)
             })
             .collect();

@@ -6,7 +6,7 @@ use crate::covariance::coupling::{Correlation, Form};
 use crate::family::Family;
 use crate::fitting::Fit;
 use crate::linalg::dense_cholesky;
-use crate::prediction::{NEW_LEVEL, NewDesign};
+use crate::prediction::{NEW_LEVEL, NewColumns, NewDesign};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -162,15 +162,15 @@ impl Fit {
             .fixed
             .iter()
             .map(|fixed| {
+                if let Some(rows) = fixed.original_rows() {
+                    return NewColumns::Sparse(rows);
+                }
                 let columns = fixed.kept().len() + fixed.aliased().len();
                 let mut x = vec![0.0; n * columns];
                 for (j, &column) in fixed.kept().iter().enumerate() {
-                    // X e_j = Q (R e_j).
-                    let mut unit = vec![0.0; fixed.p()];
-                    unit[j] = 1.0;
-                    fixed.add_to(&fixed.to_rotated(&unit), &mut x[column * n..(column + 1) * n]);
+                    x[column * n..(column + 1) * n].copy_from_slice(&fixed.original_column(j));
                 }
-                x
+                NewColumns::Dense(x)
             })
             .collect();
         let offset = design.fixed.iter().map(|fixed| fixed.offset().map(<[f64]>::to_vec)).collect();

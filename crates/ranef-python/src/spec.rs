@@ -9,13 +9,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use ranef_engine::covariance;
 use ranef_engine::covariance::coupling::{Coupling, Form};
-use ranef_engine::design::{Column, Design, Fixed, TermSpec};
+use ranef_engine::design::{Column, Design, Fixed, LevelColumns, SparseRows, TermSpec};
 use ranef_engine::error::ModelError;
 use ranef_engine::family::{self, Family, Ordinal, Thresholds, ZeroInflated};
 use ranef_engine::fitting::{Control, Likelihood, precision_offset};
 use ranef_engine::likelihood::data::{Data, Method};
 use ranef_engine::likelihood::marginal::{Correlation, Covariate, Residual, Spread};
-use ranef_engine::prediction::NewDesign;
+use ranef_engine::prediction::{NewColumns, NewDesign};
 use ranef_engine::residual_correlation::{self, Shape};
 use ranef_engine::variance_function;
 use std::sync::Arc;
@@ -145,12 +145,71 @@ fn read_fixed(spec: &Bound<'_, PyDict>, n: usize) -> PyResult<Vec<Fixed>> {
         .map(|entry| {
             let entry = entry.cast_into::<PyDict>()?;
             let (x, offset): (Bound<'_, PyAny>, _) = (required(&entry, "x")?, optional_vector(&entry, "offset", n)?);
-            if intercept_alone(&x, n)? {
-                return Ok(Fixed::intercept(n, offset));
-            }
-            Ok(Fixed::from_columns(n, matrix(&x, "x", n)?.0, offset))
+            Ok(match read_columns(&x, n)? {
+                Columns::Intercept => Fixed::intercept(n, offset),
+                Columns::Dense(x) => Fixed::from_columns(n, x, offset),
+                Columns::ByLevel { dense, places, levels } => Fixed::by_level(n, dense, &places, &levels, offset),
+            })
         })
         .collect()
+}
+
+/// A matrix of fixed effects.
+enum Columns {
+    /// An intercept alone, which takes no memory.
+    Intercept,
+    /// n x p, column-major.
+    Dense(Vec<f64>),
+    /// Columns of the levels of a factor, and dense ones with their places.
+    ByLevel { dense: Vec<f64>, places: Vec<usize>, levels: LevelColumns },
+}
+
+/// An array; or an object that describes itself by `spec()`, as `LevelColumns` does.
+fn read_columns(x: &Bound<'_, PyAny>, n: usize) -> PyResult<Columns> {
+    if !x.hasattr("spec")? {
+        return Ok(if intercept_alone(x, n)? { Columns::Intercept } else { Columns::Dense(matrix(x, "x", n)?.0) });
+    }
+    let spec = x.call_method0("spec")?.cast_into::<PyDict>()?;
+    let (dense, width) = matrix(&required::<Bound<'_, PyAny>>(&spec, "dense")?, "x", n)?;
+    let places: Vec<usize> = required(&spec, "places")?;
+    let count: usize = required(&spec, "levels")?;
+    let codes = read_codes(&spec, "codes", n)?;
+    let rows: Vec<Vec<i64>> = required(&spec, "columns")?;
+    let values: Bound<'_, PyList> = required(&spec, "values")?;
+    let values = values
+        .iter()
+        .map(|values| {
+            if values.is_none() {
+                return Ok(None);
+            }
+            Ok(Some(values.extract::<PyReadonlyArray1<'_, f64>>()?.as_array().to_vec()))
+        })
+        .collect::<PyResult<Vec<Option<Vec<f64>>>>>()?;
+    let fits = rows.len() == values.len()
+        && rows.iter().all(|row| row.len() == count)
+        && values.iter().flatten().all(|values| values.len() == n)
+        && codes.iter().all(|&code| (code as usize) < count)
+        && width == places.len();
+    if !fits {
+        return Err(refuse("spec", "columns of levels need a place for each level and a value for each row"));
+    }
+    if let Some(row) = values.iter().flatten().flat_map(|values| values.iter().position(|v| !v.is_finite())).next() {
+        return Err(refuse("data", format!("x is not finite in row {row}")));
+    }
+    let places_of = |row: Vec<i64>| row.into_iter().map(|place| usize::try_from(place).ok()).collect();
+    let levels = LevelColumns { codes, levels: count, values, places: rows.into_iter().map(places_of).collect() };
+    Ok(Columns::ByLevel { dense, places, levels })
+}
+
+/// X of new rows.
+fn read_new_columns(x: &Bound<'_, PyAny>, n: usize) -> PyResult<NewColumns> {
+    Ok(match read_columns(x, n)? {
+        Columns::Intercept => NewColumns::Dense(vec![1.0; n]),
+        Columns::Dense(x) => NewColumns::Dense(x),
+        Columns::ByLevel { dense, places, levels } => {
+            NewColumns::Sparse(SparseRows::of_levels(&dense, &places, &levels))
+        }
+    })
 }
 
 fn read_codes(value: &Bound<'_, PyDict>, key: &str, n: usize) -> PyResult<Vec<u32>> {
@@ -321,9 +380,8 @@ pub fn new_design(design: &Bound<'_, PyDict>) -> PyResult<NewDesign> {
         .map(|codes| Ok(codes.extract::<PyReadonlyArray1<'_, i64>>()?.as_array().to_vec()))
         .collect::<PyResult<_>>()?;
     let x_list = list("x")?;
-    let first: numpy::PyReadonlyArray2<'_, f64> = x_list.get_item(0)?.extract()?;
-    let n = first.as_array().nrows();
-    let x = x_list.iter().map(|x| Ok(matrix(&x, "x", n)?.0)).collect::<PyResult<_>>()?;
+    let n = x_list.get_item(0)?.len()?;
+    let x = x_list.iter().map(|x| read_new_columns(&x, n)).collect::<PyResult<_>>()?;
     let offset = list("offset")?
         .iter()
         .map(|offset| {

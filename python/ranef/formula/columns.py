@@ -12,6 +12,7 @@ Reference: Chambers & Hastie (1992), Statistical Models in S, section 2.4.1, on 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from ranef.formula.contrasts import Contrast
 from ranef.formula.evaluation import Coded, Evaluator, Value
+from ranef.formula.level_columns import LEAST_COLUMNS, LevelColumns
 from ranef.formula.parser import Name, Node
 from ranef.formula.terms import Term
 from ranef.formula.transforms import Basis
@@ -39,15 +41,20 @@ class ModelMatrix:
 
     Attributes
     ----------
-    values : float64 array (n, p), by columns
+    values : float64 array (n, p), by columns, or LevelColumns
     names : tuple of str
     term_columns : dict
         Text of a term (``"1"`` for the intercept) -> positions of its columns.
     """
 
-    values: Array
+    values: Array | LevelColumns
     names: tuple[str, ...]
     term_columns: dict[str, list[int]]
+
+    @property
+    def array(self) -> Array:
+        """The values with all their zeros, not copied where they have them."""
+        return np.asarray(self.values, np.float64)
 
 
 def without_intercept(matrix: ModelMatrix) -> ModelMatrix:
@@ -56,11 +63,19 @@ def without_intercept(matrix: ModelMatrix) -> ModelMatrix:
     kept = [j for j in range(len(matrix.names)) if j != intercept]
     places = {j: k for k, j in enumerate(kept)}
     columns = {term: [places[j] for j in js] for term, js in matrix.term_columns.items() if term != "1"}
-    return ModelMatrix(np.asfortranarray(matrix.values[:, kept]), tuple(matrix.names[j] for j in kept), columns)
+    names = tuple(matrix.names[j] for j in kept)
+    if isinstance(matrix.values, LevelColumns):
+        return ModelMatrix(matrix.values.without(intercept), names, columns)
+    return ModelMatrix(np.asfortranarray(matrix.values[:, kept]), names, columns)
 
 
 def model_matrix(
-    terms: Sequence[Term], evaluator: Evaluator, source: str, contrasts: Mapping[str, Contrast]
+    terms: Sequence[Term],
+    evaluator: Evaluator,
+    source: str,
+    contrasts: Mapping[str, Contrast],
+    *,
+    by_level: bool = False,
 ) -> ModelMatrix:
     """Build the model matrix of some terms.
 
@@ -73,6 +88,8 @@ def model_matrix(
         The formula they stand in, for errors.
     contrasts : mapping
         Factor -> contrast, for factors that do not bring their own.
+    by_level : bool
+        Whether many columns of one factor may be kept without their zeros.
 
     Returns
     -------
@@ -84,31 +101,117 @@ def model_matrix(
         return ModelMatrix(np.broadcast_to(1.0, (n, 1)), ("Intercept",), {terms[0].text: [0]})
     nodes = {node.text: node for term in terms for node in term.factors}
     values = {text: evaluator.factor_of_term(node, source) for text, node in nodes.items()}
+    plan = _coding(terms, values)
+    indicated = {
+        text: _indicators(nodes[text], value, contrasts) for text, value in values.items() if isinstance(value, Coded)
+    }
+    wide = _widest(plan, values, indicated) if by_level else None
     encoded: dict[tuple[str, bool], tuple[list[Array], list[str]]] = {}
     columns: list[Array] = []
+    places: list[int] = []
+    kinds: list[tuple[Array | None, NDArray[np.intp]]] = []
     names: list[str] = []
     term_columns: dict[str, list[int]] = {}
-    for term, pieces in zip(terms, _coding(terms, values), strict=True):
-        first = len(columns)
+    for term, pieces in zip(terms, plan, strict=True):
+        first = len(names)
         for piece in pieces:
             if not piece:
                 columns.append(np.broadcast_to(1.0, n))
+                places.append(len(names))
                 names.append("Intercept")
                 continue
             for key in piece:
-                if key not in encoded:
+                if key not in encoded and key[0] != wide:
                     encoded[key] = _encode(nodes[key[0]], values[key[0]], key[1], contrasts)
+            if wide is not None and any(text == wide for text, _ in piece):
+                kinds += _level_columns(piece, wide, nodes, values, indicated[wide], encoded, names)
+                continue
             parts = [encoded[key] for key in piece]
             # The first factor varies fastest.
             for place in product(*(range(len(part[0])) for part in reversed(parts))):
                 chosen = list(zip(parts, reversed(place), strict=True))
                 columns.append(reduce(np.multiply, (part[0][k] for part, k in chosen)))
+                places.append(len(names))
                 names.append(":".join(part[1][k] for part, k in chosen))
-        term_columns[term.text] = list(range(first, len(columns)))
+        term_columns[term.text] = list(range(first, len(names)))
     matrix = np.empty((n, len(columns)), order="F")
     for k, column in enumerate(columns):
         matrix[:, k] = column
-    return ModelMatrix(matrix, tuple(names), term_columns)
+    if wide is None:
+        return ModelMatrix(matrix, tuple(names), term_columns)
+    value = values[wide]
+    assert isinstance(value, Coded)
+    by_levels = LevelColumns(
+        matrix,
+        np.array(places, dtype=np.intp),
+        np.asarray(value.factor.codes).astype(np.uint32),
+        tuple(multiplier for multiplier, _ in kinds),
+        np.array([own for _, own in kinds], dtype=np.intp),
+    )
+    return ModelMatrix(by_levels, tuple(names), term_columns)
+
+
+def _indicators(node: Node, value: Coded, contrasts: Mapping[str, Contrast]) -> int | None:
+    """The base level of treatment coding, whose columns are indicators of the others; None for another coding."""
+    name = node.name if isinstance(node, Name) else node.text
+    contrast = value.contrast or contrasts.get(name) or Contrast("poly" if value.factor.ordered else "treatment")
+    return contrast.base_of(name, value.factor.levels) if contrast.coding == "treatment" else None
+
+
+def _widest(plan: list[list[Piece]], values: Mapping[str, Value], indicated: Mapping[str, int | None]) -> str | None:
+    """The factor with most columns, if they are indicators and many enough to be worth a form of their own."""
+
+    def width(text: str) -> int:
+        value = values[text]
+        if isinstance(value, Coded):
+            return len(value.factor.levels)
+        return value.values.shape[1] if isinstance(value, Basis) else 1
+
+    widths: dict[str, int] = {}
+    for piece in (piece for pieces in plan for piece in pieces):
+        for text, by_contrast in piece:
+            if isinstance(values[text], Coded):
+                usable = not by_contrast or indicated[text] is not None
+                columns = reduce(lambda product, part: product * width(part[0]), piece, 1)
+                # A factor that stands by some other contrast anywhere is no candidate.
+                widths[text] = widths.get(text, 0) + columns if usable else -sys.maxsize
+    best = max(widths, key=lambda text: (widths[text], width(text)), default=None)
+    return best if best is not None and widths[best] > 0 and width(best) > LEAST_COLUMNS else None
+
+
+def _level_columns(
+    piece: Piece,
+    wide: str,
+    nodes: Mapping[str, Node],
+    values: Mapping[str, Value],
+    base: int | None,
+    encoded: Mapping[tuple[str, bool], tuple[list[Array], list[str]]],
+    names: list[str],
+) -> list[tuple[Array | None, NDArray[np.intp]]]:
+    """The columns of a piece with the factor `wide`, by kind: multiplier and place of each level; adds their names."""
+    value, node = values[wide], nodes[wide]
+    assert isinstance(value, Coded)
+    levels, name = value.factor.levels, node.name if isinstance(node, Name) else node.text
+    position = next(k for k, (text, _) in enumerate(piece) if text == wide)
+    by_contrast = piece[position][1]
+    used = [k for k in range(len(levels)) if not (by_contrast and k == base)]
+    labels = [f"{name}[{'T.' if by_contrast else ''}{levels[k]}]" for k in used]
+    parts = [encoded.get(key, ([], [])) for key in piece]
+    sizes = [len(used) if k == position else len(part[0]) for k, part in enumerate(parts)]
+    kinds: dict[tuple[int, ...], tuple[Array | None, NDArray[np.intp]]] = {}
+    for place in product(*(range(size) for size in reversed(sizes))):
+        chosen = list(reversed(place))
+        kind = tuple(chosen[:position] + chosen[position + 1 :])
+        if kind not in kinds:
+            others = [part[0][k] for j, (part, k) in enumerate(zip(parts, chosen, strict=True)) if j != position]
+            multiplier = reduce(np.multiply, others) if others else None
+            kinds[kind] = (multiplier, np.full(len(levels), -1, dtype=np.intp))
+        kinds[kind][1][used[chosen[position]]] = len(names)
+        own = [
+            labels[k] if j == position else part[1][k] for j, (part, k) in enumerate(zip(parts, chosen, strict=True))
+        ]
+        names.append(":".join(own))
+    return list(kinds.values())
 
 
 def _spans_intercept(value: Value) -> bool:

@@ -41,6 +41,13 @@ class Contrast:
     scores: tuple[float, ...] | None = None
     matrix: tuple[tuple[float, ...], ...] | None = None
 
+    def base_of(self, name: str, levels: tuple[str, ...]) -> int:
+        """Position of the reference level of treatment coding."""
+        base = levels[0] if self.base is None else self.base
+        if base not in levels:
+            raise DataError(f"the base level '{base}' is not a level of `{name}`; {did_you_mean(base, levels)}")
+        return levels.index(base)
+
     def columns(self, name: str, levels: tuple[str, ...]) -> tuple[Array, list[str]]:
         """Return the (k, k - 1) matrix and the labels that follow the factor's name.
 
@@ -60,10 +67,8 @@ class Contrast:
 
 def _treatment(contrast: Contrast, name: str, levels: tuple[str, ...]) -> tuple[Array, list[str]]:
     """Each level against the base: an indicator for every level but that one."""
-    base = levels[0] if contrast.base is None else contrast.base
-    if base not in levels:
-        raise DataError(f"the base level '{base}' is not a level of `{name}`; {did_you_mean(base, levels)}")
-    others = [k for k, level in enumerate(levels) if level != base]
+    base = contrast.base_of(name, levels)
+    others = [k for k in range(len(levels)) if k != base]
     return np.eye(len(levels))[:, others], [f"[T.{levels[k]}]" for k in others]
 
 

@@ -306,7 +306,7 @@ def rows_of(
 def columns_of(matrix: ModelMatrix | None, coupling: Coupling, weight: Array) -> tuple[Array, tuple[str, ...]]:
     """What the effects multiply (with `weight` zero: nothing), and the names of these columns."""
     if matrix is not None:
-        return (matrix.values if weight.all() else matrix.values * weight[:, None]), matrix.names
+        return (matrix.array if weight.all() else matrix.array * weight[:, None]), matrix.names
     if weight.all():
         return np.broadcast_to(1.0, (len(weight), 1)), (coupling.label,)
     return weight[:, None], (coupling.label,)

@@ -22,6 +22,7 @@ from ranef.formula.couplings import Coupling, columns_of, coupling_of, has_colum
 from ranef.formula.evaluation import Coded, Evaluator, Memory
 from ranef.formula.frames import FitFrame, NewFrame, Schema
 from ranef.formula.grouping import Grouping, grouping_of
+from ranef.formula.level_columns import LevelColumns
 from ranef.formula.parser import Name, Node, Tree, parse
 from ranef.formula.residual import ResidualFormula, ResidualPart, residual_part
 from ranef.formula.response import KINDS, Response, response_of
@@ -47,7 +48,8 @@ class FixedPart:
     ----------
     component : str
         ``"cond"``, ``"zi"``, ``"disp"`` or ``"shape"``.
-    x : float64 array (n, p), by columns
+    x : float64 array (n, p), by columns, or LevelColumns
+        The latter where a factor has many levels; ``np.asarray(x)`` is the whole matrix.
     names : tuple of str
     offset : float64 array (n,) or None
         On the scale of the linear predictor; the sum of all offsets.
@@ -57,7 +59,7 @@ class FixedPart:
     """
 
     component: str
-    x: Array
+    x: Array | LevelColumns
     names: tuple[str, ...]
     offset: Array | None
     term_columns: dict[str, list[int]]
@@ -147,7 +149,7 @@ class NewDesign:
     ----------
     n : int
     x : dict
-        Component -> float64 array (n, p), the columns of the fit.
+        Component -> float64 array (n, p) or LevelColumns, the columns of the fit.
     offset : dict
         Component -> float64 array (n,) or None.
     columns : list of array (n, p_t)
@@ -164,7 +166,7 @@ class NewDesign:
     """
 
     n: int
-    x: dict[str, Array]
+    x: dict[str, Array | LevelColumns]
     offset: dict[str, Array | None]
     columns: list[Array]
     codes: list[NDArray[np.int64]]
@@ -313,11 +315,11 @@ class Design:
         for name in names:
             frame.require(name)
         evaluator = Evaluator(frame, recipe.memory, learn=False)
-        x: dict[str, Array] = {}
+        x: dict[str, Array | LevelColumns] = {}
         offset: dict[str, Array | None] = {}
         smooth_blocks: list[Array] = []
         for component, terms in recipe.terms.items():
-            matrix = model_matrix(terms.fixed, evaluator, terms.source, recipe.contrasts)
+            matrix = model_matrix(terms.fixed, evaluator, terms.source, recipe.contrasts, by_level=True)
             if component == "cond" and recipe.response_kind == "ordinal":
                 matrix = without_intercept(matrix)
             curves = [curve for smooth in terms.smooths for curve in smooth_columns(smooth, evaluator, terms.source)]
@@ -344,7 +346,7 @@ class Design:
             unknown.append(groups[grouping.name][1])
             coupling = self.random[place].coupling
             if coupling is None:
-                columns.append(_random_columns(bar, evaluator, source, recipe.contrasts).values)
+                columns.append(_random_columns(bar, evaluator, source, recipe.contrasts).array)
                 codes.append(groups[grouping.name][0])
                 continue
             own = _random_columns(bar, evaluator, source, recipe.contrasts) if has_columns(bar) else None
@@ -474,7 +476,7 @@ def build_design(
     fixed: dict[str, FixedPart] = {}
     curves: dict[str, list[tuple[Smooth, SmoothColumns]]] = {}
     for component, part in terms.items():
-        matrix = model_matrix(part.fixed, evaluator, part.source, coding)
+        matrix = model_matrix(part.fixed, evaluator, part.source, coding, by_level=True)
         extra = case_offset if component == "cond" else None
         intercept = any(not term.factors for term in part.fixed)
         if component == "cond" and response_kind == "ordinal":
@@ -720,7 +722,8 @@ def _random_terms(
                         other.structure in ("us", "diag") and [node.text for node in parts] in _group_texts(other)
                         for other in part.bars
                     )
-                    require_level(coupling, bar.text, fixed[component].x, *there, besides=own_level)
+                    x = np.asarray(fixed[component].x, np.float64)
+                    require_level(coupling, bar.text, x, *there, besides=own_level)
                     random.append(
                         RandomTerm(
                             component,
@@ -762,7 +765,7 @@ def _random_terms(
                         group,
                         bar.structure,
                         dict(bar.options),
-                        matrix.values,
+                        matrix.array,
                         matrix.names,
                         grouping.codes,
                         grouping.levels,
@@ -791,6 +794,8 @@ def _with_curves(matrix: ModelMatrix, curves: list[SmoothColumns]) -> ModelMatri
             names += curve.fixed_names
     if len(blocks) == 1:
         return matrix
+    if isinstance(matrix.values, LevelColumns):
+        return ModelMatrix(matrix.values.beside(np.column_stack(blocks[1:])), tuple(names), term_columns)
     return ModelMatrix(np.asfortranarray(np.column_stack(blocks)), tuple(names), term_columns)
 
 

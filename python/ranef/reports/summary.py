@@ -41,6 +41,10 @@ STAR_CODES = "Signif. codes:  0 '***' 0.001 '**' 0.01 '*' 0.05 '.' 0.1 ' ' 1"
 
 # A matrix of correlations is printed up to this many columns; beyond it nobody reads it, and varcorr() has it.
 WIDEST_CORRELATION = 8
+# So many coefficients are printed one by one. Beyond it terms with many columns (factors with thousands of levels) show
+# their first few, and tidy() has the rest.
+LONGEST_TABLE = 100
+SHOWN_OF_A_TERM = 5
 
 
 @dataclass(frozen=True)
@@ -321,7 +325,10 @@ def fixed_effects(
     title = "Fixed effects" if alone else TITLES[component]
     notes: tuple[str, ...] = ()
     if component in record.aliased:
-        notes = (f"Left out, being linear combinations of the others: {', '.join(record.aliased[component])}",)
+        names = record.aliased[component]
+        more = f" and {len(names) - LONGEST_TABLE} more" if len(names) > LONGEST_TABLE else ""
+        shown = ", ".join(names[:LONGEST_TABLE])
+        notes = (f"Left out, being linear combinations of the others: {shown}{more}",)
     if table.terms and component == "cond" and record.model.linear:
         notes = (*notes, f"Tests: {table.method}")
     if not table.terms:
@@ -331,8 +338,15 @@ def fixed_effects(
     # What stands behind the standard error: a test, its probability and stars, but for thresholds.
     behind = 1 if component == "threshold" else 3 + int(t)
     held = record.held(component)
+    hidden = unprinted(record, component)
+    if hidden:
+        shown = ", ".join(f"{count:,} of {term}" for term, count in hidden.values())
+        notes = (f"Coefficients not printed (all are in tidy() and fixef()): {shown}", *notes)
+    left_out = {j for places in hidden for j in places}
     rows = []
     for j, name in enumerate(table.terms):
+        if j in left_out:
+            continue
         row = [name, fixed(table.estimate[j], decimals), fixed(table.std_error[j], decimals)]
         if held[j]:
             rows.append((name, fixed(table.estimate[j], decimals), "held", *[""] * behind))
@@ -351,9 +365,25 @@ def fixed_effects(
     return Section(title, header=("", "Estimate", "Std. Error", *tests, ""), rows=tuple(rows), notes=notes)
 
 
+def unprinted(record: FittedModel, component: str) -> dict[tuple[int, ...], tuple[str, int]]:
+    """Places of the coefficients that a long table leaves out, with the term they belong to and their number."""
+    kept = [int(j) for j in record.kept[component]]
+    if len(kept) <= LONGEST_TABLE:
+        return {}
+    place = {j: k for k, j in enumerate(kept)}
+    found: dict[tuple[int, ...], tuple[str, int]] = {}
+    for term, columns in record.design.fixed[component].term_columns.items():
+        rest = tuple(place[j] for j in columns if j in place)[SHOWN_OF_A_TERM:]
+        if rest:
+            found[rest] = (term, len(rest))
+    return found
+
+
 def fixed_correlations(record: FittedModel, vcov: str | None = None, cluster: Any = None) -> Section:
     """Correlations of the fixed effects of the conditional model, lower triangle."""
     names = record.names("cond")
+    if len(names) > LONGEST_TABLE:
+        return Section("Correlation of fixed effects", lines=(f" of {len(names):,} coefficients: see vcov()",))
     covariance = denominator(record, "cond", vcov=vcov, cluster=cluster).covariance
     sd = np.sqrt(np.diag(covariance))
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -41,10 +41,10 @@ pub(super) struct Sufficient {
 }
 
 impl Sufficient {
-    /// `None` for a model that is not profiled, or has other than one grouping factor.
+    /// `None` for a model that is not profiled, has other than one grouping factor, or fixed effects by level.
     pub fn new(fit: &Fit) -> Option<Self> {
         let (profiled, design) = (fit.profiled()?, &fit.data.design);
-        if design.groupings.len() != 1 {
+        if design.groupings.len() != 1 || design.fixed[0].level_basis().is_some() {
             return None;
         }
         let (a, p, sigma) = (profiled.cross_products(), design.fixed[0].p(), fit.profiled_sigma());

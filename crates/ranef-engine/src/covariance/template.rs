@@ -29,6 +29,8 @@ pub struct Template {
     n_theta: usize,
     /// For each grouping factor its coupling and where the coupling's theta begins.
     couplings: Vec<Option<(Arc<dyn Coupling>, usize)>>,
+    /// Whether the last grouping factor's effects are free: not random at all.
+    free: bool,
 }
 
 /// A parameter of a covariance that is linear in its parameters.
@@ -83,7 +85,7 @@ impl Template {
             })
             .collect();
         let couplings = widths.iter().map(|_| None).collect();
-        Self { slots, widths, ranks, n_factor: n_theta, n_theta, couplings }
+        Self { slots, widths, ranks, n_factor: n_theta, n_theta, couplings, free: false }
     }
 
     /// The same with dependence between the levels of some grouping factors.
@@ -98,6 +100,17 @@ impl Template {
                 Some((coupling, first))
             })
             .collect();
+        self
+    }
+
+    /// The same with one more grouping factor, whose `width` effects at each level are free of any distribution: Lambda
+    /// is the identity and there is no prior precision.
+    #[must_use]
+    pub fn with_free(mut self, width: usize) -> Self {
+        self.widths.push(width);
+        self.ranks.push(width);
+        self.couplings.push(None);
+        self.free = true;
         self
     }
 
@@ -118,7 +131,14 @@ impl Template {
 
     /// How the levels of each grouping factor depend on each other.
     pub fn ties(&self) -> Vec<Tie> {
-        self.couplings.iter().map(|c| c.as_ref().map_or(Tie::None, |(coupling, _)| coupling.form().tie())).collect()
+        let tie = |c: &Option<(Arc<dyn Coupling>, usize)>| {
+            c.as_ref().map_or(Tie::None, |(coupling, _)| coupling.form().tie())
+        };
+        let mut ties: Vec<Tie> = self.couplings.iter().map(tie).collect();
+        if let (true, Some(last)) = (self.free, ties.last_mut()) {
+            *last = Tie::Free;
+        }
+        ties
     }
 
     /// What theta_m is.
@@ -199,6 +219,9 @@ impl Template {
         let mut factors: Vec<Vec<f64>> = self.widths.iter().zip(&self.ranks).map(|(p, r)| vec![0.0; p * r]).collect();
         for (term, slot) in self.slots.iter().enumerate() {
             self.place(slot, &self.term_factor(term, theta), &mut factors[slot.factor]);
+        }
+        if let (true, Some(last), Some(width)) = (self.free, factors.last_mut(), self.widths.last()) {
+            (0..*width).for_each(|a| last[a * width + a] = 1.0);
         }
         factors
     }

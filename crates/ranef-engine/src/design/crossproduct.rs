@@ -83,8 +83,20 @@ impl Design {
     /// [Z X_in]' W x for column j of predictor l's fixed effects.
     pub(crate) fn weighted_column(&self, weights: &RowWeights, inside: Option<usize>, l: usize, j: usize) -> Vec<f64> {
         let mut out = vec![0.0; self.q + inside.map_or(0, |k| self.fixed[k].p())];
+        if let Some(basis) = self.fixed[l].level_basis().filter(|basis| j < basis.n_levels()) {
+            for (i, value) in basis.entries(j) {
+                for k in 0..self.n_predictors() {
+                    let Some(w) = weights[packed2(k, l)].get(i) else { continue };
+                    self.gather_random_row(i, k, w * value, &mut out);
+                    if inside == Some(k) {
+                        self.fixed[k].row(i).iter().for_each(|(at, x)| out[self.q + at] += w * value * x);
+                    }
+                }
+            }
+            return out;
+        }
         add_up(self.n, &mut out, |rows, sums| {
-            let x = &self.fixed[l].column(j)[rows.clone()];
+            let x = &self.fixed[l].dense_column(j)[rows.clone()];
             let weighted: Vec<Vec<f64>> = (0..self.n_predictors())
                 .map(|k| match weights[packed2(k, l)].get(rows.clone()) {
                     Some(w) => w.iter().zip(x).map(|(w, x)| w * x).collect(),
@@ -108,7 +120,39 @@ impl Design {
         }
         let total = starts[self.fixed.len()];
         let mut out = vec![0.0; total * total];
-        add_up(self.n, &mut out, |rows, sums| {
+        if self.fixed.iter().any(|fixed| fixed.level_basis().is_some()) {
+            self.add_sparse_crossproduct(weights, &starts, &mut out);
+        } else {
+            self.add_dense_crossproduct(weights, &starts, &mut out);
+        }
+        for j in 0..total {
+            for i in 0..j {
+                out[i * total + j] = out[j * total + i];
+            }
+        }
+        out
+    }
+
+    /// Adds the upper triangle row by row.
+    fn add_sparse_crossproduct(&self, weights: &RowWeights, starts: &[usize], out: &mut [f64]) {
+        let total = starts[self.fixed.len()];
+        for i in 0..self.n {
+            let rows: Vec<Vec<(usize, f64)>> = self.fixed.iter().map(|fixed| fixed.row(i)).collect();
+            for (l, right) in rows.iter().enumerate() {
+                for (k, left) in rows.iter().enumerate().take(l + 1) {
+                    let Some(w) = weights[packed2(k, l)].get(i) else { continue };
+                    for (j, x) in right {
+                        let column = &mut out[(starts[l] + j) * total + starts[k]..];
+                        left.iter().for_each(|(at, z)| column[*at] += w * x * z);
+                    }
+                }
+            }
+        }
+    }
+
+    fn add_dense_crossproduct(&self, weights: &RowWeights, starts: &[usize], out: &mut [f64]) {
+        let total = starts[self.fixed.len()];
+        add_up(self.n, out, |rows, sums| {
             for (l, right) in self.fixed.iter().enumerate() {
                 for (k, left) in self.fixed.iter().enumerate().take(l + 1) {
                     let Some(w) = weights[packed2(k, l)].get(rows.clone()) else { continue };
@@ -121,17 +165,36 @@ impl Design {
                 }
             }
         });
-        for j in 0..total {
-            for i in 0..j {
-                out[i * total + j] = out[j * total + i];
+    }
+
+    /// The same for columns by level, row by row.
+    fn sparse_border_into(&self, weights: &RowWeights, inside: usize, out: &mut BlockMatrix) {
+        let fixed = &self.fixed[inside];
+        let (p, own) = (fixed.p(), &weights[packed2(inside, inside)]);
+        for row in 0..self.n {
+            let entries = fixed.row(row);
+            for (f, grouping) in self.groupings.iter().enumerate() {
+                let width = grouping.width();
+                let target = &mut out.border[f][grouping.codes[row] as usize * width * p..];
+                for (i, column) in grouping.columns.iter().enumerate() {
+                    let Some(w) = weights[packed2(grouping.predictors[i], inside)].get(row) else { continue };
+                    let z = w * column.at(row);
+                    entries.iter().for_each(|(j, x)| target[j * width + i] += z * x);
+                }
+            }
+            for (j, x) in &entries {
+                let column = &mut out.corner[j * p..(j + 1) * p];
+                entries.iter().for_each(|(i, z)| column[*i] += own[row] * x * z);
             }
         }
-        out
     }
 
     fn border_into(&self, weights: &RowWeights, inside: usize, out: &mut BlockMatrix) {
         let fixed = &self.fixed[inside];
         let p = fixed.p();
+        if fixed.level_basis().is_some() {
+            return self.sparse_border_into(weights, inside, out);
+        }
         for (f, grouping) in self.groupings.iter().enumerate() {
             let width = grouping.width();
             for i in 0..width {

@@ -11,6 +11,7 @@
 mod assumptions;
 mod crossproduct;
 mod fixed;
+mod level_basis;
 mod random;
 mod row_covariance;
 mod subset;
@@ -18,7 +19,8 @@ mod sweep;
 
 pub use assumptions::{Assumptions, Constraint, Density, Penalty, Quantity, Scale, ln_lkj_constant};
 pub use crossproduct::RowWeights;
-pub use fixed::Fixed;
+pub use fixed::{Fixed, LevelColumns, SparseRows};
+pub(crate) use level_basis::{Dependence, LevelBasis};
 pub use random::{Column, Grouping};
 pub use subset::Subset;
 pub(crate) use sweep::{add_up, by_chunk};
@@ -222,6 +224,16 @@ impl Design {
                         }
                     }
                 }
+            }
+        }
+    }
+
+    /// sums += Z' r for r that is `value` for predictor k in one row, and zero elsewhere.
+    pub(crate) fn gather_random_row(&self, row: usize, k: usize, value: f64, sums: &mut [f64]) {
+        for (grouping, &offset) in self.groupings.iter().zip(&self.offsets) {
+            let first = offset + grouping.codes[row] as usize * grouping.width();
+            for (j, column) in grouping.columns.iter().enumerate().filter(|(j, _)| grouping.predictors[*j] == k) {
+                sums[first + j] += value * column.at(row);
             }
         }
     }

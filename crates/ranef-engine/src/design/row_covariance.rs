@@ -78,9 +78,36 @@ impl Design {
         }
     }
 
+    /// The same for columns by level, row by row.
+    fn add_sparse_border_rows(&self, rows: Range<usize>, s: &BlockMatrix, inside: usize, v: &mut [&mut [f64]]) {
+        let fixed = &self.fixed[inside];
+        let p = fixed.p();
+        for (at, row) in rows.enumerate() {
+            let entries = fixed.row(row);
+            for (f, grouping) in self.groupings.iter().enumerate() {
+                let width = grouping.width();
+                let source = &s.border[f][grouping.codes[row] as usize * width * p..];
+                for (i, column) in grouping.columns.iter().enumerate() {
+                    let k = grouping.predictors[i];
+                    let factor = if k == inside { 2.0 } else { 1.0 };
+                    let sum: f64 = entries.iter().map(|(j, x)| x * source[j * width + i]).sum();
+                    v[packed2(k, inside)][at] += factor * column.at(row) * sum;
+                }
+            }
+            let form: f64 = entries
+                .iter()
+                .map(|(j, x)| x * entries.iter().map(|(i, z)| z * s.corner[j * p + i]).sum::<f64>())
+                .sum();
+            v[packed2(inside, inside)][at] += form;
+        }
+    }
+
     fn add_border_rows(&self, rows: Range<usize>, s: &BlockMatrix, inside: usize, v: &mut [&mut [f64]]) {
         let fixed = &self.fixed[inside];
         let p = fixed.p();
+        if fixed.level_basis().is_some() {
+            return self.add_sparse_border_rows(rows, s, inside, v);
+        }
         for (f, grouping) in self.groupings.iter().enumerate() {
             let width = grouping.width();
             for i in 0..width {

@@ -414,7 +414,9 @@ fn maximise_profiled(
     // log sigma is the only coefficient of the dispersion, whose column is 1 = Q R.
     let dispersion = design.fixed[1].to_rotated(&[sigma.ln()]);
     let parameters: Vec<f64> = dispersion.iter().copied().chain(theta.iter().copied()).collect();
-    let fixed_conditional = solution.vcov_beta_unscaled.iter().map(|value| sigma * sigma * value).collect();
+    // Thousands of fixed effects by level have a covariance that is better made when it is asked for.
+    let unscaled = Some(&solution.vcov_beta_unscaled).filter(|_| fixed.level_basis().is_none());
+    let fixed_conditional = unscaled.map(|unscaled| unscaled.iter().map(|value| sigma * sigma * value).collect());
     let modes: Vec<f64> = solution.b.concat();
     Fit {
         likelihood: Likelihood::Profiled { reml, weights },
@@ -427,7 +429,7 @@ fn maximise_profiled(
         eta: OnceLock::new(),
         inner_iterations: 0,
         layout: Layout { beta: vec![None, Some(0..1)], theta: 1..1 + n_theta, dim: 1 + n_theta },
-        fixed_conditional: Some(fixed_conditional),
+        fixed_conditional,
         profiled: Some(profiled),
         marginal: None,
         parameter_covariance,
@@ -687,6 +689,10 @@ impl Fit {
         let rotated = match (&self.layout.beta[predictor], &self.fixed_conditional) {
             (Some(range), _) => self.covariance_block(range.clone()),
             (None, Some(known)) => known.clone(),
+            (None, None) if self.profiled.is_some() => {
+                let variance = self.profiled_sigma().powi(2);
+                self.profiled()?.unscaled_covariance().into_iter().map(|value| variance * value).collect()
+            }
             (None, None) => self.posterior()?.fixed_covariance(predictor, self.method() == Method::Profile),
         };
         Some(to_original(&self.data.design.fixed[predictor], &rotated))

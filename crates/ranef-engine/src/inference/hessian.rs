@@ -4,30 +4,43 @@
 //! between 1e-10 and 1e-5 in units of standard errors, and rounding adds less than 1e-8.
 use crate::linalg::{SymmetricEigen, symmetric_eigen};
 use crate::objective::Objective;
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+use std::collections::HashMap;
 
 /// The step of the differences, in standard errors.
 const STEP: f64 = 2e-4;
 
 /// Central differences of the gradient at x, symmetrised, dim x dim column-major. `scale` holds about one standard error
 /// of each parameter. `None` where a displaced point has no finite value.
+///
+/// Parameters of different parts of the objective are displaced together: a few pairs of gradients then tell all.
 pub fn gradient_differences(objective: &mut dyn Objective, x: &[f64], scale: &[f64]) -> Option<Vec<f64>> {
     let dim = x.len();
-    let mut points = Vec::with_capacity(2 * dim);
-    for j in 0..dim {
-        for step in [STEP * scale[j], -STEP * scale[j]] {
+    let parts = objective.parts().unwrap_or_else(|| vec![None; dim]);
+    let together = batches(&parts);
+    let mut points = Vec::with_capacity(2 * together.len());
+    for batch in &together {
+        for sign in [STEP, -STEP] {
             let mut moved = x.to_vec();
-            moved[j] += step;
+            batch.iter().for_each(|&j| moved[j] += sign * scale[j]);
             points.push(moved);
         }
     }
     let gradients = objective.gradients_nearby(x, &points)?;
     let mut hessian = vec![0.0; dim * dim];
-    for j in 0..dim {
-        let (above, below) = (&gradients[2 * j], &gradients[2 * j + 1]);
-        // The distance that rounding has left of the two steps.
-        let distance = points[2 * j][j] - points[2 * j + 1][j];
-        for i in 0..dim {
-            hessian[j * dim + i] = (above[i] - below[i]) / distance;
+    for (k, batch) in together.iter().enumerate() {
+        let (above, below) = (&gradients[2 * k], &gradients[2 * k + 1]);
+        for &j in batch {
+            // The distance that rounding has left of the two steps.
+            let distance = points[2 * k][j] - points[2 * k + 1][j];
+            let alone = parts[j].is_none();
+            for i in (0..dim).filter(|&i| alone || parts[i] == parts[j]) {
+                hessian[j * dim + i] = (above[i] - below[i]) / distance;
+                if alone && parts[i].is_some() {
+                    hessian[i * dim + j] = hessian[j * dim + i];
+                }
+            }
         }
     }
     for j in 0..dim {
@@ -38,6 +51,27 @@ pub fn gradient_differences(objective: &mut dyn Objective, x: &[f64], scale: &[f
         }
     }
     Some(hessian)
+}
+
+/// Parameters that can be displaced together: one of each part, or one that all parts share.
+fn batches(parts: &[Option<u32>]) -> Vec<Vec<usize>> {
+    let mut found: Vec<Vec<usize>> = Vec::new();
+    let mut used: HashMap<u32, usize> = HashMap::new();
+    // Where the batches with parameters of parts are.
+    let mut open: Vec<usize> = Vec::new();
+    for (j, part) in parts.iter().enumerate() {
+        let Some(part) = part else {
+            found.push(vec![j]);
+            continue;
+        };
+        let place = used.entry(*part).and_modify(|place| *place += 1).or_insert(0);
+        if *place == open.len() {
+            open.push(found.len());
+            found.push(Vec::new());
+        }
+        found[open[*place]].push(j);
+    }
+    found
 }
 
 /// The curvature of the objective on the free parameters, in coordinates scaled to a unit diagonal.
@@ -56,6 +90,9 @@ pub struct Curvature {
 const FLAT: f64 = 1e-7;
 /// The information that a flat direction is credited with, in units of its parameters' own.
 const LEAST_INFORMATION: f64 = 1e-10;
+
+/// Above this many parameters products of matrices are worth a call.
+const MANY: usize = 64;
 
 impl Curvature {
     /// Of a Hessian (dim x dim, column-major) restricted to the parameters `free`.
@@ -139,6 +176,16 @@ impl Curvature {
     /// gets a variance so large that nobody takes its parameters for known.
     pub fn inverse(&self) -> Vec<f64> {
         let mut out = vec![0.0; self.dim * self.dim];
+        if self.free.len() > MANY {
+            let size = self.free.len();
+            let product = self.inverse_of_many();
+            for (b, &j) in self.free.iter().enumerate() {
+                for (a, &i) in self.free.iter().enumerate() {
+                    out[j * self.dim + i] = product[b * size + a] / (self.scale[a] * self.scale[b]);
+                }
+            }
+            return out;
+        }
         for (a, &i) in self.free.iter().enumerate() {
             for (b, &j) in self.free.iter().enumerate() {
                 out[j * self.dim + i] = (0..self.free.len())
@@ -150,6 +197,21 @@ impl Curvature {
                     / (self.scale[a] * self.scale[b]);
             }
         }
+        out
+    }
+
+    /// V diag(1 / values) V' as a matrix product.
+    fn inverse_of_many(&self) -> Vec<f64> {
+        let size = self.free.len();
+        let mut roots = self.vectors.clone();
+        for (column, value) in roots.chunks_exact_mut(size).zip(&self.values) {
+            let root = value.max(LEAST_INFORMATION).sqrt();
+            column.iter_mut().for_each(|v| *v /= root);
+        }
+        let mut out = vec![0.0; size * size];
+        let roots = MatRef::from_column_major_slice(&roots, size, size);
+        let target = MatMut::from_column_major_slice_mut(&mut out, size, size);
+        matmul(target, Accum::Replace, roots, roots.transpose(), 1.0, Par::rayon(0));
         out
     }
 

@@ -266,7 +266,15 @@ impl Laplace {
         };
         for (k, range) in layout.beta.iter().enumerate() {
             for (j, m) in range.clone().into_iter().flatten().enumerate() {
-                right[m * size_u..(m + 1) * size_u].copy_from_slice(&weighted(k, design.fixed[k].column(j)));
+                let target = &mut right[m * size_u..(m + 1) * size_u];
+                if design.fixed[k].level_basis().is_some() {
+                    let column = design.weighted_column(second, self.inside(), k, j);
+                    target[..self.q].copy_from_slice(&self.standardised(&column[..design.q]));
+                    target[self.q..].copy_from_slice(&column[design.q..]);
+                    target.iter_mut().for_each(|value| *value = -*value);
+                } else {
+                    target.copy_from_slice(&weighted(k, design.fixed[k].column(j)));
+                }
             }
         }
         let theta = self.theta(&self.state.x).to_vec();

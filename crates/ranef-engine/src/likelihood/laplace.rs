@@ -515,6 +515,10 @@ impl Objective for Laplace {
         found.or_else(|| each_gradient(self, points))
     }
 
+    fn parts(&self) -> Option<Vec<Option<u32>>> {
+        super::separable::parts(&self.data.design, &self.layout)
+    }
+
     fn accept(&mut self) {
         if let Some(expansion) = self.expansion.as_mut().filter(|expansion| expansion.x != self.state.x) {
             expansion.rebase(&self.state.x, &self.state.mode);

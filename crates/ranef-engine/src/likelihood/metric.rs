@@ -18,6 +18,7 @@ use crate::covariance::Parameter;
 use crate::design::RowWeights;
 use crate::linalg::BlockMatrix;
 use crate::link::Link;
+use rayon::prelude::*;
 use std::ops::Range;
 
 /// The smallest pivot of Lambda that N = G Lambda^-1 divides by.
@@ -31,6 +32,24 @@ struct Directions {
     theta: Vec<[Vec<f64>; 3]>,
     /// Z'WX of the outer parameters asked for.
     columns: Vec<Vec<f64>>,
+}
+
+/// From this many outer parameters on, their columns are looked through for zeros: levels of fixed effects meet few levels
+/// of random ones.
+const MANY: usize = 64;
+
+impl Directions {
+    /// The entries of each column that are not zero, where there are many columns.
+    fn entries(&self, size: usize) -> Vec<Vec<(u32, f64)>> {
+        if size == 0 || self.gathered.len() / size < MANY {
+            return Vec::new();
+        }
+        let entries = |column: &[f64]| {
+            let all = column.iter().enumerate().filter(|(_, value)| **value != 0.0);
+            all.map(|(at, &value)| (at as u32, value)).collect()
+        };
+        self.gathered.chunks_exact(size).map(entries).collect()
+    }
 }
 
 impl Laplace {
@@ -51,10 +70,14 @@ impl Laplace {
         let directions = self.directions(w, zwz, &spread);
         let (dim, size, first) = (self.layout.dim, self.state.mode.len(), self.layout.theta.start);
         let mut out = self.outer_crossproduct(w);
+        let entries = directions.entries(size);
         for b in 0..dim {
             for a in 0..=b {
-                let explained =
-                    product(&directions.gathered[a * size..][..size], &directions.solved[b * size..][..size]);
+                let solved = &directions.solved[b * size..][..size];
+                let explained = match entries.get(a) {
+                    Some(own) => own.iter().map(|&(at, value)| value * solved[at as usize]).sum(),
+                    None => product(&directions.gathered[a * size..][..size], solved),
+                };
                 out[b * dim + a] = match (a < first, b < first) {
                     (true, true) if spread.contains(&a) && spread.contains(&b) => out[b * dim + a] - 0.5 * explained,
                     (true, true) if spread.contains(&a) || spread.contains(&b) => 0.0,
@@ -135,7 +158,13 @@ impl Laplace {
             theta.push([t, image, besides]);
         }
         let mut solved = gathered.clone();
-        self.factorization.solve_in_place(&mut solved, dim);
+        if dim > MANY && size > 0 {
+            // Some at a time: a solution takes room of its own.
+            let chunks = solved.par_chunks_mut(MANY * size);
+            chunks.for_each(|chunk| self.factorization.solve_in_place(chunk, chunk.len() / size));
+        } else {
+            self.factorization.solve_in_place(&mut solved, dim);
+        }
         Directions { gathered, solved, theta, columns }
     }
 

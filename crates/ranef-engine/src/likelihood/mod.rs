@@ -17,4 +17,5 @@ pub mod profiled;
 pub mod quadrature;
 pub mod restriction;
 mod row_pass;
+mod separable;
 pub mod start;

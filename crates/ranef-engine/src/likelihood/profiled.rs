@@ -42,9 +42,9 @@ pub use solution::{ModeJacobian, Solution};
 pub use statistics::Statistics;
 
 use crate::covariance::Template;
-use crate::design::Grouping;
+use crate::design::{Grouping, LevelBasis};
 use crate::linalg::{BlockMatrix, Congruence, Factorization, Pattern};
-use data::{Columns, Design, Response};
+use data::{Columns, Design, Response, restrict};
 use std::f64::consts::PI;
 use std::sync::{Arc, OnceLock};
 
@@ -73,7 +73,27 @@ pub struct Profiled {
     h: BlockMatrix,
     inverse: BlockMatrix,
     factorization: Factorization,
+    /// Of the random effects alone, where the fixed effects are not in the border.
+    random: Option<Random>,
     state: Option<State>,
+}
+
+/// Lambda' Z'WZ Lambda of the random effects alone, its factorisation and inverse.
+#[derive(Clone, Debug)]
+struct Random {
+    h: BlockMatrix,
+    inverse: BlockMatrix,
+    factorization: Factorization,
+}
+
+impl Random {
+    fn new(pattern: &Arc<Pattern>, ranks: &[usize]) -> Self {
+        Self {
+            h: BlockMatrix::zeros(pattern, ranks),
+            inverse: BlockMatrix::zeros(pattern, ranks),
+            factorization: Factorization::new(pattern.clone(), ranks),
+        }
+    }
 }
 
 impl Profiled {
@@ -109,8 +129,24 @@ impl Profiled {
         reml: bool,
     ) -> Result<Self, ProfiledError> {
         let (fixed, template) = (&design.fixed[0], design.template.clone());
-        let (x, groupings) = (Columns::Shared(fixed.basis()), design.groupings.clone());
+        let x = fixed.level_basis().map_or_else(|| Columns::Shared(fixed.basis()), Columns::ByLevel);
+        let groupings = design.groupings.clone();
         Self::of_design(Design::new(y.len(), x, fixed.p(), groupings, template, weights, fixed.offset())?, y, reml)
+    }
+
+    /// The deviance of a linear mixed model with fixed effects by level.
+    ///
+    /// # Errors
+    /// [`ProfiledError`], when the data do not determine the criterion.
+    pub(crate) fn by_level(
+        y: &[f64],
+        x: &Arc<LevelBasis>,
+        design: &crate::design::Design,
+        weights: Option<&[f64]>,
+    ) -> Result<Self, ProfiledError> {
+        let (template, groupings) = (design.template.clone(), design.groupings.clone());
+        let own = Design::new(y.len(), Columns::ByLevel(x), x.p(), groupings, template, weights, None)?;
+        Self::of_design(own, y, false)
     }
 
     fn of_design(design: Design, y: &[f64], reml: bool) -> Result<Self, ProfiledError> {
@@ -118,6 +154,7 @@ impl Profiled {
         let (pattern, ranks) = (design.pattern.clone(), design.template.ranks().to_vec());
         Ok(Self {
             response: Response::new(&design, y)?,
+            random: design.free.as_ref().map(|free| Random::new(&free.pattern, &ranks[..ranks.len() - 1])),
             h: BlockMatrix::zeros(&pattern, &ranks),
             inverse: BlockMatrix::zeros(&pattern, &ranks),
             factorization: Factorization::new(pattern, &ranks),
@@ -179,9 +216,10 @@ impl Profiled {
 
     /// n for ML, n - p for REML.
     pub fn degrees_of_freedom(&self) -> f64 {
-        (self.design.n - if self.reml { self.p() } else { 0 }) as f64
+        (self.design.n - if self.reml { self.design.p } else { 0 }) as f64
     }
 
+    /// Number of columns of the border.
     fn p(&self) -> usize {
         self.design.pattern.border()
     }
@@ -235,7 +273,10 @@ impl Profiled {
 
     /// The terms of the criterion that do not involve the response.
     fn determinants(&self) -> f64 {
-        let random = self.factorization.log_det() - self.design.log_weights;
+        let random = match &self.random {
+            Some(random) if !self.reml => random.factorization.log_det(),
+            _ => self.factorization.log_det(),
+        } - self.design.log_weights;
         if self.reml { random + self.factorization.log_det_border() + 2.0 * self.design.log_det_r } else { random }
     }
 
@@ -265,10 +306,11 @@ impl Profiled {
 
     /// The same at given factors Lambda_f.
     fn evaluate_factors(&mut self, factors: Vec<Vec<f64>>) -> bool {
-        let Design { pattern, b, .. } = &*self.design;
+        let design = self.design.clone();
+        let Design { pattern, b, .. } = &*design;
         self.state = None;
         b.congruence(pattern, &factors, Congruence::Inner, &mut self.h);
-        if self.factorization.factor(&self.h).is_err() {
+        if self.factorization.factor(&self.h).is_err() || !(self.reml || self.factor_random()) {
             return false;
         }
         // X'y is zero: the border of the right-hand side stays empty.
@@ -289,5 +331,12 @@ impl Profiled {
             penalty_gradient: OnceLock::new(),
         });
         r2.is_finite()
+    }
+
+    /// Factors the random effects' part alone, where the fixed effects are not in the border.
+    fn factor_random(&mut self) -> bool {
+        let Some(random) = &mut self.random else { return true };
+        restrict(&self.h, &self.design.pattern, &mut random.h);
+        random.factorization.factor(&random.h).is_ok()
     }
 }

@@ -61,7 +61,7 @@ impl Factorization {
     pub fn new(pattern: Arc<Pattern>, ranks: &[usize]) -> Self {
         let offsets = pattern.offsets(ranks);
         // Ties go to the first factor, so that the choice never depends on chance.
-        let alone = |f: &usize| matches!(pattern.tie(*f), Tie::None);
+        let alone = |f: &usize| matches!(pattern.tie(*f), Tie::None | Tie::Free);
         let first = (0..pattern.n_factors()).rev().filter(alone).max_by_key(|&f| pattern.levels(f) * ranks[f]);
         let mut leading = first.map(|factor| {
             let starts = remainder::offsets(&pattern, ranks, first);
@@ -69,6 +69,9 @@ impl Factorization {
                 (starts[f] + level * ranks[f] + component) as u32
             })
         });
+        if let Some(leading) = &mut leading {
+            leading.precision = if matches!(pattern.tie(leading.factor), Tie::Free) { 0.0 } else { 1.0 };
+        }
         if leading.is_none() && pattern.n_factors() > 0 {
             leading = Some(Leading::none());
         }
@@ -112,7 +115,7 @@ impl Factorization {
     }
 
     /// Factors M, given Lambda' B Lambda with its border and corner; the identity is added here for the factors whose
-    /// levels stand alone. A sparse prior precision is part of what is given.
+    /// levels stand alone (not for free ones). A sparse prior precision is part of what is given.
     ///
     /// # Errors
     /// [`NotPositiveDefinite`] with the place of the offending pivot; the factorisation is then unusable until the

@@ -330,7 +330,7 @@ impl Root<'_> {
                 mirror_lower(&mut inside, m);
             }
             let forward = |x: &mut [f64], columns: usize| {
-                if columns <= COLUMNS {
+                if m == 0 || columns <= COLUMNS {
                     dense_cholesky::forward_in_place(self.l, m, x, columns, m);
                 } else {
                     x.par_chunks_mut(COLUMNS * m)

@@ -41,6 +41,8 @@ pub struct Leading {
     /// T_l, r values for each entry.
     pub coupling: Vec<f64>,
     panel: Option<Panel>,
+    /// The prior precision of each effect: 1, or 0 where they are free.
+    pub precision: f64,
 }
 
 /// All T_l' side by side, zeros included: m rows, one column for each leading effect. Worth its zeros where most levels
@@ -69,6 +71,7 @@ impl Leading {
             blocks: Vec::new(),
             coupling: Vec::new(),
             panel: None,
+            precision: 1.0,
         }
     }
 
@@ -127,6 +130,7 @@ impl Leading {
             blocks: vec![0.0; levels * rank * rank],
             coupling: vec![0.0; n_entries * rank],
             panel: None,
+            precision: 1.0,
         }
     }
 
@@ -196,7 +200,7 @@ impl Leading {
                 let level = first + k;
                 block.copy_from_slice(&diag[level * r * r..][..r * r]);
                 for a in 0..r {
-                    block[a * r + a] += 1.0;
+                    block[a * r + a] += self.precision;
                 }
                 small_cholesky::factor_in_place(block, r).map_err(|_| level)?;
                 let values = &mut coupling[(ptr[level] - ptr[first]) * r..(ptr[level + 1] - ptr[first]) * r];

@@ -83,6 +83,8 @@ pub enum Tie {
     /// Not at all: each level stands alone, with precision 1.
     #[default]
     None,
+    /// Not at all, and without any precision of their own: effects that are not penalised. Data must determine them.
+    Free,
     /// Through a sparse precision, by the neighbours that each level has.
     Precision(Neighbours),
     /// Through a dense correlation within blocks of consecutive levels; where each block begins, and their end.

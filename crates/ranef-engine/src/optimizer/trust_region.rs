@@ -7,7 +7,7 @@
 //! Reference: Conn, Gould & Toint (2000), Trust-Region Methods, sections 6.1 (basic algorithm) and 7.3 (subproblem);
 //! Nocedal & Wright (2006), Numerical Optimization, sections 6.2 (rank-one update), 6.1 (BFGS).
 use super::{Outcome, Settings, Step, StopReason, Update};
-use crate::linalg::{SymmetricEigen, symmetric_eigen};
+use crate::linalg::{SymmetricEigen, dense_cholesky, symmetric_eigen};
 use crate::objective::Objective;
 
 /// A step must give this share of the predicted decrease to be taken.
@@ -24,6 +24,10 @@ const NO_DECREASE: f64 = 1e-9;
 const DIFFERENCE_EVERY: usize = 12;
 /// The step of those differences, in units of the model's standard errors.
 const DIFFERENCE_STEP: f64 = 1e-4;
+/// Above this many parameters an eigendecomposition is avoided where it can be.
+const MANY: usize = 64;
+/// The smallest squared pivot of a model that counts as convex.
+const CONVEX: f64 = 1e-8;
 /// Rounding in a value, relative to |f|: differences below it do not tell a good step from a bad one.
 const VALUE_NOISE: f64 = 1e-13;
 
@@ -47,9 +51,13 @@ pub fn minimise(objective: &mut dyn Objective, start: &[f64], settings: &Setting
         if iteration % DIFFERENCE_EVERY == 0 && model.difference(objective, &x, &gradient) {
             evaluations += dim;
         }
-        let spectrum = model.spectrum();
-        let scaled_gradient = spectrum.gradient_norm(&gradient);
-        let (p, predicted, length) = spectrum.step(&gradient, radius);
+        let (scaled_gradient, (p, predicted, length)) = match model.newton(&gradient, radius) {
+            Some(found) => found,
+            None => {
+                let spectrum = model.spectrum();
+                (spectrum.gradient_norm(&gradient), spectrum.step(&gradient, radius))
+            }
+        };
         let small = predicted < NO_DECREASE * (1.0 + value.abs() * 1e-6);
         if dim == 0 || (small && scaled_gradient < settings.gradient_tolerance) {
             reason = StopReason::Converged;
@@ -183,7 +191,29 @@ impl Model {
         }
     }
 
-    fn spectrum(&self) -> Spectrum {
+    /// The gradient's norm and the step of many parameters where the model is convex and its minimiser inside the region:
+    /// one Cholesky factorisation in the place of an eigendecomposition.
+    fn newton(&self, gradient: &[f64], radius: f64) -> Option<(f64, (Vec<f64>, f64, f64))> {
+        let dim = self.dim;
+        if dim <= MANY {
+            return None;
+        }
+        let (scale, mut scaled) = self.scaled();
+        dense_cholesky::factor_in_place(&mut scaled, dim).ok()?;
+        if (0..dim).any(|i| scaled[i * dim + i].powi(2) < CONVEX) {
+            return None;
+        }
+        let mut step: Vec<f64> = gradient.iter().zip(&scale).map(|(g, s)| -g / s).collect();
+        dense_cholesky::forward_in_place(&scaled, dim, &mut step, 1, dim);
+        let decrease = dot(&step, &step);
+        dense_cholesky::backward_in_place(&scaled, dim, &mut step, 1, dim);
+        let length = dot(&step, &step).sqrt();
+        step.iter_mut().zip(&scale).for_each(|(p, s)| *p /= s);
+        (length <= radius).then(|| (decrease.sqrt(), (step, 0.5 * decrease, length)))
+    }
+
+    /// D and D^-1 B D^-1.
+    fn scaled(&self) -> (Vec<f64>, Vec<f64>) {
         let dim = self.dim;
         let largest = (0..dim).map(|i| self.b[i * dim + i].abs()).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
         let scale: Vec<f64> = (0..dim).map(|i| self.b[i * dim + i].abs().max(1e-10 * largest).sqrt()).collect();
@@ -193,6 +223,12 @@ impl Model {
                 scaled[j * dim + i] = 0.5 * (self.b[j * dim + i] + self.b[i * dim + j]) / (scale[i] * scale[j]);
             }
         }
+        (scale, scaled)
+    }
+
+    fn spectrum(&self) -> Spectrum {
+        let dim = self.dim;
+        let (scale, scaled) = self.scaled();
         let SymmetricEigen { values, vectors } = symmetric_eigen(&scaled, dim);
         Spectrum { scale, values, vectors }
     }

@@ -84,14 +84,12 @@ impl Constraint {
             }
             Parameter::Fixed { predictor, column } => {
                 let range = layout.beta[predictor].clone()?;
-                let weights = (0..range.len())
-                    .map(|m| {
-                        let mut unit = vec![0.0; range.len()];
-                        unit[m] = 1.0;
-                        design.fixed[predictor].to_original(&unit)[column]
-                    })
-                    .collect();
-                Kind::Linear { first: range.start, weights, at: range.start + column }
+                let weights = design.fixed[predictor].coefficient_row(column);
+                Kind::Linear {
+                    first: range.start,
+                    weights,
+                    at: range.start + design.fixed[predictor].own_coordinate(column),
+                }
             }
             Parameter::Sd { term, column } => Kind::Sd {
                 row: row(term, column)?.into_iter().flatten().collect(),

@@ -371,34 +371,30 @@ impl Along {
     /// `None` where the remaining model is not determined.
     pub fn new(fit: &Fit, column: usize) -> Option<Self> {
         let (design, full) = (&fit.data.design, fit.profiled()?);
-        let (fixed, n) = (&design.fixed[0], design.n);
-        let columns: Vec<Vec<f64>> = (0..fixed.p())
-            .map(|j| {
-                let (mut unit, mut x) = (vec![0.0; fixed.p()], vec![0.0; n]);
-                unit[j] = 1.0;
-                fixed.add_to(&fixed.to_rotated(&unit), &mut x);
-                x
-            })
-            .collect();
+        let fixed = &design.fixed[0];
+        let own = fixed.original_column(column);
         let estimate = fixed.to_original(&fit.beta[0])[column];
         let spread = fit.fixed_covariance(0)?[column * fixed.p() + column].sqrt();
-        let others: Vec<f64> =
-            columns.iter().enumerate().filter(|(j, _)| *j != column).flat_map(|(_, x)| x.iter().copied()).collect();
         let mut y = fit.data.y.clone();
         if let Some(offset) = fixed.offset() {
             y.iter_mut().zip(offset).for_each(|(y, offset)| *y -= offset);
         }
-        y.iter_mut().zip(&columns[column]).for_each(|(y, x)| *y -= estimate * x);
+        y.iter_mut().zip(&own).for_each(|(y, x)| *y -= estimate * x);
         let weights = match &fit.likelihood {
             Likelihood::Profiled { weights, .. } => weights.as_deref(),
             Likelihood::Laplace(_) | Likelihood::Marginal { .. } => None,
         };
-        let template = full.template().clone();
-        let profiled =
-            Profiled::new(&y, &others, fixed.p() - 1, &design.groupings, template, weights, None, false).ok()?;
+        let profiled = if fixed.level_basis().is_some() {
+            Profiled::by_level(&y, &fixed.without(column)?, design, weights).ok()?
+        } else {
+            let others: Vec<f64> =
+                (0..fixed.p()).filter(|j| *j != column).flat_map(|j| fixed.original_column(j)).collect();
+            let template = full.template().clone();
+            Profiled::new(&y, &others, fixed.p() - 1, &design.groupings, template, weights, None, false).ok()?
+        };
         let length = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>().sqrt();
-        let stretch = length(&y) / length(&columns[column]);
-        let x: Vec<f64> = columns[column].iter().map(|x| stretch * x).collect();
+        let stretch = length(&y) / length(&own);
+        let x: Vec<f64> = own.iter().map(|x| stretch * x).collect();
         let sum: Vec<f64> = y.iter().zip(&x).map(|(y, x)| y + x).collect();
         let (base, column) = (profiled.statistics_of(&y).ok()?, profiled.statistics_of(&x).ok()?);
         let both = profiled.statistics_of(&sum).ok()?;

@@ -2,7 +2,7 @@
 use super::cross_products::Rows;
 use super::orthonormal::Orthonormal;
 use crate::covariance::Template;
-use crate::design::Grouping;
+use crate::design::{Column, Dependence, Grouping, LevelBasis};
 use crate::linalg::{BlockMatrix, Pattern, dot};
 use std::sync::Arc;
 use thiserror::Error;
@@ -59,6 +59,22 @@ pub(super) struct Design {
     /// Root mean square of each merged column of each grouping factor.
     pub scales: Vec<Vec<f64>>,
     pub n: usize,
+    /// Number of fixed effects.
+    pub p: usize,
+    /// Fixed effects by level, where they are.
+    pub free: Option<Free>,
+}
+
+/// Fixed effects of the levels of a factor: a last grouping factor whose effects have no distribution, so that they are
+/// eliminated like random effects, sparse as they are, instead of as columns of the border.
+#[derive(Debug)]
+pub(super) struct Free {
+    /// The basis of W^{1/2}X; its dense columns are those of the border.
+    pub basis: Arc<LevelBasis>,
+    pub weighted: bool,
+    /// Z'WZ of the random effects alone.
+    pub random: BlockMatrix,
+    pub pattern: Arc<Pattern>,
 }
 
 /// The columns of X, n x p column-major.
@@ -67,6 +83,8 @@ pub(super) enum Columns<'a> {
     Borrowed(&'a [f64]),
     /// Orthogonal, of length sqrt(n) each: shared where there are no weights.
     Shared(&'a Arc<Vec<f64>>),
+    /// By level.
+    ByLevel(&'a Arc<LevelBasis>),
 }
 
 /// What depends on the response: y is W^{1/2}(y - offset), projected off X.
@@ -98,16 +116,47 @@ impl Design {
             return Err(ProfiledError::Weight { row, value });
         }
         let root_weights: Option<Vec<f64>> = weights.map(|weights| weights.iter().map(|w| w.sqrt()).collect());
+        let (mut template, mut groupings, mut by_level) = (template, groupings, None);
         let basis = match x {
+            Columns::ByLevel(x) => {
+                let own = match &root_weights {
+                    None => x.clone(),
+                    Some(s) => {
+                        let failed = |d: Dependence| ProfiledError::RankDeficient { column: x.n_levels() + d.dense };
+                        Arc::new(x.weighted(s).map_err(failed)?)
+                    }
+                };
+                template = template.with_free(own.width());
+                groupings = Arc::new(with_levels(&groupings, &own, root_weights.as_deref()));
+                let dense = Orthonormal::shared(own.dense(), n, p - own.n_levels(), None);
+                by_level = Some(own);
+                dense
+            }
             Columns::Borrowed(x) => Orthonormal::new(x, n, p, root_weights.as_deref()),
             Columns::Shared(x) => Orthonormal::shared(x, n, p, root_weights.as_deref()),
         };
         let basis = basis.map_err(|column| ProfiledError::RankDeficient { column })?;
         let groups: Vec<(&[u32], usize)> = groupings.iter().map(|g| (&g.codes[..], g.levels)).collect();
-        let pattern = Arc::new(Pattern::new(&groups, p));
-        let (inverse_r, log_det_r) = (basis.inverse_r(), basis.log_det_r());
+        let pattern = Arc::new(Pattern::new(&groups, basis.p()).tied(template.ties()));
+        let own_det = by_level.as_ref().filter(|_| root_weights.is_some()).map_or(0.0, |own| own.log_det());
+        let (inverse_r, log_det_r) = (basis.inverse_r(), basis.log_det_r() + own_det);
         let rows = Rows { groupings: groupings.clone(), root_weights, basis };
-        let b = rows.cross_products(&pattern);
+        let mut b = rows.cross_products(&pattern);
+        let free = by_level.map(|basis| {
+            let (f, w) = (groupings.len() - 1, basis.width());
+            for level in 0..groupings[f].levels {
+                for c in 0..w {
+                    if level == basis.levels().count || basis.coordinate(level, c).is_none() {
+                        // No column: an effect that nothing else knows of, with a pivot of one.
+                        b.diag[f][(level * w + c) * w + c] = 1.0;
+                    }
+                }
+            }
+            let (whole, pattern) = (pattern.clone(), Arc::new(Pattern::new(&groups[..f], 0)));
+            let mut random = BlockMatrix::zeros(&pattern, &b.widths[..f]);
+            restrict(&b, &whole, &mut random);
+            Free { basis, weighted: rows.root_weights.is_some(), random, pattern }
+        });
         let scales = (0..groupings.len()).map(|f| root_mean_squares(&b.diag[f], b.widths[f], n)).collect();
         Ok(Self {
             log_weights: weights.unwrap_or(&[]).iter().map(|w| w.ln()).sum(),
@@ -120,8 +169,37 @@ impl Design {
             log_det_r,
             scales,
             n,
+            p,
+            free,
         })
     }
+}
+
+/// The grouping factors, and last the columns of levels as columns of another.
+fn with_levels(groupings: &[Grouping], basis: &LevelBasis, root_weights: Option<&[f64]>) -> Vec<Grouping> {
+    let columns = (0..basis.width()).map(|c| {
+        let column = basis.column_of_levels(c);
+        // The rows are multiplied by the weights' roots like those of all grouping factors.
+        Column::Values(match root_weights {
+            Some(s) => column.iter().zip(s).map(|(x, s)| x / s).collect(),
+            None => column.to_vec(),
+        })
+    });
+    let own = Grouping {
+        codes: basis.levels().codes.clone(),
+        levels: basis.levels().count + 1,
+        columns: columns.collect(),
+        predictors: vec![0; basis.width()],
+    };
+    groupings.iter().cloned().chain([own]).collect()
+}
+
+/// Copies to `random` what a matrix on `pattern` has for the grouping factors before the last.
+pub(super) fn restrict(from: &BlockMatrix, pattern: &Pattern, random: &mut BlockMatrix) {
+    let last = pattern.n_factors() - 1;
+    random.diag.iter_mut().zip(&from.diag).for_each(|(to, from)| to.copy_from_slice(from));
+    let pairs = pattern.pairs().iter().zip(&from.off).filter(|(pair, _)| pair.first != last && pair.second != last);
+    random.off.iter_mut().zip(pairs).for_each(|(to, (_, from))| to.copy_from_slice(from));
 }
 
 impl Response {
@@ -137,7 +215,10 @@ impl Response {
             y.iter_mut().zip(s).for_each(|(y, s)| *y *= s);
         }
         let total = dot(&y, &y);
-        let coefficients = design.rows.basis.project_off(&mut y);
+        let coefficients = match &design.free {
+            Some(free) => free.basis.project_off(&mut y),
+            None => design.rows.basis.project_off(&mut y),
+        };
         let yy = dot(&y, &y);
         // Below this the projection has left nothing but rounding errors.
         if yy <= total * 1e-28 {

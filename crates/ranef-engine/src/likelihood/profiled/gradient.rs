@@ -20,11 +20,19 @@ impl Profiled {
         }
         if self.reml {
             self.factorization.selected_inverse_into(&mut self.inverse);
-        } else {
+        } else if self.random.is_none() {
             self.factorization.selected_inverse_random_into(&mut self.inverse);
         }
-        let Design { pattern, b, .. } = &*self.design;
-        let mut gradient = product_diagonal(pattern, b, &self.state().factors, &self.inverse, self.reml);
+        let Design { pattern, b, free, .. } = &*self.design;
+        let factors = &self.state.as_ref().expect("evaluated before").factors;
+        let mut gradient = match (&mut self.random, free) {
+            (Some(random), Some(free)) if !self.reml => {
+                random.factorization.selected_inverse_into(&mut random.inverse);
+                let own = &factors[..factors.len() - 1];
+                product_diagonal(&free.pattern, &free.random, own, &random.inverse, false)
+            }
+            _ => product_diagonal(pattern, b, factors, &self.inverse, self.reml),
+        };
         gradient.iter_mut().flatten().for_each(|slope| *slope *= 2.0);
         if let Some(state) = &mut self.state {
             state.determinant_gradient = Some(gradient.clone());

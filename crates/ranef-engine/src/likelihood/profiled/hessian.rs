@@ -28,7 +28,7 @@ impl Profiled {
     /// The Hessian in theta of the criterion with sigma profiled out, n_theta x n_theta column-major.
     ///
     /// `None` where it is not known in closed form or out of reach: the criterion is infinite, Lambda is not square, or
-    /// the Schur complement is sparse; or dearer than differences.
+    /// the Schur complement is sparse; fixed effects are free effects of levels; or dearer than differences.
     pub fn hessian(&mut self, theta: &[f64]) -> Option<Vec<f64>> {
         if !self.evaluate(theta) {
             return None;
@@ -102,6 +102,9 @@ impl Profiled {
     fn hessian_at(&mut self, theta: &[f64], variance: f64) -> Option<(Vec<f64>, Vec<f64>)> {
         let n_theta = theta.len();
         let template = &self.design.template;
+        if self.design.free.is_some() {
+            return None;
+        }
         let widest = template.ranks().iter().max().copied().unwrap_or(0);
         if template.widths() != template.ranks() || widest > WIDEST_PER_PARAMETER * n_theta {
             return None;

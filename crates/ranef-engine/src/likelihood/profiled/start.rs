@@ -12,7 +12,8 @@ impl Profiled {
     /// with MSB the mean square between levels; at least 0.05 / mean n_l, because a zero is stationary.
     pub fn start(&self) -> Vec<f64> {
         let template = self.template();
-        let between: Vec<Between> = (0..self.pattern().n_factors()).map(|f| self.between(f)).collect();
+        let random = self.pattern().n_factors() - usize::from(self.design.free.is_some());
+        let between: Vec<Between> = (0..random).map(|f| self.between(f)).collect();
         let variance = self.residual_variance(&between);
         let mut theta = Vec::with_capacity(template.n_theta());
         for term in 0..template.n_terms() {

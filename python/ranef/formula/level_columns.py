@@ -1,0 +1,109 @@
+"""Columns that belong to the levels of one factor, without the zeros.
+
+Beside an indicator of a level, or a covariate times it, a row of a model matrix has a value for its own level and zeros
+for the thousands of others. Here such columns take the code of the level and the covariate; all other columns of the
+matrix stay as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["LEAST_COLUMNS", "LevelColumns"]
+
+Array = NDArray[np.float64]
+
+#: Fewer columns of one factor than this are as fast as plain columns, which every part of the engine takes.
+LEAST_COLUMNS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class LevelColumns:
+    """A model matrix most of whose columns belong to the levels of one factor.
+
+    Attributes
+    ----------
+    dense : float64 array (n, d), by columns
+        The other columns.
+    places : int array (d,)
+        Where in the matrix they stand, ascending.
+    codes : uint32 array (n,)
+        The level of each row.
+    values : tuple of float64 array (n,) or None
+        What the indicators are multiplied by, for each kind of column; None for the indicators themselves.
+    columns : int array (kinds, levels)
+        Where in the matrix the column of a level stands; -1 where it has none.
+    """
+
+    dense: Array
+    places: NDArray[np.intp]
+    codes: NDArray[np.uint32]
+    values: tuple[Array | None, ...]
+    columns: NDArray[np.intp]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the whole matrix."""
+        return len(self.codes), len(self.places) + int((self.columns >= 0).sum())
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if copy is False:
+            raise ValueError("the zeros of columns of levels are written anew: no array without a copy")
+        whole = np.zeros(self.shape, dtype=np.float64 if dtype is None else dtype, order="F")
+        whole[:, self.places] = self.dense
+        rows = np.arange(len(self))
+        for value, row in zip(self.values, self.columns, strict=True):
+            column = row[self.codes]
+            there = column >= 0
+            whole[rows[there], column[there]] = 1.0 if value is None else value[there]
+        return whole
+
+    def without(self, column: int) -> LevelColumns:
+        """The same without one of the dense columns."""
+        kept = self.places != column
+        return LevelColumns(
+            np.asfortranarray(self.dense[:, kept]),
+            self.places[kept] - (self.places[kept] > column),
+            self.codes,
+            self.values,
+            self.columns - (self.columns > column),
+        )
+
+    def beside(self, block: Array) -> LevelColumns:
+        """The same with dense columns behind all others."""
+        first = self.shape[1]
+        return LevelColumns(
+            np.asfortranarray(np.column_stack([self.dense, block])),
+            np.concatenate([self.places, np.arange(first, first + block.shape[1])]),
+            self.codes,
+            self.values,
+            self.columns,
+        )
+
+    def repeated(self, times: int) -> LevelColumns:
+        """The rows, one block after the other."""
+        return LevelColumns(
+            np.asfortranarray(np.tile(self.dense, (times, 1))),
+            self.places,
+            np.tile(self.codes, times),
+            tuple(None if value is None else np.tile(value, times) for value in self.values),
+            self.columns,
+        )
+
+    def spec(self) -> dict[str, Any]:
+        """The matrix as plain values and arrays, the way the engine takes it."""
+        return {
+            "dense": self.dense,
+            "places": [int(place) for place in self.places],
+            "codes": np.ascontiguousarray(self.codes, np.uint32),
+            "levels": self.columns.shape[1],
+            "values": list(self.values),
+            "columns": [row.tolist() for row in self.columns],
+        }
