@@ -332,7 +332,7 @@ def _require_same_criterion(a: FittedModel, b: FittedModel, name: str, label: st
         )
     if a.method == "ml":
         return
-    mine, theirs = (r.design.fixed["cond"].x[:, r.kept["cond"]] for r in (a, b))
+    mine, theirs = (np.asarray(r.design.fixed["cond"].x)[:, r.kept["cond"]] for r in (a, b))
     if mine.shape != theirs.shape or not np.allclose(mine, theirs, rtol=1e-10, atol=1e-12):
         raise ModelError(
             f"{name} and {label} were fitted by REML and have different fixed effects ({', '.join(a.names('cond'))}; "

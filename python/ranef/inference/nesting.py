@@ -100,10 +100,10 @@ def nesting(small: FittedModel, large: FittedModel) -> Nesting:
                 continue
             return _apart(f"no component {component} in the larger model")
         mine, theirs = a.design.fixed[component], b.design.fixed[component]
-        outer = theirs.x[:, large.kept[component]]
+        outer = np.asarray(theirs.x)[:, large.kept[component]]
         if (small.family == large.family or component == "cond") and not _offset_within(mine, theirs, outer):
             return _apart(f"other offsets ({component})")
-        if not within(mine.x[:, small.kept[component]], outer):
+        if not within(np.asarray(mine.x)[:, small.kept[component]], outer):
             return _apart(f"fixed effects ({component})")
     if "zi" in b.components and "zi" not in a.components:
         variances += 1
