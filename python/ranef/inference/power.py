@@ -363,7 +363,9 @@ class Trial:
         if what.method == "lrt" and what.function is None:
             part = model.design.fixed[what.component]
             left = [j for j in range(part.x.shape[1]) if j not in what.columns]
-            smaller = replace(part, x=np.asfortranarray(np.asarray(part.x)[:, left]), names=tuple(part.names[j] for j in left))
+            smaller = replace(
+                part, x=np.asfortranarray(np.asarray(part.x)[:, left]), names=tuple(part.names[j] for j in left)
+            )
             design = replace(model.design, fixed={**model.design.fixed, what.component: smaller})
             self._null = _fitted_to(replace(model, design=design), y, settings)[0]
 
