@@ -175,6 +175,14 @@ def test_progress_is_written_when_asked_for(capsys):
     assert "10 of 10 replicates" in capsys.readouterr().err
 
 
+def test_fits_come_one_by_one_in_lists_and_by_name():
+    small, large = sleep("(1 | Subject)"), sleep("(Days | Subject)")
+    tables = [rf.compare(*way).table for way in ((small, large), ([small, large],), ((large,), small))]
+    assert all(table.equals(tables[0]) for table in tables[1:])
+    named = rf.compare({"small": small}, large=large)
+    assert list(named.fits) == ["small", "large"]
+
+
 def test_without_a_test_there_are_criteria_only():
     table = rf.compare(sleep("(1 | Subject)"), sleep("(Days | Subject)"), test=None).table
     assert table["chi_square"].isna().all()

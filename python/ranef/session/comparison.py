@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,7 +67,7 @@ class Comparison:
 
 
 def compare(
-    *fits: Fit | Mapping[str, Fit],
+    *fits: Fit | Mapping[str, Fit] | Sequence[Fit],
     test: str | None = "lrt",
     refit: bool = False,
     n: int = 1000,
@@ -86,7 +86,7 @@ def compare(
 
     Parameters
     ----------
-    *fits : Fit, or mapping of names to fits
+    *fits : Fit, list of fits, or mapping of names to fits
         The models; without names they are called by their formulas.
     test : {"lrt", "bootstrap", None}
         Likelihood-ratio test; the same statistic against its distribution under the smaller model, `n` responses drawn
@@ -135,11 +135,14 @@ def compare(
     return Comparison(ordered, comparison.Compared(found.columns, test, notes + found.notes, found.references))
 
 
-def _named(fits: tuple[Fit | Mapping[str, Fit], ...], named: Mapping[str, Fit]) -> dict[str, Fit]:
+def _named(fits: tuple[Fit | Mapping[str, Fit] | Sequence[Fit], ...], named: Mapping[str, Fit]) -> dict[str, Fit]:
     """The models by name; those without one are called by what `descriptions` says of them."""
     given: list[tuple[str | None, Any]] = []
     for fit in fits:
-        given += list(fit.items()) if isinstance(fit, Mapping) else [(None, fit)]
+        if isinstance(fit, Mapping):
+            given += list(fit.items())
+        else:
+            given += [(None, each) for each in (fit if isinstance(fit, list | tuple) else [fit])]
     given += list(named.items())
     for name, fit in given:
         if not isinstance(fit, Fit):
