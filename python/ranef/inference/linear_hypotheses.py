@@ -55,7 +55,8 @@ def read(hypotheses: Any, rhs: Any, names: Sequence[str]) -> tuple[list[str], np
         if not np.isfinite(row).all():
             raise ModelError("L holds weights that are not finite.")
         rows.append(row)
-        texts.append(_written(row, right[k], names))
+        said = " ".join(one.split()) if isinstance(one, str) else ""
+        texts.append(said if "=" in said else _written(row, right[k], names))
     return texts, np.array(rows), right
 
 

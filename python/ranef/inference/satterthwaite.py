@@ -59,11 +59,14 @@ class Satterthwaite:
         """
         each = self.of(independent)
         k = len(each)
-        if k == 1 or np.ptp(each) <= SAME * each.max():
+        if np.isinf(each).all():
+            # All variances are known.
+            return np.inf, 1.0
+        if k == 1 or (np.isfinite(each).all() and np.ptp(each) <= SAME * each.max()):
             return float(each.mean()), 1.0
         if (each <= 2.0).any():
             return 2.0, 1.0
-        expected = float((each / (each - 2.0)).sum())
+        expected = float((1.0 / (1.0 - 2.0 / each)).sum())
         return 2.0 * expected / (expected - k), 1.0
 
 

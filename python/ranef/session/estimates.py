@@ -70,10 +70,11 @@ class Estimates(Answers):
             Fixed effects (scale of the component's link), standard deviations and correlations of the random effects,
             or both. The latter have delta-method standard errors, and Wald intervals formed on log(sd) and
             atanh(cor).
-        ddf : {None, "satterthwaite", "asymptotic", "residual"}
-            Degrees of freedom of tests and intervals of the mean's fixed effects: by Satterthwaite's approximation,
-            infinite (z statistics), or rows minus fixed effects. None is "satterthwaite" for models of `lmm` and
-            "asymptotic" for those of `glmm`; see "Degrees of freedom" in the documentation.
+        ddf : {None, "satterthwaite", "kenward-roger", "residual", "asymptotic"}
+            Degrees of freedom of tests and intervals of the mean's fixed effects: by Satterthwaite's approximation; by
+            Kenward and Roger's, with their standard errors; rows minus fixed effects; infinite (z statistics). None is
+            "satterthwaite" for models of `lmm` and "asymptotic" for those of `glmm`; see "Degrees of freedom" in the
+            documentation.
         level : float
             Confidence level.
         vcov : {None, "CR0", "CR1", "CR2"}
@@ -195,7 +196,7 @@ class Estimates(Answers):
 
         Parameters
         ----------
-        ddf : {None, "satterthwaite", "asymptotic", "residual"}
+        ddf : {None, "satterthwaite", "kenward-roger", "residual", "asymptotic"}
             Degrees of freedom of the tests, as in `tidy`; a line below the table says which, and why.
         correlations : bool
             Whether the correlations of the fixed effects are shown.

@@ -48,6 +48,9 @@ use std::sync::Arc;
 /// Other starts of a correlation's first parameter, on its unbounded scale.
 const SHIFTS: [f64; 3] = [-1.0, 1.0, 2.0];
 
+/// Blocks whose shares in matrices are summed by one task: fixed, so that sums do not depend on the number of threads.
+const TOGETHER: usize = 256;
+
 /// Where the kinds of parameters stand in x.
 #[derive(Clone, Debug)]
 pub struct Places {
@@ -448,9 +451,8 @@ impl Marginal {
         (0..self.places.correlation.len()).map(|k| block.correlation_direction(shared, k)).collect()
     }
 
-    /// The share of a block in the information (dim x dim) and the traces (dim).
-    fn information(&self, shared: &Shared<'_>, x: &[f64], block: &Block, white: &Whitened) -> Vec<f64> {
-        let (dim, n) = (self.dim(), block.rows.len());
+    /// dV of a block by all parameters x.
+    fn directions(&self, shared: &Shared<'_>, x: &[f64], block: &Block, white: &Whitened) -> Vec<Vec<f64>> {
         let mut directions = self.gamma_directions(block, white);
         for m in 0..self.places.theta.len() {
             let (factor, derivative) = self.design.template.derivative(&x[self.places.theta.clone()], m);
@@ -458,6 +460,13 @@ impl Marginal {
         }
         directions.extend(shared.spreads.iter().map(|column| self.by_log_sd(block, white, &|i| column[i])));
         directions.append(&mut self.correlation_directions(shared, block));
+        directions
+    }
+
+    /// The share of a block in the information (dim x dim) and the traces (dim).
+    fn information(&self, shared: &Shared<'_>, x: &[f64], block: &Block, white: &Whitened) -> Vec<f64> {
+        let (dim, n) = (self.dim(), block.rows.len());
+        let mut directions = self.directions(shared, x, block, white);
         for v in &mut directions {
             whiten_both_sides(&white.l, n, v);
         }

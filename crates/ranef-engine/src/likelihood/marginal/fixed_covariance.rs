@@ -1,7 +1,8 @@
 //! The covariance of the fixed effects at given parameters and its derivatives, block by block.
-use super::Marginal;
-use crate::likelihood::fixed_covariance::{FixedCovariance, congruent};
+use super::{Marginal, TOGETHER, add};
+use crate::likelihood::fixed_covariance::{FixedCovariance, congruent, cross};
 use crate::linalg::dense_cholesky::{backward_in_place, inverse};
+use crate::linalg::dot;
 use rayon::prelude::*;
 
 impl Marginal {
@@ -16,50 +17,37 @@ impl Marginal {
         let shared = self.shared(x);
         let whitened = self.whiten(&shared)?;
         let (m, beta) = self.solve_fixed(&whitened)?;
-        let (p, dim) = (beta.len(), x.len());
-        // V^-1 [X, r] of each block.
-        let solved: Vec<Vec<f64>> = (self.blocks.iter().zip(&whitened))
-            .map(|(block, white)| {
-                let n = block.rows.len();
-                let mut columns = white.xy[..n * p].to_vec();
-                columns.extend(self.whitened_residual(white, n, &beta));
-                backward_in_place(&white.l, n, &mut columns, p + 1, n);
-                columns
+        let p = beta.len();
+        // [X, r]' V^-1 (dV/dx_k) V^-1 [X, r] for each k, and r'V^-1 r.
+        let empty = || (vec![vec![0.0; (p + 1) * (p + 1)]; x.len()], 0.0);
+        let parts: Vec<(Vec<Vec<f64>>, f64)> = (self.blocks.par_chunks(TOGETHER).zip(whitened.par_chunks(TOGETHER)))
+            .map(|(blocks, whitened)| {
+                let (mut total, mut squares) = empty();
+                for (block, white) in blocks.iter().zip(whitened) {
+                    let n = block.rows.len();
+                    let mut columns = white.xy[..n * p].to_vec();
+                    columns.extend(self.whitened_residual(white, n, &beta));
+                    let r2 = dot(&columns[n * p..], &columns[n * p..]);
+                    backward_in_place(&white.l, n, &mut columns, p + 1, n);
+                    let directions = self.directions(&shared, x, block, white);
+                    for (total, v) in total.iter_mut().zip(&directions) {
+                        let moved = columns.chunks_exact(n).flat_map(|c| v.chunks_exact(n).map(|row| dot(row, c)));
+                        add(total, &cross(&columns, &moved.collect::<Vec<f64>>(), p + 1));
+                    }
+                    squares += r2;
+                }
+                (total, squares)
             })
             .collect();
-        let r2: f64 = (self.blocks.iter().zip(&whitened))
-            .map(|(block, white)| {
-                self.whitened_residual(white, block.rows.len(), &beta).iter().map(|r| r * r).sum::<f64>()
-            })
-            .sum();
-        // v_a' (dV/dx_k) v_b for all k at once, as the gradient of a function whose derivative by V is v_a v_b'.
-        let along = |a: usize, b: usize| -> Vec<f64> {
-            let parts: Vec<_> = (self.blocks.par_iter().zip(&whitened).zip(&solved))
-                .map(|((block, white), solved)| {
-                    let n = block.rows.len();
-                    let (left, right) = (&solved[a * n..(a + 1) * n], &solved[b * n..(b + 1) * n]);
-                    let g: Vec<f64> = (0..n * n)
-                        .map(|at| 0.5 * (left[at % n] * right[at / n] + left[at / n] * right[at % n]))
-                        .collect();
-                    self.parts(&shared, block, white, &g)
-                })
-                .collect();
-            let mut out = vec![0.0; dim];
-            self.add_up(x, &parts, &mut out);
-            out
-        };
-        let mut moved = vec![vec![0.0; p * p]; dim];
-        for b in 0..p {
-            for a in 0..=b {
-                for (k, value) in along(a, b).into_iter().enumerate() {
-                    moved[k][b * p + a] = value;
-                    moved[k][a * p + b] = value;
-                }
-            }
+        let (mut moved, mut r2) = empty();
+        for (part, own) in &parts {
+            moved.iter_mut().zip(part).for_each(|(total, part)| add(total, part));
+            r2 += own;
         }
-        let log_sigma = along(p, p).into_iter().map(|value| -0.5 * value / r2).collect();
+        let log_sigma = moved.iter().map(|moved| -0.5 * moved[(p + 1) * (p + 1) - 1] / r2).collect();
+        let fixed = |moved: &Vec<f64>| -> Vec<f64> { (0..p * p).map(|k| moved[k / p * (p + 1) + k % p]).collect() };
         let value = inverse(&m, p);
-        let slopes = moved.iter().map(|moved| congruent(&value, moved, p)).collect();
+        let slopes = moved.iter().map(|moved| congruent(&value, &fixed(moved), p)).collect();
         Some((FixedCovariance { value, slopes }, log_sigma))
     }
 }

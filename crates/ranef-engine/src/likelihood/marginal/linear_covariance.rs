@@ -2,7 +2,8 @@
 //!
 //! The derivatives of V are those by the entries of each term's Sigma, by gamma, by the correlation's parameters and by
 //! log sigma: they span what the derivatives by the parameters in which V is linear span.
-use super::Marginal;
+use super::block::Block;
+use super::{Marginal, TOGETHER, Whitened, add};
 use crate::likelihood::dense_covariance::{is_saturated, share, whiten_both_sides};
 use crate::likelihood::fixed_covariance::CovarianceMoments;
 use crate::linalg::dense_cholesky::inverse;
@@ -46,29 +47,29 @@ impl Marginal {
         let whitened = self.whiten(&shared)?;
         let (m, beta) = self.solve_fixed(&whitened)?;
         let p = beta.len();
-        let parts: Vec<_> = (self.blocks.par_iter().zip(&whitened))
-            .map(|(block, white)| {
-                let n = block.rows.len();
-                let mut directions = self.gamma_directions(block, white);
-                directions
-                    .extend(entries.iter().map(|entry| block.entry_direction(&shared, entry.factor, &entry.matrix)));
-                directions.append(&mut self.correlation_directions(&shared, block));
-                directions.iter_mut().for_each(|v| whiten_both_sides(&white.l, n, v));
-                // V moves by 2 V with log sigma.
-                directions.push((0..n * n).map(|at| if at % n == at / n { 2.0 } else { 0.0 }).collect());
-                share(&directions, &white.xy[..n * p], p)
-            })
-            .collect();
-        let mut found = parts.into_iter().reduce(|mut total, part| {
-            for (total, part) in
-                total.first.iter_mut().chain(&mut total.second).zip(part.first.iter().chain(&part.second))
-            {
-                super::add(total, part);
-            }
-            super::add(&mut total.traces, &part.traces);
-            total
-        })?;
+        let of_block = |block: &Block, white: &Whitened| {
+            let n = block.rows.len();
+            let mut directions = self.gamma_directions(block, white);
+            directions.extend(entries.iter().map(|entry| block.entry_direction(&shared, entry.factor, &entry.matrix)));
+            directions.append(&mut self.correlation_directions(&shared, block));
+            directions.iter_mut().for_each(|v| whiten_both_sides(&white.l, n, v));
+            // V moves by 2 V with log sigma.
+            directions.push((0..n * n).map(|at| if at % n == at / n { 2.0 } else { 0.0 }).collect());
+            share(&directions, &white.xy[..n * p], p)
+        };
+        let parts: Vec<Option<CovarianceMoments>> =
+            (self.blocks.par_chunks(TOGETHER).zip(whitened.par_chunks(TOGETHER)))
+                .map(|(blocks, whitened)| blocks.iter().zip(whitened).map(|(b, w)| of_block(b, w)).reduce(sum))
+                .collect();
+        let mut found = parts.into_iter().flatten().reduce(sum)?;
         found.fixed = inverse(&m, p);
         Some(found)
     }
+}
+
+fn sum(mut total: CovarianceMoments, part: CovarianceMoments) -> CovarianceMoments {
+    let parts = part.first.iter().chain(&part.second);
+    total.first.iter_mut().chain(&mut total.second).zip(parts).for_each(|(total, part)| add(total, part));
+    add(&mut total.traces, &part.traces);
+    total
 }

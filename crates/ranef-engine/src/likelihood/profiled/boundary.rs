@@ -73,6 +73,11 @@ impl Profiled {
         symmetric_eigen(&restricted, k).values.first().copied()
     }
 
+    /// Whether a Lambda_t has negligible singular values at theta, the point of the last evaluation.
+    pub(super) fn is_singular(&self, theta: &[f64]) -> bool {
+        self.raised_factors(theta).1
+    }
+
     /// The factors at theta with negligible singular values lifted, whether there were any, and the terms'
     /// decompositions.
     fn raised_factors(&self, theta: &[f64]) -> (Vec<Vec<f64>>, bool, Vec<Decomposition>) {

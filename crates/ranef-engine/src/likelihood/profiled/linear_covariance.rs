@@ -16,10 +16,15 @@ use crate::likelihood::fixed_covariance::{CovarianceMoments, cross};
 use crate::linalg::dense_cholesky::inverse;
 use faer::linalg::solvers::DenseSolveCore;
 use faer::{Mat, MatRef};
+use rayon::prelude::*;
+
+/// Random effects up to which a solve for each of them is worth its time.
+const MOST_COLUMNS: usize = 4000;
 
 impl Profiled {
     /// P, Q and k on the orthonormal basis Q of X (X = Q R), the residual last, at the theta evaluated last. `None` where
-    /// Sigma is not linear in its parameters, or the traces are out of reach: the Schur complement is sparse.
+    /// Sigma is not linear in its parameters, or the traces are out of reach: many effects, and a sparse Schur complement
+    /// or a singular Lambda.
     pub fn linear_moments(&mut self) -> Option<CovarianceMoments> {
         let theta = self.state.as_ref()?.theta.clone()?;
         let entries = self.design.template.linear_entries()?;
@@ -38,7 +43,8 @@ impl Profiled {
                 second[at(r, s)] = cross(&moved[r], &carried, p);
             }
         }
-        let (traces, single) = self.with_full_rank(&theta, |profiled| profiled.entry_traces(&entries))??;
+        let by_moments = if self.is_singular(&theta) { None } else { self.entry_traces(&entries) };
+        let (traces, single) = by_moments.or_else(|| self.entry_traces_by_columns(&entries))?;
         let mut all = vec![0.0; (count + 1) * (count + 1)];
         for s in 0..count {
             for r in 0..count {
@@ -112,7 +118,8 @@ impl Profiled {
         (0..p * p).map(|at| (0..=(at % p).min(at / p)).map(|k| l[k * p + at % p] * l[k * p + at / p]).sum()).collect()
     }
 
-    /// tr(C E_r C E_s) for all pairs and tr(C E_r), where Lambda has full rank.
+    /// tr(C E_r C E_s) for all pairs and tr(C E_r), where Lambda has full rank: with Lambda'C Lambda = I - M^-1. `None` where
+    /// it is not square or the Schur complement is sparse.
     fn entry_traces(&mut self, entries: &[LinearEntry]) -> Option<(Vec<f64>, Vec<f64>)> {
         if self.design.template.widths() != self.design.template.ranks() {
             return None;
@@ -138,6 +145,64 @@ impl Profiled {
                     .sum::<f64>()
         });
         Some((pairs, single.collect()))
+    }
+}
+
+impl Profiled {
+    /// The same from the columns of C, one level after the other, whatever the rank. `None` where there are too many.
+    fn entry_traces_by_columns(&self, entries: &[LinearEntry]) -> Option<(Vec<f64>, Vec<f64>)> {
+        let (pattern, widths, size) = (&self.design.pattern, &self.design.b.widths, self.response.zy.len());
+        if size > MOST_COLUMNS {
+            return None;
+        }
+        let (count, offsets) = (entries.len(), pattern.offsets(widths));
+        let levels: Vec<(usize, usize)> =
+            (0..pattern.n_factors()).flat_map(|f| (0..pattern.levels(f)).map(move |level| (f, level))).collect();
+        let parts: Vec<(Vec<f64>, Vec<f64>)> = levels
+            .par_iter()
+            .map(|&(g, other)| {
+                let (w, at) = (widths[g], offsets[g] + other * widths[g]);
+                let columns: Vec<Vec<f64>> = (0..w)
+                    .map(|b| {
+                        let mut unit = vec![0.0; size];
+                        unit[at + b] = 1.0;
+                        self.times_c(&unit)
+                    })
+                    .collect();
+                let (mut pairs, mut single) = (vec![0.0; count * count], vec![0.0; count]);
+                for (s, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.factor == g) {
+                    // The columns times G_s.
+                    let moved: Vec<Vec<f64>> = (0..w)
+                        .map(|d| {
+                            let terms = (0..w).filter(|b| entry.matrix[d * w + b] != 0.0);
+                            terms.fold(vec![0.0; size], |mut sum, b| {
+                                let weight = entry.matrix[d * w + b];
+                                sum.iter_mut().zip(&columns[b]).for_each(|(sum, c)| *sum += weight * c);
+                                sum
+                            })
+                        })
+                        .collect();
+                    single[s] = (0..w).map(|d| moved[d][at + d]).sum();
+                    for (r, entry) in entries.iter().enumerate() {
+                        let (width, first) = (widths[entry.factor], offsets[entry.factor]);
+                        for level in 0..pattern.levels(entry.factor) {
+                            let row = first + level * width;
+                            for (place, one) in entry.matrix.iter().enumerate().filter(|(_, one)| **one != 0.0) {
+                                let (a, c) = (row + place % width, row + place / width);
+                                pairs[s * count + r] += one * (0..w).map(|d| moved[d][a] * columns[d][c]).sum::<f64>();
+                            }
+                        }
+                    }
+                }
+                (pairs, single)
+            })
+            .collect();
+        let (mut pairs, mut single) = (vec![0.0; count * count], vec![0.0; count]);
+        for (own_pairs, own_single) in parts {
+            pairs.iter_mut().zip(own_pairs).for_each(|(total, own)| *total += own);
+            single.iter_mut().zip(own_single).for_each(|(total, own)| *total += own);
+        }
+        Some((pairs, single))
     }
 }
 
