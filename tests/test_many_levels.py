@@ -85,6 +85,12 @@ def test_linear_mixed_models(monkeypatch, case):
     agree(short.predict(), whole.predict(), "predict", 1e-7)
 
 
+def test_more_columns_than_a_panel_beside_one_grouping_factor(monkeypatch):
+    short, whole = pair(monkeypatch, lambda: rf.lmm("y ~ x + school + (1 | teacher)", frame(5, 900, 80, 200)))
+    agree(short.loglik, whole.loglik, "loglik", 1e-9)
+    agree(short.vcov(), whole.vcov(), "vcov", 1e-6)
+
+
 GLMM = [
     {"formula": "count ~ x + school + (1 | teacher)", "family": "poisson"},
     {"formula": "count ~ x + school + (1 | teacher)", "family": "poisson", "nested": False},

@@ -449,7 +449,7 @@ impl Fixed {
     /// beta~ = R beta.
     pub fn to_rotated(&self, beta: &[f64]) -> Vec<f64> {
         if let Basis::ByLevel(own) = &self.basis {
-            return own.basis.from_raw(&own.spread(beta));
+            return own.basis.to_basis(&own.spread(beta));
         }
         let p = self.p();
         (0..p).map(|i| (i..p).map(|j| self.r[j * p + i] * beta[j]).sum()).collect()
@@ -494,7 +494,7 @@ impl Fixed {
         }
         let mut unit = vec![0.0; self.p()];
         unit[coordinate] = 1.0;
-        let rotated = own.basis.from_raw(&unit);
+        let rotated = own.basis.to_basis(&unit);
         let values = own.basis.entries(coordinate).map(|(i, _)| own.basis.row(i).map(|(k, x)| x * rotated[k]).sum());
         let (low, high) = values.fold((0.0_f64, 0.0_f64), |(l, h), v: f64| (l.min(v), h.max(v)));
         Some(high - low)

@@ -416,7 +416,7 @@ impl LevelBasis {
     }
 
     /// T x.
-    pub fn from_raw(&self, x: &[f64]) -> Vec<f64> {
+    pub fn to_basis(&self, x: &[f64]) -> Vec<f64> {
         let (count, d) = (self.coordinates.len(), self.d);
         let (levels, dense) = x.split_at(count);
         let mut out = vec![0.0; count + d];

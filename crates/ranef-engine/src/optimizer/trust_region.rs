@@ -117,6 +117,9 @@ pub fn minimise(objective: &mut dyn Objective, start: &[f64], settings: &Setting
     Outcome { x, value, gradient, reason, evaluations, trace }
 }
 
+/// A step with the decrease it promises and its scaled length.
+type Trial = (Vec<f64>, f64, f64);
+
 /// The quadratic model's Hessian B.
 struct Model {
     dim: usize,
@@ -193,7 +196,7 @@ impl Model {
 
     /// The gradient's norm and the step of many parameters where the model is convex and its minimiser inside the region:
     /// one Cholesky factorisation in the place of an eigendecomposition.
-    fn newton(&self, gradient: &[f64], radius: f64) -> Option<(f64, (Vec<f64>, f64, f64))> {
+    fn newton(&self, gradient: &[f64], radius: f64) -> Option<(f64, Trial)> {
         let dim = self.dim;
         if dim <= MANY {
             return None;
@@ -250,7 +253,7 @@ impl Spectrum {
     }
 
     /// The minimiser of the model in the region: step, predicted decrease, scaled length.
-    fn step(&self, gradient: &[f64], radius: f64) -> (Vec<f64>, f64, f64) {
+    fn step(&self, gradient: &[f64], radius: f64) -> Trial {
         let dim = gradient.len();
         let parts = self.components(gradient);
         let lowest = self.values.iter().copied().fold(f64::INFINITY, f64::min);
