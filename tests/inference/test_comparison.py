@@ -10,7 +10,8 @@ import pytest
 import ranef as rf
 from models import cbpp, data, owls_poisson, sleepstudy
 from ranef.errors import ModelError
-from ranef.inference.comparison import boundary, tail
+from ranef.inference.comparison import boundary
+from ranef.inference.likelihood_ratio import upper_tail as tail
 from ranef.inference.nesting import Nesting, nesting, within
 
 ANSWERS = json.loads((Path(__file__).parents[1] / "reference/inference/comparison.json").read_text())["tables"]

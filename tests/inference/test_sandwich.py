@@ -269,7 +269,7 @@ def test_scores_of_linear_regression_give_the_papers_numbers(kind):
     # Information from differences of gradients is good to 1e-6.
     size = np.abs(formula.covariance).max()
     np.testing.assert_allclose(scores.covariance, formula.covariance, rtol=1e-4, atol=1e-6 * size)
-    np.testing.assert_allclose(scores.degrees_of_freedom(np.eye(3)), formula.degrees_of_freedom(np.eye(3)), rtol=1e-3)
+    np.testing.assert_allclose(scores.of(np.eye(3)), formula.of(np.eye(3)), rtol=1e-3)
 
 
 def test_scores_of_a_misspecified_model_cover():
@@ -325,7 +325,7 @@ def test_marginal_means_slopes_and_joint_tests_have_it_too():
     means = fit.emmeans("Machine", vcov="CR2")
     np.testing.assert_allclose(means.table["std_error"], tests.std_errors(grid), rtol=1e-10)
     np.testing.assert_allclose(means.table["df"], tests.degrees_of_freedom(grid), rtol=1e-10)
-    assert "Standard errors: cluster-robust (CR2), 6 clusters of Worker" in repr(means)
+    assert "of the CR2 covariance, 6 clusters of Worker" in repr(means)
     pairs = np.array([[0.0, -1, 0], [0, 0, -1], [0, 1, -1]])
     contrasts = means.contrasts().table
     np.testing.assert_allclose(contrasts["std_error"], tests.std_errors(pairs), rtol=1e-10)

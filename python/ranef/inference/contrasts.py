@@ -12,6 +12,7 @@ import numpy as np
 
 from ranef.errors import ModelError
 from ranef.fitting import FittedModel
+from ranef.formula.level_columns import LevelColumns
 from ranef.inference.kenward_roger import kenward_roger, refitted
 from ranef.inference.sandwich import sandwich
 from ranef.inference.satterthwaite import satterthwaite
@@ -206,7 +207,7 @@ def denominator(
     if method == "satterthwaite":
         by_engine = satterthwaite(record)
         if by_engine is None:
-            raise ModelError(f"ddf={ddf!r}: {WITHOUT_COVARIANCE}; use ddf='asymptotic'.")
+            raise ModelError(f"ddf={ddf!r}: {lacking(record)}; use ddf='asymptotic'.")
         freedom = by_engine
         reason += on_boundary(record)
     elif method == "residual":
@@ -222,7 +223,11 @@ def denominator(
     )
 
 
-WITHOUT_COVARIANCE = "the variance parameters have no covariance matrix at this optimum"
+def lacking(record: FittedModel) -> str:
+    """Why the engine has nothing to make Satterthwaite's degrees of freedom of."""
+    if isinstance(record.design.fixed["cond"].x, LevelColumns):
+        return "there are too many fixed effects"
+    return "the variance parameters have no covariance matrix at this optimum"
 
 
 def chosen(record: FittedModel, component: str, ddf: str | None) -> tuple[str, str]:
@@ -240,7 +245,7 @@ def chosen(record: FittedModel, component: str, ddf: str | None) -> tuple[str, s
     if not record.model.linear:
         return "asymptotic", "the default of glmm"
     if against is None and satterthwaite(record) is None:
-        against = WITHOUT_COVARIANCE
+        against = lacking(record)
     if against is not None:
         return "asymptotic", against
     return "satterthwaite", "the default of lmm"

@@ -246,6 +246,16 @@ impl Fixed {
         x
     }
 
+    /// The kept columns written out, where Q is by levels and that takes no more than `numbers`.
+    pub(crate) fn written_out(&self, numbers: usize) -> Option<Self> {
+        if self.level_basis().is_none() || self.n.saturating_mul(self.p()) > numbers {
+            return None;
+        }
+        let x = (0..self.p()).flat_map(|j| self.original_column(j)).collect();
+        let dense = Self::from_columns(self.n, x, self.offset.clone());
+        (dense.p() == self.p()).then_some(dense)
+    }
+
     /// The entries of each row of X that are not known to be zero, where Q is by levels.
     pub(crate) fn original_rows(&self) -> Option<SparseRows> {
         let Basis::ByLevel(own) = &self.basis else { return None };

@@ -80,6 +80,20 @@ pub struct Design {
 }
 
 impl Design {
+    /// The same with other fixed effects of all predictors.
+    pub(crate) fn with_fixed(&self, fixed: Vec<Fixed>) -> Self {
+        Self {
+            n: self.n,
+            fixed,
+            groupings: self.groupings.clone(),
+            places: self.places.clone(),
+            template: self.template.clone(),
+            offsets: self.offsets.clone(),
+            q: self.q,
+            assumptions: self.assumptions.clone(),
+        }
+    }
+
     /// Merges terms on the same grouping factor (given as codes with the number of levels) and scales their columns.
     pub fn new(n: usize, fixed: Vec<Fixed>, groups: Vec<(Vec<u32>, usize)>, terms: Vec<TermSpec>) -> Self {
         let used: Vec<usize> = (0..groups.len()).filter(|g| terms.iter().any(|term| term.grouping == *g)).collect();

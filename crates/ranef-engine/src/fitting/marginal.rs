@@ -192,16 +192,7 @@ fn assemble(
     };
     let mut fixed = design.fixed.clone();
     fixed[1].set_offset(Some(offset));
-    let settled = Arc::new(crate::design::Design {
-        n: design.n,
-        fixed,
-        groupings: design.groupings.clone(),
-        places: design.places.clone(),
-        template: design.template.clone(),
-        offsets: design.offsets.clone(),
-        q: design.q,
-        assumptions: design.assumptions.clone(),
-    });
+    let settled = Arc::new(design.with_fixed(fixed));
     let mut eta = vec![vec![0.0; design.n]; design.n_predictors()];
     for (k, beta) in [&solution.beta, &dispersion].into_iter().enumerate() {
         if let Some(offset) = settled.fixed[k].offset() {

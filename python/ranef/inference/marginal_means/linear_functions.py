@@ -173,9 +173,12 @@ class LinearFunctions:
         spreads = any(np.abs(block).max(initial=0.0) > 0.0 for block in self.spread.values())
         if self._bending or spreads or len(self._components) != 1:
             if self.testing.vcov is not None:
+                more = "smooths" if self._bending else "the variances of the random effects"
+                if len(self._components) != 1:
+                    more = f"several components ({', '.join(self._components)})"
                 raise ModelError(
                     f"vcov={self.testing.vcov!r} is of the fixed effects of one component; these estimates depend on "
-                    f"more than those{' of ' + self._components[0] if len(self._components) == 1 else ''}."
+                    f"{more}."
                 )
             return None
         asked = self.testing
