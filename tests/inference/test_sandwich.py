@@ -335,6 +335,20 @@ def test_marginal_means_slopes_and_joint_tests_have_it_too():
     assert slope["std_error"].iloc[0] == pytest.approx(sleepstudy().tidy(vcov="CR1")["std_error"].iloc[1], rel=1e-6)
 
 
+def test_hypotheses_and_analyses_of_variance_have_it_too():
+    fit = rf.lmm("score ~ Machine + (1 | Worker)", data("machines"))
+    expected = denominator(fit, vcov="CR2").joint_test(np.eye(3)[1:])
+    table = fit.anova(vcov="CR2")
+    assert table["den_df"].tolist() == pytest.approx([expected.ddf], rel=1e-8)
+    assert table["statistic"].tolist() == pytest.approx([expected.statistic], rel=1e-8)
+    assert "sum_sq" not in table
+    row = fit.test("Machine[T.B] = 0", vcov="CR2").iloc[0]
+    tidy = fit.tidy(vcov="CR2").iloc[1]
+    assert (row["den_df"], row["statistic"], row["p_value"]) == pytest.approx(
+        (tidy["df"], tidy["statistic"] ** 2, tidy["p_value"]), rel=1e-8
+    )
+
+
 def test_an_array_of_offsets_is_part_of_the_residual():
     frame = some_of_sleepstudy()
     shift = 10.0 * np.arange(len(frame)) / len(frame)

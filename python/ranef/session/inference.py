@@ -224,7 +224,14 @@ class Inference(Answers):
             frame.attrs.update(said)
         return frame
 
-    def anova(self, type: int | str = 3, ddf: str | None = None, component: str = "cond") -> IntoFrame:
+    def anova(
+        self,
+        type: int | str = 3,
+        ddf: str | None = None,
+        component: str = "cond",
+        vcov: str | None = None,
+        cluster: Any = None,
+    ) -> IntoFrame:
         """Analysis of variance: a test of every term of the fixed effects.
 
         Parameters
@@ -239,12 +246,14 @@ class Inference(Answers):
             for those of `glmm`.
         component : str
             The component whose terms are tested.
+        vcov, cluster : optional
+            A cluster-robust covariance, as in `tidy`.
 
         Returns
         -------
         frame
-            term, sum_sq, mean_sq (F times the residual variance; not of chi-square tests), num_df, den_df, statistic,
-            p_value. pandas frames keep a heading that tells the method in ``attrs["heading"]``.
+            term, sum_sq, mean_sq (F times the residual variance; only of F tests by the model's covariance), num_df,
+            den_df, statistic, p_value. pandas frames keep a heading that tells the method in ``attrs["heading"]``.
 
         Examples
         --------
@@ -253,9 +262,17 @@ class Inference(Answers):
         >>> fit.anova()[["term", "num_df", "den_df", "statistic"]].round(2).values.tolist()
         [['Machine', 2, 10.0, 20.58]]
         """
-        return self._headed(*anova(self, type, ddf, component))
+        return self._headed(*anova(self, type, ddf, component, vcov, cluster))
 
-    def test(self, L: Any, rhs: Any = 0.0, ddf: str | None = None, component: str = "cond") -> IntoFrame:
+    def test(
+        self,
+        L: Any,
+        rhs: Any = 0.0,
+        ddf: str | None = None,
+        component: str = "cond",
+        vcov: str | None = None,
+        cluster: Any = None,
+    ) -> IntoFrame:
         """Test linear hypotheses about fixed effects, all of them together.
 
         Parameters
@@ -269,6 +286,8 @@ class Inference(Answers):
             Denominator degrees of freedom, as in `tidy`.
         component : str
             The component whose fixed effects are meant.
+        vcov, cluster : optional
+            A cluster-robust covariance, as in `tidy`.
 
         Returns
         -------
@@ -284,7 +303,7 @@ class Inference(Answers):
         [[17.0, 0.091, 0.766]]
         """
         names = self.names(component)
-        return self._headed(*linear_test(self, *linear_hypotheses.read(L, rhs, names), ddf, component))
+        return self._headed(*linear_test(self, *linear_hypotheses.read(L, rhs, names), ddf, component, vcov, cluster))
 
     def drop1(self, test: str | None = "chisq", ddf: str | None = None) -> IntoFrame:
         """Leave out each term of the fixed effects that stands in no other term.
