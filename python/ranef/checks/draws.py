@@ -17,8 +17,8 @@ from ranef.conditioning import Conditioning
 from ranef.simulation import simulate
 
 # Draws in all, fewer with many rows, and how many numbers are held at a time.
-DRAWS, FEWEST = 250, 60
-NUMBERS = 20_000_000
+DRAWS, FEWEST = 250, 40
+NUMBERS = 2_000_000
 HELD = 4_000_000
 
 

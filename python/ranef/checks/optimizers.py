@@ -270,8 +270,12 @@ def from_scipy(surface: Surface, optimizer: str, start: dict[str, Any], name: st
         )
     else:
         most = EVALUATIONS * len(x0)
-        settings = {"xatol": 1e-5, "fatol": CLOSE, "maxfev": most, "maxiter": most, "adaptive": len(x0) > 5}
-        found = minimize(surface.value, x0, method="Nelder-Mead", options=settings)
+        found = minimize(
+            surface.value,
+            x0,
+            method="Nelder-Mead",
+            options={"xatol": 1e-5, "fatol": CLOSE, "maxfev": most, "maxiter": most, "adaptive": len(x0) > 5},
+        )
     seconds = time.perf_counter() - began
     beta, factors = surface.unpacked(np.asarray(found.x, float))
     note = "" if found.fun < NOWHERE else "no finite likelihood at this start"

@@ -33,6 +33,8 @@ def gradient(subject: Subject) -> Iterator[Finding]:
 def curvature(subject: Subject) -> Iterator[Finding]:
     """The eigenvalues of the Hessian, scaled to a unit diagonal: is every parameter determined?"""
     verdict = subject.record.verdict
+    if verdict["hessian_min"] is None or verdict["condition"] is None:  # nothing was searched for
+        return
     smallest, condition = float(verdict["hessian_min"]), float(verdict["condition"])
     flat = list(verdict["flat"])
     if flat:
@@ -87,5 +89,8 @@ def edge(subject: Subject) -> Iterator[Finding]:
         return
     simpler, why = LIMITS.get(record.family, (None, "a parameter is at the end of its range"))
     advice = f"An ordinary result: {why}. "
-    advice += f'The simpler model says the same: `fit.update(family="{simpler}")`.' if simpler else "Simplify it."
+    if any(name.startswith("zi:") for name in names):
+        advice = "There are no excess zeros left: leave the zero-inflation part out, `fit.update(zi=None)`."
+    else:
+        advice += f'The simpler model says the same: `fit.update(family="{simpler}")`.' if simpler else "Simplify it."
     yield Finding("edge of the family", float(len(names)), "parameters at the edge", ", ".join(names), advice, LOOK)

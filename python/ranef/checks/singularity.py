@@ -34,11 +34,14 @@ class Simplification:
         What takes the place of the term as it was written; none where it is dropped.
     code : str
         The call that fits it.
+    exact : bool
+        Whether the likelihood stays what it is.
     """
 
     why: str
     terms: tuple[str, ...]
     code: str
+    exact: bool = True
 
 
 def singularity(subject: Subject) -> Iterator[Finding]:
@@ -69,10 +72,9 @@ def singularity(subject: Subject) -> Iterator[Finding]:
             continue
         simpler = simplification(record, t)
         advice = "An ordinary result: the data do not support this much. "
+        said = "The same likelihood" if simpler.exact else "Nearly the same fit"
         advice += (
-            f"The same fit, simpler: `{simpler.code}`."
-            if simpler.code
-            else "A smaller d, or fewer columns, fits as well."
+            f"{said}, simpler: `{simpler.code}`." if simpler.code else "A smaller d, or fewer columns, fits as well."
         )
         yield Finding(name, ratio, measure, simpler.why, advice, LOOK)
 
@@ -103,7 +105,7 @@ def simplification(record: FittedModel, t: int) -> Simplification:
     if term.structure == "us" and len(bases) > 1:
         new = (written(bases, "diag", term.group),)
         why = f"the effects of a level of {term.group} are tied: a correlation of one"
-        return Simplification(why, new, _code(record, term, bar, new))
+        return Simplification(why, new, _code(record, term, bar, new), exact=False)
     why = f"the {term.structure} covariance of {term.group} has no full rank"
     return Simplification(why, (), "" if term.structure == "rr" else _code(record, term, bar, ()))
 

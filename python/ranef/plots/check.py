@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranef.checks.finding import OK, VERDICTS, Finding
+from ranef.checks.influential_groups import without_each
 from ranef.checks.random_effects import standardised_modes
 from ranef.checks.subject import Subject
-from ranef.errors import DataError, ModelError
-from ranef.inference.influence import influence as left_out
+from ranef.errors import ModelError
 from ranef.plots import influence as influence_plot
 from ranef.plots.canvas import BLUE, GREY, PALETTE, new_axes
 from ranef.simulation import simulate
@@ -47,6 +47,8 @@ def check(subject: Subject, findings: Sequence[Finding]) -> Figure:
     if found is not None:
         axis = next(free)
         influence_plot.influence(found, axis)
+        axis.xaxis.label.set_fontsize(8)
+        axis.yaxis.label.set_fontsize(8)
         axis.set_title(_titled("influence", findings, "influential"), fontsize=9)
     return figure
 
@@ -157,14 +159,7 @@ def _densities(axis: Any, observed: np.ndarray, draws: np.ndarray) -> None:
 
 
 def _influence(subject: Subject) -> Any:
-    record = subject.record
-    for group, term in subject.factors.items():
-        if record.nobs <= 50_000 and 2 < len(term.levels) <= record.nobs / 2:
-            try:
-                return left_out(record, group, "one-step", None, False)
-            except (ModelError, DataError):
-                continue
-    return None
+    return next((found for group in subject.factors if (found := without_each(subject, group)) is not None), None)
 
 
 def _titled(title: str, findings: Sequence[Finding], *starts: str) -> str:

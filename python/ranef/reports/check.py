@@ -31,6 +31,33 @@ def headline(findings: Sequence[Finding]) -> str:
     return f"{worst}: {' and '.join(parts)}, {count[OK]} of {len(findings)} checks are ok"
 
 
+# What shows in others too: the first of these that is found is where to begin.
+CAUSES = (
+    "convergence",
+    "curvature",
+    "separation",
+    "restarts",
+    "conditional modes",
+    "grouping by",
+    "autocorrelation",
+    "Laplace",
+    "dispersion",
+    "zeros",
+    "spread between",
+    "spread along",
+    "distribution",
+)
+
+
+def beginning(findings: Sequence[Finding]) -> list[str]:
+    """Where to begin, if there are several problems: one cause has many traces."""
+    problems = [finding.check for finding in findings if finding.verdict == PROBLEM]
+    first = next((name for cause in CAUSES for name in problems if name.startswith(cause)), None)
+    if first is None or len(problems) < 2:
+        return []
+    return [f"Begin with {first}, and check the new fit again: the others may be traces of the same cause."]
+
+
 def figure(value: float) -> str:
     """A figure in a column: four digits, whatever its size."""
     if not math.isfinite(value):
@@ -45,7 +72,7 @@ def probability(value: float) -> str:
 
 def check_text(findings: Sequence[Finding], refused: Mapping[str, str]) -> str:
     """The table as aligned text."""
-    lines = [headline(findings)]
+    lines = [headline(findings), *beginning(findings)]
     widest = max((len(f.check) for f in findings), default=0)
     area = ""
     for finding in findings:
@@ -88,7 +115,7 @@ def check_html(findings: Sequence[Finding], refused: Mapping[str, str]) -> str:
     head = "".join(f"<th>{name}</th>" for name in ("verdict", "check", "figure", "p", "what was found"))
     notes = "".join(f"<p>not checked: {html.escape(n)} ({html.escape(r)})</p>" for n, r in refused.items())
     return (
-        f'<div class="ranef-check"><p><b>{html.escape(headline(findings))}</b></p>'
+        f'<div class="ranef-check"><p><b>{html.escape(headline(findings))}</b> {html.escape(" ".join(beginning(findings)))}</p>'
         f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>{notes}</div>"
     )
 
