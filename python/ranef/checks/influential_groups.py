@@ -13,7 +13,7 @@ from ranef.inference.influence import Deletion, influence
 
 # Cook's distance: the estimates move to the edge of their 50 % region near 1.
 LOOK_AT, PROBLEM_AT = 1.0, 4.0
-# Rows, levels, and in linear models rows times rows a level, beyond which leaving out groups is left to who asks for it.
+# Rows, levels, and in linear models rows times rows a level, beyond which leaving out groups must be asked for.
 MOST_ROWS, MOST_LEVELS, MOST_PAIRS = 50_000, 2_000, 300_000
 
 

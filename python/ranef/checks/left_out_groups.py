@@ -16,6 +16,8 @@ from ranef.formula.update import update_formula
 LOOK_AT, PROBLEM_AT = 0.05, 0.1
 # Columns looked at unasked, and rows a level on average that a column of groups has.
 MOST_COLUMNS, ROWS_A_LEVEL = 12, 2.0
+# Share of what a column of numbers explains that lies on a straight line.
+TREND = 0.5
 
 
 def left_out_groups(subject: Subject) -> Iterator[Finding]:
@@ -26,20 +28,25 @@ def left_out_groups(subject: Subject) -> Iterator[Finding]:
         if found is None:
             continue
         p_value, correlation = found
-        few = len(levels) < FEW
-        term = column if few else written(["1"], "us", column)
-        code = f'fit.update("{update_formula(subject.record.formula, f". ~ . + {_quoted(subject, column, term)}")}")'
+        straight = is_trend(subject, column, codes, len(levels))
+        few = len(levels) < FEW or straight
+        term = _quoted(subject, column, column if few else written(["1"], "us", column), straight)
+        code = f'fit.update("{update_formula(subject.record.formula, f". ~ . + {term}")}")'
+        if straight:
+            advice = f"Residuals follow {column}: a predictor that is missing, or made from the response? `{code}`."
+        else:
+            advice = f"Rows of one level of {column} are alike in what the model leaves unexplained, so that standard "
+            advice += f"errors are wrong: `{code}`."
         yield Finding(
             f"grouping by {column}",
             correlation,
             "correlation of residuals within a level",
             f"residuals of one level of {column} are alike" if correlation > 0 else "residuals do not depend on it",
-            f"Rows of one level of {column} are alike in what the model leaves unexplained, so that standard errors "
-            f"are wrong: `{code}`.",
+            advice,
             p_value=p_value,
             size=max(correlation, 0.0),
             look_at=LOOK_AT,
-            # Few levels are a predictor that might be missing, many a grouping that is.
+            # Few levels, or numbers along a line, are a predictor that might be missing; many levels are a grouping.
             problem_at=np.inf if few and column not in subject.groups else PROBLEM_AT,
         )
 
@@ -84,10 +91,22 @@ def within_correlation(r: np.ndarray, codes: np.ndarray, size: int) -> tuple[flo
     return float(fdtrc(k - 1.0, n - k, between / within)), correlation
 
 
-def _quoted(subject: Subject, column: str, term: str) -> str:
+def is_trend(subject: Subject, column: str, codes: np.ndarray, size: int) -> bool:
+    """Whether most of what numbers explain lies on a straight line: they are a predictor then, and no names."""
+    if column in subject.factors or not subject.frame[column].dtype.is_numeric():
+        return False
+    x, r = np.asarray(subject.frame[column].to_numpy(), float), subject.residuals
+    rows = np.maximum(np.bincount(codes, minlength=size), 1)
+    fitted = (np.bincount(codes, weights=r, minlength=size) / rows)[codes]
+    if not np.isfinite(x).all() or not x.std() > 0.0 or not fitted.std() > 0.0:
+        return False
+    return float(np.corrcoef(x, fitted)[0, 1] ** 2) > TREND
+
+
+def _quoted(subject: Subject, column: str, term: str, straight: bool) -> str:
     """The term with a name that a formula can hold."""
     if not column.isidentifier():
         return term.replace(column, f"`{column}`")
-    if term == column and subject.frame[column].dtype.is_numeric():
+    if term == column and not straight and subject.frame[column].dtype.is_numeric():
         return f"factor({column})"
     return term

@@ -64,7 +64,8 @@ def all_fit(record: FittedModel, starts: int, seed: int, progress: bool | None) 
     for name, value, least in (("starts", starts, 1), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise ModelError(f"all_fit({name}={value!r}): give a whole number, {least} or more.")
-    attempts = [from_engine(record, None, "its own")]
+    own = record.optimum.seconds
+    attempts = [Attempt("trust region", "its own", record.log_posterior, record.converged, own, estimates_of(record))]
     perturbed = [perturbed_start(record, seed + r) for r in range(starts)] if startable(record) else []
     attempts += [from_engine(record, start, f"perturbed {r + 1}") for r, start in enumerate(perturbed)]
     surface = surface_of(record) if perturbed else None
@@ -117,7 +118,7 @@ def agreement(columns: dict[str, list[Any]]) -> str:
 
 
 def from_engine(record: FittedModel, start: Any, name: str) -> Attempt:
-    """The engine's search from a start; None for its own."""
+    """The engine's search from a start."""
     began = time.perf_counter()
     fit = fitted_from(record, start)
     seconds = time.perf_counter() - began

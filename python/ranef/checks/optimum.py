@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from ranef.checks.finding import LOOK, OK, PROBLEM, Finding
@@ -18,11 +19,14 @@ INNER = 1e-6
 def gradient(subject: Subject) -> Iterator[Finding]:
     """The distance to the optimum, sqrt(g' H^-1 g)."""
     verdict, optimum = subject.record.verdict, subject.record.optimum
-    stopped = verdict["status"] in ("max_iter", "failed", "unsettled", "breakdown", "saddle")
-    away = not verdict["gradient_scaled"] <= NEAR and verdict["status"] not in ("separated", "flat")
+    # Separation and flat directions have rows of their own.
+    elsewhere = verdict["status"] in ("separated", "flat")
+    distance = _number(verdict["gradient_scaled"])
+    stopped = not subject.record.converged and not elsewhere
+    away = distance > NEAR and not elsewhere
     yield Finding(
         "convergence",
-        float(verdict["gradient_scaled"]),
+        distance,
         "distance to the optimum in standard errors",
         f"{verdict['message']}; {optimum.iterations} iterations, {optimum.evaluations} evaluations",
         f"{verdict['advice']} See whether others end higher: `fit.all_fit()`." if stopped or away else "",
@@ -33,15 +37,15 @@ def gradient(subject: Subject) -> Iterator[Finding]:
 def curvature(subject: Subject) -> Iterator[Finding]:
     """The eigenvalues of the Hessian, scaled to a unit diagonal: is every parameter determined?"""
     verdict = subject.record.verdict
-    if verdict["hessian_min"] is None or verdict["condition"] is None:  # nothing was searched for
-        return
-    smallest, condition = float(verdict["hessian_min"]), float(verdict["condition"])
+    smallest, condition = _number(verdict["hessian_min"]), _number(verdict["condition"])
     flat = list(verdict["flat"])
-    if flat:
+    if verdict["status"] == "flat" or flat:
         names = ", ".join(flat)
         detail = f"the likelihood hardly changes along a direction of {names}"
         advice = f"The data cannot tell these parameters apart: {names}. Drop or combine one of them."
         state = PROBLEM
+    elif math.isnan(smallest):  # nothing was searched for
+        return
     elif condition > ILL_CONDITIONED:
         detail = f"condition number {condition:.1e}"
         advice = "Some combination of parameters is barely determined; look for estimates with huge standard errors."
@@ -49,6 +53,11 @@ def curvature(subject: Subject) -> Iterator[Finding]:
     else:
         detail, advice, state = f"every parameter is determined (condition number {condition:.3g})", "", OK
     yield Finding("curvature", smallest, "smallest eigenvalue of the Hessian with unit diagonal", detail, advice, state)
+
+
+def _number(value: float | None) -> float:
+    """A figure of the verdict; NaN where there is none."""
+    return math.nan if value is None else float(value)
 
 
 def inner(subject: Subject) -> Iterator[Finding]:

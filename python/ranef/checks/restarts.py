@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,11 +74,12 @@ def perturbed_start(record: FittedModel, seed: int) -> dict[str, Any]:
 
 
 def fitted_from(record: FittedModel, start: Any) -> FittedModel | None:
-    """The same model fitted from a start; None where the engine refuses it."""
+    """The same model fitted from a start, with all the iterations it takes; None where the engine refuses it."""
+    control = replace(record.control, max_iter=None, progress=False)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            engine, kept = fit_model(record.model, record.control, start)
+            engine, kept = fit_model(record.model, control, start)
     except ModelError:
         return None
     return FittedModel(model=record.model, control=record.control, engine=engine, kept=kept)

@@ -114,8 +114,9 @@ def check_html(findings: Sequence[Finding], refused: Mapping[str, str]) -> str:
         rows.append("<tr>" + "".join(cells) + "</tr>")
     head = "".join(f"<th>{name}</th>" for name in ("verdict", "check", "figure", "p", "what was found"))
     notes = "".join(f"<p>not checked: {html.escape(n)} ({html.escape(r)})</p>" for n, r in refused.items())
+    begin = html.escape(" ".join(beginning(findings)))
     return (
-        f'<div class="ranef-check"><p><b>{html.escape(headline(findings))}</b> {html.escape(" ".join(beginning(findings)))}</p>'
+        f'<div class="ranef-check"><p><b>{html.escape(headline(findings))}</b> {begin}</p>'
         f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>{notes}</div>"
     )
 
