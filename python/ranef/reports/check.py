@@ -13,6 +13,8 @@ MARKS = {"ok": "ok", "look": "LOOK", "problem": "PROBLEM"}
 # Okabe & Ito's colours, darkened to be read on white; the word says the same.
 COLOURS = {"ok": "#4d4d4d", "look": "#8a5a00", "problem": "#a83c00"}
 WIDTH = 100
+# No figure of a check means anything below this size.
+NEGLIGIBLE = 1e-6
 
 
 def overall(findings: Sequence[Finding]) -> str:
@@ -59,9 +61,11 @@ def beginning(findings: Sequence[Finding]) -> list[str]:
 
 
 def figure(value: float) -> str:
-    """A figure in a column: four digits, whatever its size."""
+    """A figure in a column: three digits; what is left by rounding is zero."""
     if not math.isfinite(value):
         return "" if math.isnan(value) else "inf"
+    if abs(value) < NEGLIGIBLE:
+        return "0"
     return f"{value:.0f}" if value == round(value) and abs(value) < 1e5 else f"{value:.3g}"
 
 
