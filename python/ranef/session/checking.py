@@ -28,7 +28,7 @@ class Check:
     >>> found.verdict
     'problem'
     >>> found.problems["check"].tolist()
-    ['dispersion']
+    ['dispersion', 'outliers', 'spread along fitted values']
     """
 
     def __init__(self, fit: Answers, subject: Subject) -> None:
