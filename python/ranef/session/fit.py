@@ -17,6 +17,7 @@ from ranef.formula.update import update_formula
 from ranef.frames import IntoFrame
 from ranef.model import Model, build_model
 from ranef.prior import Prior
+from ranef.session.checking import Checking
 from ranef.session.estimates import Estimates
 from ranef.session.explained_variance import ExplainedVariance
 from ranef.session.influencing import Influencing
@@ -311,7 +312,7 @@ def fitted(model: Model, control: Control | None, start: FittedModel | Mapping[s
     return Fit(model=model, control=control, engine=engine, kept=kept)
 
 
-class Fit(Estimates, Rows, Influencing, Marginal, ExplainedVariance, Drawn):
+class Fit(Estimates, Rows, Checking, Influencing, Marginal, ExplainedVariance, Drawn):
     """A fitted mixed model.
 
     `lmm` and `glmm` make it; it never changes afterwards. Plain values are attributes (`loglik`, `aic`, `sigma`,
