@@ -22,6 +22,7 @@ from ranef.session.explained_variance import ExplainedVariance
 from ranef.session.influencing import Influencing
 from ranef.session.marginal_means import Marginal
 from ranef.session.plots import Drawn, Plots
+from ranef.session.residual_checks import ResidualChecks
 from ranef.session.rows import Rows
 
 
@@ -311,7 +312,7 @@ def fitted(model: Model, control: Control | None, start: FittedModel | Mapping[s
     return Fit(model=model, control=control, engine=engine, kept=kept)
 
 
-class Fit(Estimates, Rows, Influencing, Marginal, ExplainedVariance, Drawn):
+class Fit(Estimates, Rows, Influencing, ResidualChecks, Marginal, ExplainedVariance, Drawn):
     """A fitted mixed model.
 
     `lmm` and `glmm` make it; it never changes afterwards. Plain values are attributes (`loglik`, `aic`, `sigma`,

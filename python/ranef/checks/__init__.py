@@ -1,0 +1,1 @@
+"""What a fit assumes, against its data."""
