@@ -88,7 +88,7 @@ class DescribedRows:
             return np.array([float(value) for value in values])
         except (TypeError, ValueError):
             strange = next(value for value in values if not _is_number(value))
-            raise DataError(f"{argument} holds {strange!r}, which is no number") from None
+            raise DataError(f"{argument} holds {strange!r}, which is no number and no date") from None
 
     def levels(self, what: Any, argument: str) -> tuple[list[str], list[np.ndarray]]:
         """Levels in the order of their first row, and the rows of each."""

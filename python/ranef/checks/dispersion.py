@@ -51,7 +51,7 @@ def pearson(record: FittedModel | None, alternative: str) -> ResidualTest:
     from scipy.special import chdtrc
 
     if record is None:
-        raise ModelError("test_dispersion(kind='pearson') needs a fit: use kind='simulated'")
+        raise ModelError("test_dispersion(kind='pearson') needs a fit, and its rows as they are: use kind='simulated'")
     if alternative != "greater":
         raise ModelError(
             f"test_dispersion(kind='pearson', alternative={alternative!r}): random effects take up degrees of freedom "

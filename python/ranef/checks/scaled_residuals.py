@@ -200,12 +200,14 @@ def aggregated(found: ScaledResiduals, groups: Sequence[np.ndarray], by: Any) ->
 
     def gathered(values: np.ndarray) -> np.ndarray:
         wide = values if values.ndim == 2 else values[:, None]
-        new = np.array([np.asarray(together(wide[rows]), float).reshape(-1) for rows in groups])
-        if new.shape[1] != wide.shape[1]:
+        found_by = [np.asarray(together(wide[rows]), float).reshape(-1) for rows in groups]
+        lengths = {len(one) for one in found_by}
+        if lengths != {wide.shape[1]}:
             raise DataError(
-                f"by= gave {new.shape[1]} values for {wide.shape[1]} columns: it takes the values of a group, a row "
+                f"by= gave {max(lengths)} values for {wide.shape[1]} columns: it takes the values of a group, a row "
                 "each, and gives one value a column, as `lambda values: values.sum(axis=0)`"
             )
+        new = np.array(found_by)
         return new if values.ndim == 2 else new[:, 0]
 
     refits = found.refits

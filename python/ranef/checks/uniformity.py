@@ -3,7 +3,7 @@
 D+ = max(i/n - r_(i)), D- = max(r_(i) - (i-1)/n), D the larger. P(D+ >= d) is exact (Smirnov's sum). P(D >= d) is twice
 that, but for the probability of both sides at once, whose share is about exp(-6 n d^2): none where n d^2 >= 4. Below
 it, up to `EXACT` rows, the matrix power of Marsaglia, Tsang & Wang; for more rows twice P(D+ >= d) down to a n d^2 of
-2.25, and then the limiting distribution with Vrbik's correction of its argument: relative errors below one in a thousand.
+2.25, and then the limiting distribution with Vrbik's correction of its argument: relative errors below 0.1 %.
 
 References: Marsaglia, Tsang & Wang (2003), J. Stat. Softw. 8(18); Simard & L'Ecuyer (2011), J. Stat. Softw. 39(11);
 Vrbik (2018), Pioneer J. Theor. Appl. Stat. 15, 15-23.

@@ -119,6 +119,11 @@ class SimulatedResiduals:
         return self._found.seed
 
     @property
+    def refitted(self) -> bool:
+        """Whether the residuals are placed among those of refits."""
+        return self._found.refits is not None
+
+    @property
     def _binary(self) -> bool:
         return bool(np.isin(self._found.observed, (0.0, 1.0)).all() and (self._found.simulated <= 1.0).all())
 
@@ -558,7 +563,7 @@ def _numbers(values: Any, name: str, dimensions: int) -> np.ndarray:
     if found.ndim != dimensions:
         raise DataError(f"{name} has {found.ndim} dimensions, not {dimensions}")
     if not np.isfinite(found).all():
-        raise DataError(f"{name}: row {int(np.argwhere(~np.isfinite(found))[0][0])} is not finite")
+        raise DataError(f"{name}: row {int(np.argwhere(~np.isfinite(found))[0][0])} is not finite; leave such rows out")
     return found
 
 
