@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 import ranef as rf
-from models import cbpp, owls
+from models import cbpp, owls, sleepstudy
 from ranef.checks.dispersion import dispersion
 from ranef.checks.outliers import binomial_p, bootstrapped, outliers
 from ranef.checks.scaled_residuals import scaled_residuals
@@ -129,3 +129,13 @@ def test_refits_are_compared_with_the_fit():
     assert test.statistic == pytest.approx(total / np.mean(sums), rel=1e-5)
     assert test.p_value == rank(total, sums)["two-sided"]
     assert isinstance(found, rf.SimulatedResiduals)
+
+
+def test_the_ratio_expected_of_a_linear_fit_is_the_share_of_rows_left_to_the_residuals():
+    fit = sleepstudy()
+    leverage = fit.augment()["leverage"].sum()
+    text = fit.simulate_residuals(n=2000, seed=1).test_dispersion().effect_text
+    # Rows have one variance, known to 3 % in 2000 simulations; two digits are told.
+    assert float(text.split(", ")[1].split()[0]) == pytest.approx(1 - leverage / 180, abs=0.006)
+    assert "expected" not in owls().simulate_residuals(n=20, seed=1).test_dispersion().effect_text
+    assert "expected" not in fit.simulate_residuals(n=20, seed=1, ranef="new").test_dispersion().effect_text

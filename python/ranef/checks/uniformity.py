@@ -37,7 +37,8 @@ def uniformity(scaled: np.ndarray, alternative: str = "two-sided", name: str = "
         effect = -minus
     p = two_sided(n, statistic) if alternative == "two-sided" else one_sided(n, statistic)
     share = min(max(at + effect, 0.0), 1.0)
-    text = f"{share:.0%} of residuals below {at:.2f}, {at:.0%} expected"
+    digits = 0 if statistic >= 0.02 else 1
+    text = f"{share:.{digits}%} of residuals below {at:.{digits + 2}f}, {at:.{digits}%} expected"
     return ResidualTest(name, statistic, p, alternative, effect, text)
 
 

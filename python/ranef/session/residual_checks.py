@@ -77,8 +77,10 @@ class SimulatedResiduals:
         backend: Any,
         record: FittedModel | None = None,
         notes: tuple[str, ...] = (),
+        at_modes: bool = False,
     ) -> None:
         self._found, self._rows, self._backend, self._record = found, rows, backend, record
+        self._at_modes = at_modes
         self.notes = notes + ((BINARY,) if self._binary else ())
 
     @property
@@ -197,10 +199,11 @@ class SimulatedResiduals:
         Notes
         -----
         With `ranef=True` the fitted means have been drawn to the data, and so has the ratio: a little below one under
-        the model, the more the fewer rows a level has. ``simulate_residuals(refit=True)`` takes that out.
+        the model; the text says where for gaussian, poisson and binomial models. ``simulate_residuals(refit=True)``
+        takes that into account.
         """
         record = None if self._rows.finer is not None else self._record
-        return dispersion.dispersion(self._found, kind, alternative, record)
+        return dispersion.dispersion(self._found, kind, alternative, record, self._at_modes)
 
     def test_outliers(
         self, kind: str | None = None, alternative: str = "two-sided", margin: str = "both"
@@ -551,7 +554,7 @@ class ResidualChecks(Answers):
         ['uniformity', 'dispersion', 'outliers', 'zero inflation', 'quantiles']
         """
         found, notes = simulated_responses.of_fit(self, n, seed, ranef, method, rotation, refit, threads, progress)
-        made = SimulatedResiduals(found, rows_of_fit(self), backend_of(self.design.frame), self, notes)
+        made = SimulatedResiduals(found, rows_of_fit(self), backend_of(self.design.frame), self, notes, ranef is True)
         return made if group_by is None else made.aggregated(group_by)
 
 
