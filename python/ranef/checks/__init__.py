@@ -1,1 +1,1 @@
-"""What a fit assumes, against its data."""
+"""Whether a fit can be trusted: one file for each thing that is looked at, `catalogue` has them all."""

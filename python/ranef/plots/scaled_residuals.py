@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from ranef.checks.quantile_trend import quantile_curves, ranked
-from ranef.checks.residual_test import ResidualTest
+from ranef.checks.simulated_residuals.quantile_trend import quantile_curves, ranked
+from ranef.checks.simulated_residuals.residual_test import ResidualTest
 from ranef.plots.canvas import BLUE, GREY, PALETTE, new_axes
 
 if TYPE_CHECKING:

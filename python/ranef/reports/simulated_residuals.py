@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ranef.checks.residual_test import ResidualTest
+from ranef.checks.simulated_residuals.residual_test import ResidualTest
 from ranef.reports.numbers import probability
 from ranef.reports.summary import Section, Summary
 

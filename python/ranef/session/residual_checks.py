@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from ranef.checks import (
+from ranef.checks.simulated_residuals import (
     autocorrelation,
     dispersion,
     outliers,
@@ -19,10 +19,10 @@ from ranef.checks import (
     simulated_responses,
     simulated_statistic,
 )
-from ranef.checks import scaled_residuals as scaling
-from ranef.checks.described_rows import DescribedRows, rows_of_fit
-from ranef.checks.residual_test import ResidualTest
-from ranef.checks.uniformity import uniformity
+from ranef.checks.simulated_residuals import scaled_residuals as scaling
+from ranef.checks.simulated_residuals.described_rows import DescribedRows, rows_of_fit
+from ranef.checks.simulated_residuals.residual_test import ResidualTest
+from ranef.checks.simulated_residuals.uniformity import uniformity
 from ranef.conditioning import Conditioning
 from ranef.errors import DataError, ModelError
 from ranef.fitting import FittedModel

@@ -6,10 +6,10 @@ from scipy import stats
 
 import ranef as rf
 from models import cbpp, owls, sleepstudy
-from ranef.checks.dispersion import dispersion
-from ranef.checks.outliers import binomial_p, bootstrapped, outliers
-from ranef.checks.scaled_residuals import scaled_residuals
-from ranef.checks.simulated_statistic import generic, zero_inflation
+from ranef.checks.simulated_residuals.dispersion import dispersion
+from ranef.checks.simulated_residuals.outliers import binomial_p, bootstrapped, outliers
+from ranef.checks.simulated_residuals.scaled_residuals import scaled_residuals
+from ranef.checks.simulated_residuals.simulated_statistic import generic, zero_inflation
 
 RNG = np.random.default_rng(8)
 MEAN = np.exp(0.5 * RNG.normal(size=80))

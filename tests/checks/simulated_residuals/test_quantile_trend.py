@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from scipy.optimize import linprog
 
-from ranef.checks.quantile_trend import (
+from ranef.checks.simulated_residuals.quantile_trend import (
     quantile_curves,
     quantile_regression,
     quantile_trend,

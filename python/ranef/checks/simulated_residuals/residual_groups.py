@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ranef.checks.residual_test import ResidualTest, holm
-from ranef.checks.uniformity import uniformity
+from ranef.checks.simulated_residuals.residual_test import ResidualTest, holm
+from ranef.checks.simulated_residuals.uniformity import uniformity
 from ranef.errors import DataError
 
 

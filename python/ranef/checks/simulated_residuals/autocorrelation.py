@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ranef.checks.residual_test import ResidualTest, side_of
+from ranef.checks.simulated_residuals.residual_test import ResidualTest, side_of
 from ranef.errors import DataError
 
 EXACT = 100

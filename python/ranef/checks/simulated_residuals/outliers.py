@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ranef.checks.residual_test import ResidualTest, rank_test, side_of
-from ranef.checks.scaled_residuals import OUTLIERS, ScaledResiduals
+from ranef.checks.simulated_residuals.residual_test import ResidualTest, rank_test, side_of
+from ranef.checks.simulated_residuals.scaled_residuals import OUTLIERS, ScaledResiduals
 from ranef.errors import ModelError
 
 KINDS = ("binomial", "bootstrap")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ranef.checks.residual_groups import groups, levene
-from ranef.checks.residual_test import holm, smallest_adjusted
+from ranef.checks.simulated_residuals.residual_groups import groups, levene
+from ranef.checks.simulated_residuals.residual_test import holm, smallest_adjusted
 
 RNG = np.random.default_rng(9)
 R = RNG.random(90)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranef.checks.residual_test import ResidualTest, smallest_adjusted
+from ranef.checks.simulated_residuals.residual_test import ResidualTest, smallest_adjusted
 from ranef.errors import DataError, ModelError
 from ranef.formula.splines import natural_spline, natural_spline_knots
 

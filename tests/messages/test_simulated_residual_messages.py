@@ -75,8 +75,8 @@ CALLS = {
 def test_refusals(name, snapshot):
     with pytest.raises((rf.ModelError, rf.DataError)) as caught:
         CALLS[name]()
-    snapshot(f"residual_check_{name}", f"{type(caught.value).__name__}: {caught.value}")
+    snapshot(f"simulated_residual_{name}", f"{type(caught.value).__name__}: {caught.value}")
 
 
 def test_the_tests_as_printed(snapshot):
-    snapshot("residual_check_tests", repr(sleepstudy().simulate_residuals(n=250, seed=1)))
+    snapshot("simulated_residual_tests", repr(sleepstudy().simulate_residuals(n=250, seed=1)))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ranef.checks.uniformity import EXACT, two_sided, uniformity
+from ranef.checks.simulated_residuals.uniformity import EXACT, two_sided, uniformity
 
 
 @pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ranef.checks.residual_test import ResidualTest, side_of
+from ranef.checks.simulated_residuals.residual_test import ResidualTest, side_of
 
 EXACT = 1000
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ranef import _engine
-from ranef.checks.scaled_residuals import RefittedResiduals, ScaledResiduals, scaled_residuals
+from ranef.checks.simulated_residuals.scaled_residuals import RefittedResiduals, ScaledResiduals, scaled_residuals
 from ranef.conditioning import Conditioning, kept_terms
 from ranef.errors import ModelError
 from ranef.fitting import FittedModel, announce, model_with_response

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ranef.checks.scaled_residuals import aggregated, places, rotated, scaled_residuals
+from ranef.checks.simulated_residuals.scaled_residuals import aggregated, places, rotated, scaled_residuals
 
 RNG = np.random.default_rng(4)
 MEAN = np.exp(RNG.normal(size=60))
@@ -33,7 +33,7 @@ def test_a_count_lies_between_the_shares_below_and_not_above_it():
 
 def test_the_seed_decides_and_rows_do_not_depend_on_how_many_are_compared_at_once(monkeypatch):
     whole = scaled_residuals(COUNTS, DRAWS, MEAN, seed=3).scaled
-    monkeypatch.setattr("ranef.checks.scaled_residuals.CELLS", 100)
+    monkeypatch.setattr("ranef.checks.simulated_residuals.scaled_residuals.CELLS", 100)
     assert (scaled_residuals(COUNTS, DRAWS, MEAN, seed=3).scaled == whole).all()
     assert (scaled_residuals(COUNTS, DRAWS, MEAN, seed=4).scaled != whole).any()
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ranef.checks.autocorrelation import durbin_watson, euclidean, moran, smaller
+from ranef.checks.simulated_residuals.autocorrelation import durbin_watson, euclidean, moran, smaller
 
 RNG = np.random.default_rng(6)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ranef.checks.residual_test import ResidualTest, rank_test, side_of
-from ranef.checks.scaled_residuals import ScaledResiduals
+from ranef.checks.simulated_residuals.residual_test import ResidualTest, rank_test, side_of
+from ranef.checks.simulated_residuals.scaled_residuals import ScaledResiduals
 from ranef.errors import DataError
 
 
