@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ranef.session.comparison import Comparison, compare
     from ranef.session.pooling import pool
     from ranef.session.power import Power, power
+    from ranef.session.residual_checks import SimulatedResiduals, scaled_residuals
     from ranef.variance_functions import list_variance_functions
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "FormulaError",
     "ModelError",
     "Power",
+    "SimulatedResiduals",
     "__version__",
     "adjacency",
     "compare",
@@ -55,6 +57,7 @@ __all__ = [
     "power",
     "precision_matrix",
     "prior",
+    "scaled_residuals",
 ]
 
 _HOME = {
@@ -72,6 +75,8 @@ _HOME = {
     "pool": "ranef.session.pooling",
     "power": "ranef.session.power",
     "Power": "ranef.session.power",
+    "SimulatedResiduals": "ranef.session.residual_checks",
+    "scaled_residuals": "ranef.session.residual_checks",
     "Control": "ranef.fitting",
     "list_families": "ranef.families",
     "list_covariances": "ranef.covariances",

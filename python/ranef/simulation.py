@@ -39,6 +39,23 @@ def simulate(
     newdata : frame, optional
         Rows to simulate for; None: those of the fit. Successes of new rows count one trial each.
     """
+    draws = simulated_numbers(record, n, seed, ranef, newdata)
+    response = record.design.response
+    if record.model.family.ordinal:
+        return response.categories_at(draws)
+    if response.form == "proportion" and response.trials is not None and newdata is None:
+        draws = draws / response.trials[:, None]
+    return draws
+
+
+def simulated_numbers(
+    record: FittedModel,
+    n: int,
+    seed: int | None = None,
+    ranef: Conditioning = "new",
+    newdata: IntoFrame | None = None,
+) -> np.ndarray:
+    """`simulate` in the numbers of the family, (rows, n): successes among trials, numbers of ordered categories."""
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise ModelError(f"simulate(n={n!r}): give a whole number, 1 or more")
     record.model.family.require("simulate", "new responses")
@@ -61,13 +78,7 @@ def simulate(
         record = reaching(record, newdata, [w != "zero" for w in what])
         # A level without a mode cannot be kept at it: only then does an unmet level raise.
         rows = engine_rows(record, newdata, [w != "zero" for w in what], "error" if kept_at_modes else "population")
-    draws = np.asarray(record.engine.simulate(int(n), engine_seed(seed), what, rows), float)
-    response = record.design.response
-    if record.model.family.ordinal:
-        return response.categories_at(draws)
-    if response.form == "proportion" and response.trials is not None and newdata is None:
-        draws = draws / response.trials[:, None]
-    return draws
+    return np.asarray(record.engine.simulate(int(n), engine_seed(seed), what, rows), float)
 
 
 def engine_seed(seed: int | None) -> int:

@@ -23,6 +23,7 @@ from ranef.session.explained_variance import ExplainedVariance
 from ranef.session.influencing import Influencing
 from ranef.session.marginal_means import Marginal
 from ranef.session.plots import Drawn, Plots
+from ranef.session.residual_checks import ResidualChecks
 from ranef.session.rows import Rows
 
 
@@ -312,7 +313,7 @@ def fitted(model: Model, control: Control | None, start: FittedModel | Mapping[s
     return Fit(model=model, control=control, engine=engine, kept=kept)
 
 
-class Fit(Estimates, Rows, Checking, Influencing, Marginal, ExplainedVariance, Drawn):
+class Fit(Estimates, Rows, Checking, ResidualChecks, Influencing, Marginal, ExplainedVariance, Drawn):
     """A fitted mixed model.
 
     `lmm` and `glmm` make it; it never changes afterwards. Plain values are attributes (`loglik`, `aic`, `sigma`,

@@ -1,0 +1,51 @@
+"""A statistic of the observed responses against the same of simulated ones; the number of zeros is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ranef.checks.simulated_residuals.residual_test import ResidualTest, rank_test, side_of
+from ranef.checks.simulated_residuals.scaled_residuals import ScaledResiduals
+from ranef.errors import DataError
+
+
+def generic(
+    found: ScaledResiduals, statistic: Callable[[np.ndarray], Any], alternative: str = "two-sided", name: str = ""
+) -> ResidualTest:
+    """T(y) / mean T(s), with the p-value by the rank of T(y) among T(s_1) ... T(s_n)."""
+    side_of(alternative, "test_generic")
+    if not callable(statistic):
+        raise DataError(f"statistic={statistic!r}: give a function of the responses, such as numpy.mean")
+    name = name or getattr(statistic, "__name__", "statistic")
+    observed = _number(statistic(found.observed), "the observed responses")
+    simulated = np.array([_number(statistic(found.simulated[:, j]), f"simulation {j}") for j in range(found.n)], float)
+    return of_statistics(observed, simulated, alternative, name)
+
+
+def of_statistics(observed: float, simulated: np.ndarray, alternative: str, name: str) -> ResidualTest:
+    """The test of a statistic that was computed already."""
+    mean = float(simulated.mean())
+    ratio = observed / mean if mean != 0.0 else (1.0 if observed == 0.0 else float("inf"))
+    text = f"{observed:.4g} observed, {mean:.4g} simulated on average"
+    return rank_test(name, ratio, observed, simulated, alternative, ratio, text)
+
+
+def zero_inflation(found: ScaledResiduals, alternative: str = "two-sided") -> ResidualTest:
+    """The number of zeros over its mean in simulated responses."""
+    side_of(alternative, "test_zero_inflation")
+    observed = float((found.observed == 0.0).sum())
+    simulated = (found.simulated == 0.0).sum(axis=0).astype(float)
+    test = of_statistics(observed, simulated, alternative, "zero inflation")
+    text = f"{observed:.0f} zeros observed, {simulated.mean():.1f} simulated on average"
+    return replace(test, effect_text=text)
+
+
+def _number(value: Any, of_what: str) -> float:
+    found = np.asarray(value, float)
+    if found.size != 1 or not np.isfinite(found).all():
+        raise DataError(f"statistic gave {value!r} for {of_what}: it must give one finite number")
+    return float(found.reshape(-1)[0])
