@@ -14,6 +14,8 @@ from ranef.checks.subject import Subject
 LOOK_AT, PROBLEM_AT = 0.05, 0.1
 # Residual that one row in a thousand exceeds, and the share of such rows at which they are no accident of a few.
 FAR, MANY_FAR = 3.29, 0.02
+# Skewness and excess kurtosis from which on they have a name.
+SKEWED, HEAVY = 0.5, 1.0
 # Families with a free location and scale: estimating both brings the residuals close to normal.
 FREE_SCALE = ("gaussian", "lognormal")
 
@@ -51,21 +53,29 @@ def uniformity(subject: Subject) -> Iterator[Finding]:
     )
 
 
+def standardised(r: np.ndarray) -> np.ndarray:
+    """Less their mean, over their standard deviation."""
+    return np.asarray((r - r.mean()) / max(float(r.std()), 1e-300))
+
+
+def skewness(r: np.ndarray) -> float:
+    """The mean cube of standardised residuals."""
+    return float(np.mean(standardised(r) ** 3))
+
+
 def shape(r: np.ndarray) -> str:
     """In words, how residuals depart from a normal distribution."""
-    z = (r - r.mean()) / max(float(r.std()), 1e-300)
-    skew, excess = float(np.mean(z**3)), float(np.mean(z**4) - 3.0)
-    tails = "long tails" if excess > 0 else "short tails"
-    side = "skewed to the right" if skew > 0 else "skewed to the left"
-    return f"skewness {skew:.2f} ({side}), excess kurtosis {excess:.2f} ({tails})"
+    skew, excess = skewness(r), float(np.mean(standardised(r) ** 4) - 3.0)
+    side = f" (skewed to the {'right' if skew > 0 else 'left'})" if abs(skew) > SKEWED else ""
+    tails = f" ({'long' if excess > 0 else 'short'} tails)" if abs(excess) > HEAVY else ""
+    return f"skewness {skew:.2f}{side}, excess kurtosis {excess:.2f}{tails}"
 
 
 def _advice(subject: Subject) -> str:
     record = subject.record
     if record.family == "gaussian":
         positive = bool(np.min(np.asarray(record.design.response.y, float)) > 0.0)
-        skew = float(np.mean((subject.residuals - subject.residuals.mean()) ** 3))
-        if positive and skew > 0.0:
+        if positive and skewness(subject.residuals) > SKEWED:
             return (
                 "Estimates and their tests bear it with many rows; prediction intervals do not. The response is "
                 'positive and skewed: take its log, or `rf.glmm(..., family="gamma", link="log")`.'
