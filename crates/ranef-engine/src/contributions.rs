@@ -2,7 +2,9 @@
 //!
 //! A set of rows that shares no random effects with the others contributes a term of its own to the log likelihood,
 //!
-//!     log L(x) = sum over sets of log L_j(x),   s_j = d log L_j / d x,   I_j = - d^2 log L_j / d x^2,
+//! ```text
+//! log L(x) = sum over sets of log L_j(x),   s_j = d log L_j / d x,   I_j = - d^2 log L_j / d x^2,
+//! ```
 //!
 //! where L_j is the (approximate) likelihood of the model of its rows alone. At the maximum the s_j sum to zero and the
 //! I_j to the observed information. x holds the coefficients of every predictor and theta, in the user's units.
