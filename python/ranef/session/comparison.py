@@ -13,17 +13,21 @@ from ranef.inference import comparison
 from ranef.plots.reference_distribution import reference_distribution
 from ranef.reports.comparison import comparison_report
 from ranef.session.fit import Fit
+from ranef.session.tabled import Tabled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-class Comparison:
+class Comparison(Tabled):
     """Models side by side, as `ranef.compare` gives them; print it, or let a notebook show it.
 
     Attributes
     ----------
+    table : data frame
+        A row a model: model, formula, npar, loglik, deviance, aic, aicc, bic, weight, against, chi_square, df, p_value,
+        p_value_boundary, note. ``comparison["p_value"]`` is one of its columns.
     fits : dict of str to Fit
         The models compared, by name, in the order of the table. With ``refit=True`` those fitted by maximum likelihood.
     """
@@ -31,22 +35,14 @@ class Comparison:
     def __init__(self, fits: Mapping[str, Fit], found: comparison.Compared) -> None:
         self.fits = dict(fits)
         self._found = found
-        self._like = next(iter(self.fits.values()))
-
-    @property
-    def table(self) -> IntoFrame:
-        """A row a model.
-
-        model, formula, npar, loglik, deviance, aic, aicc, bic, weight, against, chi_square, df, p_value,
-        p_value_boundary, note.
-        """
-        return self._like._frame(self._found.columns)
+        self._fit = next(iter(self.fits.values()))
+        self._columns = found.columns
 
     @property
     def reference(self) -> IntoFrame:
         """The bootstrap's likelihood ratios: small, large, replicate, chi_square (NaN where a refit failed)."""
         found = self._found.references
-        return self._like._frame(
+        return self._fit._frame(
             {
                 "small": [r.small for r in found for _ in r.chi_square],
                 "large": [r.large for r in found for _ in r.chi_square],

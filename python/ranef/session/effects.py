@@ -13,14 +13,14 @@ from ranef.reports.summary import Section
 from ranef.reports.tidy_table import tidy_table
 from ranef.session.answers import Answers
 from ranef.session.marginal_means import MarginalMeans
-from ranef.session.tabled import Tabled
+from ranef.session.tabled import PrintedTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-class Effects(Tabled):
+class Effects(PrintedTable):
     """Predictions along up to four variables, as `Fit.effects` gives them.
 
     It prints as a table, shows itself in notebooks, and draws itself; `table` is the frame behind it: the terms,

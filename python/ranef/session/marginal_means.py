@@ -19,7 +19,7 @@ from ranef.plots import estimates as estimates_plot
 from ranef.reports.summary import Section
 from ranef.reports.tidy_table import tidy_table
 from ranef.session.answers import Answers
-from ranef.session.tabled import Tabled
+from ranef.session.tabled import PrintedTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +38,7 @@ _IN_WORDS = {
 }
 
 
-class MarginalMeans(Tabled):
+class MarginalMeans(PrintedTable):
     """Estimates with labels: marginal means, their contrasts, slopes or comparisons.
 
     It prints as a table, shows itself in notebooks; `table` is the frame behind it: labels, the estimate, std_error,

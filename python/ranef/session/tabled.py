@@ -1,4 +1,4 @@
-"""Answers that are a table with more to ask of it: they print, show themselves in notebooks and give their columns."""
+"""Answers that are a table with more to ask of it: they give their columns, and print as it."""
 
 from __future__ import annotations
 
@@ -39,6 +39,10 @@ class Tabled:
 
     def __len__(self) -> int:
         return len(next(iter(self._columns.values())))
+
+
+class PrintedTable(Tabled):
+    """A table that prints, and shows itself in notebooks, as a section of a report."""
 
     @abstractmethod
     def _section(self) -> Section:
