@@ -124,7 +124,9 @@ class Factor:
         codes = self.codes if rows is None else self.codes[rows]
         if self.boolean:
             return replace(self, codes=codes)
-        used = np.bincount(codes[codes >= 0], minlength=len(self.levels)) > 0
+        # Without missing rows, which are the rule, nothing of the length of the data is copied.
+        present = codes if codes.min(initial=0) >= 0 else codes[codes >= 0]
+        used = np.bincount(present, minlength=len(self.levels)) > 0
         if used.all():
             return replace(self, codes=codes)
         place = np.concatenate([np.cumsum(used) - 1, [-1]])
@@ -190,12 +192,13 @@ class Column:
 
     def take(self, rows: NDArray[np.intp] | None) -> Column:
         """Keep some rows (None: all) and drop the levels they no longer use."""
-        if rows is None and self.category is None:
+        if rows is None:
+            # Levels without a row were dropped when the column was read.
             return self
         return Column(
             self.name,
-            self.reals if self.reals is None or rows is None else self.reals[rows],
-            self.whole if self.whole is None or rows is None else self.whole[rows],
+            None if self.reals is None else self.reals[rows],
+            None if self.whole is None else self.whole[rows],
             None if self.category is None else self.category.take(rows),
         )
 
@@ -330,7 +333,8 @@ def _read_plain(series: pd.Series[Any], name: str) -> Column | None:
 
 def _pandas_categorical(series: pd.Series[Any]) -> Factor:
     values: Any = series.array
-    levels = tuple(label(value) for value in values.categories.tolist())
+    names = str if values.categories.dtype.kind in "iu" else label
+    levels = tuple(map(names, values.categories.tolist()))
     return Factor(values.codes.astype(np.int64), levels, ordered=bool(values.ordered)).take(None)
 
 
