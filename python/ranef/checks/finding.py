@@ -20,7 +20,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
+from ranef.inference.multiplicity import holm
 
 OK, LOOK, PROBLEM = "ok", "look", "problem"
 VERDICTS = (OK, LOOK, PROBLEM)
@@ -79,17 +79,7 @@ def graded(findings: Sequence[Finding]) -> list[Finding]:
     """The findings with their verdicts; tests are judged together."""
     tests = [j for j, finding in enumerate(findings) if finding.tested]
     adjusted = dict(zip(tests, holm([findings[j].p_value for j in tests]), strict=True))
-    return [_judged(finding, adjusted[j]) if j in adjusted else _settled(finding) for j, finding in enumerate(findings)]
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted so that the chance of any false rejection keeps its level."""
-    p = np.asarray(p_values, float)
-    order = np.argsort(p, kind="stable")
-    stepped = np.maximum.accumulate(np.minimum(1.0, p[order] * (len(p) - np.arange(len(p)))))
-    found = np.empty(len(p))
-    found[order] = stepped
-    return found.tolist()
+    return [_judged(finding, adjusted[j]) if j in adjusted else finding for j, finding in enumerate(findings)]
 
 
 def _judged(finding: Finding, adjusted: float) -> Finding:
@@ -103,7 +93,3 @@ def _judged(finding: Finding, adjusted: float) -> Finding:
         f"Not by chance (p = {finding.p_value:.1g}), but too small to matter: many rows show the smallest departure."
     )
     return replace(finding, verdict=OK, advice=small)
-
-
-def _settled(finding: Finding) -> Finding:
-    return finding if finding.verdict in VERDICTS else replace(finding, verdict=OK)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -47,7 +47,6 @@ class Subject:
     time: str | None = None
     space: tuple[str, ...] = ()
     restarts: int | None = None
-    _frame: Any = field(default=None, repr=False)
 
     @cached_property
     def frame(self) -> nw.DataFrame[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,6 +119,14 @@ def grouping_of(parts: tuple[Node, ...], evaluator: Evaluator, source: str) -> G
         codes.astype(np.uint32),
         source,
     )
+
+
+def is_nested(inner: NDArray[Any], outer: NDArray[Any]) -> bool:
+    """Whether each level of `inner` has rows in one level of `outer` only; both are codes, (n,)."""
+    levels, inner = np.unique(inner, return_inverse=True)
+    owner = np.empty(len(levels), dtype=np.int64)
+    owner[inner] = outer
+    return bool((owner[inner] == outer).all())
 
 
 def _labels(keys: NDArray[np.int64], factors: list[Factor]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ import numpy as np
 from ranef import _engine
 from ranef.errors import ModelError, did_you_mean
 from ranef.fitting import FittedModel, kept_columns
+from ranef.formula.grouping import is_nested
 from ranef.formula.residual import CorrelationPart
 from ranef.model import Model
 
@@ -78,12 +79,6 @@ def grouping_factors(model: Model) -> dict[str, Codes]:
     if part is not None:
         found.setdefault(part.group, np.asarray(part.codes).astype(np.int64))
     return found
-
-
-def is_nested(inner: Codes, outer: Codes) -> bool:
-    """Whether every level of `inner` lies in one level of `outer`."""
-    pairs = np.unique(inner * (outer.max() + 1) + outer)
-    return len(pairs) == len(np.unique(inner))
 
 
 def resampled(record: FittedModel, unit: Unit, rng: np.random.Generator, frame: bool) -> Model:

@@ -40,6 +40,7 @@ import numpy as np
 from ranef import _engine
 from ranef.errors import DataError, ModelError, did_you_mean
 from ranef.fitting import FittedModel
+from ranef.formula.grouping import is_nested
 from ranef.model import raised_by_engine
 
 KINDS = ("CR0", "CR1", "CR2")
@@ -262,14 +263,6 @@ def compact(codes: np.ndarray) -> tuple[np.ndarray, int]:
     """Codes without gaps, and how many there are."""
     found, compacted = np.unique(np.asarray(codes, np.int64), return_inverse=True)
     return compacted.reshape(-1), len(found)
-
-
-def is_nested(inner: np.ndarray, outer: np.ndarray) -> bool:
-    """Whether each level of `inner` has rows in one level of `outer` only."""
-    inner, levels = compact(inner)
-    owner = np.full(levels, -1)
-    owner[inner] = outer
-    return bool((owner[inner] == outer).all())
 
 
 # -- linear models ---------------------------------------------------------------------------------------------------

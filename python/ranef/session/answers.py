@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -24,9 +25,9 @@ class Answers(FittedModel):
             frame.attrs["heading"] = heading
         return frame
 
+    @abstractmethod
     def _refit(self, formula: str | None = None, **changes: Any) -> FittedModel:
         """This model with something changed; see `Fit.update`."""
-        raise NotImplementedError
 
     def _with_response(self, engine: Any, y: np.ndarray) -> Self:
         model = model_with_response(self.model, y)

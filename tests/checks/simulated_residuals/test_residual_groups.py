@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from ranef.checks.simulated_residuals.residual_groups import groups, levene
-from ranef.checks.simulated_residuals.residual_test import holm, smallest_adjusted
+from ranef.checks.simulated_residuals.residual_test import smallest_adjusted
+from ranef.inference.multiplicity import holm
 
 RNG = np.random.default_rng(9)
 R = RNG.random(90)

@@ -13,9 +13,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from ranef.checks.simulated_residuals.residual_test import ResidualTest, holm
+from ranef.checks.simulated_residuals.residual_test import ResidualTest
 from ranef.checks.simulated_residuals.uniformity import uniformity
 from ranef.errors import DataError
+from ranef.inference.multiplicity import holm
 
 
 def groups(scaled: np.ndarray, names: Sequence[str], rows: Sequence[np.ndarray], factor: str) -> ResidualTest:

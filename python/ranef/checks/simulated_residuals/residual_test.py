@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranef.errors import ModelError
+from ranef.inference.multiplicity import benjamini_hochberg
 
 ALTERNATIVES = ("two-sided", "greater", "less")
 
@@ -79,14 +80,4 @@ def rank_test(
 
 def smallest_adjusted(p: np.ndarray) -> float:
     """The smallest p-value after Benjamini & Hochberg's adjustment, which is Simes' test of all hypotheses together."""
-    sorted_p = np.sort(np.asarray(p, float))
-    return float(min(1.0, (sorted_p * len(sorted_p) / np.arange(1, len(sorted_p) + 1)).min()))
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """P-values after Holm's adjustment."""
-    order = np.argsort(p, kind="stable")
-    adjusted = np.maximum.accumulate(np.asarray(p, float)[order] * np.arange(len(p), 0, -1))
-    found = np.empty(len(p))
-    found[order] = np.minimum(adjusted, 1.0)
-    return found
+    return float(benjamini_hochberg(p).min())

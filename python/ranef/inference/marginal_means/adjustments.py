@@ -15,6 +15,7 @@ import numpy as np
 from ranef.errors import ModelError
 from ranef.inference.marginal_means.multivariate_t import LargestOfT
 from ranef.inference.marginal_means.studentised_range import studentised_range_cdf, studentised_range_quantile
+from ranef.inference.multiplicity import benjamini_hochberg, holm
 from ranef.inference.wald import quantile
 
 ADJUSTMENTS = ("none", "tukey", "sidak", "holm", "bonferroni", "fdr", "dunnett", "mvt", "scheffe")
@@ -111,8 +112,10 @@ class FamilyOfTests:
             return np.minimum(1.0, m * p)
         if adjust == "sidak":
             return -np.expm1(m * np.log1p(-np.minimum(p, 1.0 - 1e-16)))
-        if adjust in ("holm", "fdr"):
-            return _stepwise(p, adjust)
+        if adjust == "holm":
+            return holm(p)
+        if adjust == "fdr":
+            return benjamini_hochberg(p)
         if adjust == "scheffe":
             return self._scheffe_tail(statistic)
         # A tail far below rounding error is only known to lie between the single test's and Bonferroni's.
@@ -175,17 +178,3 @@ class FamilyOfTests:
         return lambda df: float(
             np.sqrt(rank * fdtri(rank, df, level) if np.isfinite(df) else chdtri(rank, 1.0 - level))
         )
-
-
-def _stepwise(p: np.ndarray, adjust: str) -> np.ndarray:
-    """Holm (1979, Scandinavian Journal of Statistics 6) and Benjamini & Hochberg (1995, JRSS B 57)."""
-    m = len(p)
-    order = np.argsort(p, kind="stable")
-    sorted_p = p[order]
-    if adjust == "holm":
-        stepped = np.maximum.accumulate(sorted_p * (m - np.arange(m)))
-    else:
-        stepped = np.minimum.accumulate((sorted_p * m / np.arange(1, m + 1))[::-1])[::-1]
-    found = np.empty(m)
-    found[order] = np.minimum(1.0, stepped)
-    return found
