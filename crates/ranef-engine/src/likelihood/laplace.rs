@@ -506,7 +506,7 @@ impl Objective for Laplace {
         let found: Option<Vec<Vec<f64>>> =
             if self.data.design.n > LARGEST_COPY || self.hessian.n_values() > LARGEST_COPY {
                 points.iter().map(|point| self.expected_gradient(point)).collect()
-            } else if self.data.design.n < SMALLEST_PARALLEL {
+            } else if self.data.design.n < SMALLEST_PARALLEL && !self.factorization.is_costly(self.data.design.n) {
                 let mut copy = self.clone();
                 points.iter().map(|point| copy.expected_gradient(point)).collect()
             } else {

@@ -6,15 +6,15 @@
 //! ```text
 //! d Lap / d P = u u' / 2 + H^{-1} / 2 - P^{-1} / 2 - (s u' + u s') / 2       on P's pattern (sparse precision)
 //! d Lap / d R = K / 2 - a a' / 2 + (a t' + t a') / 2 ,   a = P u ,   t = P s     (dense correlation R = P^{-1} = L L')
-//!   with K = L^{-T} (I - L^{-1} H^{-1} L^{-T}) L^{-1}, contracted with dR as L^{-1} dR L^{-T}: no R^{-1} is formed.
+//!   with the marginal precision K = R^{-1} - R^{-1} H^{-1} R^{-1}, which comes with the blocks of H^{-1}.
 //! ```
 //!
 //! Reference: Rue & Held (2005), Gaussian Markov Random Fields, section 2; Rasmussen & Williams (2006), section 5.4.
 use super::fixed_covariance::cross;
 use super::laplace::Laplace;
 use crate::covariance::coupling::{Correlation, Form, Precision};
-use crate::linalg::{BlockMatrix, dense_cholesky};
-use rayon::prelude::*;
+use crate::linalg::{BlockMatrix, RootedCorrelation, dense_cholesky};
+use std::sync::Arc;
 
 /// P of one grouping factor at the theta evaluated last.
 #[derive(Clone, Debug, Default)]
@@ -24,8 +24,8 @@ pub(crate) enum FactorPrior {
     Independent,
     /// Diagonal and entries left of it.
     Precision { diagonal: Vec<f64>, off: Vec<f64>, log_det: f64 },
-    /// L of each block, R = L L'.
-    Correlation { roots: Vec<Vec<f64>> },
+    /// R of each block with its root L, and the theta they belong to.
+    Correlation { blocks: Vec<Arc<RootedCorrelation>>, theta: Vec<f64> },
 }
 
 /// P of every grouping factor.
@@ -54,6 +54,7 @@ impl Laplace {
             return true;
         }
         let mut factors = Vec::with_capacity(data.design.groupings.len());
+        let mut before = std::mem::take(&mut self.state.prior).factors;
         for f in 0..data.design.groupings.len() {
             let own = &theta[template.coupling_range(f)];
             factors.push(match template.coupling(f).map(|coupling| (coupling.levels(), coupling.form())) {
@@ -70,9 +71,16 @@ impl Laplace {
                     FactorPrior::Precision { diagonal, off, log_det: rank * log_det }
                 }
                 Some((_, Form::Correlation(correlation))) => {
-                    let Some(roots) = roots(correlation, own) else { return false };
-                    self.factorization.set_root(f, &roots);
-                    FactorPrior::Correlation { roots }
+                    // Most points of the differences for a Hessian leave it as it is.
+                    if let Some(FactorPrior::Correlation { theta, .. }) = before.get(f)
+                        && theta == own
+                    {
+                        factors.push(std::mem::take(&mut before[f]));
+                        continue;
+                    }
+                    let Some(blocks) = rooted(correlation, own) else { return false };
+                    self.factorization.set_correlation(f, &blocks);
+                    FactorPrior::Correlation { blocks, theta: own.to_vec() }
                 }
             });
         }
@@ -115,9 +123,9 @@ impl Laplace {
                         }
                     });
                 }
-                FactorPrior::Correlation { roots } => {
+                FactorPrior::Correlation { blocks, .. } => {
                     let mut first = 0;
-                    for root in roots {
+                    for RootedCorrelation { root, .. } in blocks.iter().map(Arc::as_ref) {
                         let s = root.len().isqrt();
                         let x = &mut out[first..first + s];
                         dense_cholesky::forward_in_place(root, s, x, 1, s);
@@ -136,28 +144,27 @@ impl Laplace {
         let theta = self.theta(&self.state.x);
         let u = &self.state.mode[..self.q];
         let (mut a, mut t) = (Vec::new(), Vec::new());
-        for (f, prior) in self.state.prior.factors.iter().enumerate() {
+        for f in 0..self.data.design.groupings.len() {
             let range = template.coupling_range(f);
             let Some(coupling) = template.coupling(f).filter(|_| !range.is_empty()) else { continue };
             let (own, r) = (&theta[range.clone()], template.ranks()[f]);
             let (levels, offset) = (coupling.levels(), self.u_offsets[f]);
-            match (coupling.form(), prior) {
-                (Form::Precision(precision), _) => {
+            match coupling.form() {
+                Form::Precision(precision) => {
                     let pair = self.pattern.own_pair(f).expect("a sparse precision has its pair");
                     let part = PrecisionPart { precision, r, u: &u[offset..], s: &s[offset..] };
                     for (m, target) in gradient[range].iter_mut().enumerate() {
                         *target += part.slope(own, m, levels, &inverse.diag[f], &inverse.off[pair]);
                     }
                 }
-                (Form::Correlation(correlation), FactorPrior::Correlation { roots }) => {
+                Form::Correlation(correlation) => {
                     if a.is_empty() {
                         (a, t) = (self.prior_product(u), self.prior_product(s));
                     }
                     let (a, t) = (&a[offset..offset + levels], &t[offset..offset + levels]);
                     let target = &mut gradient[range];
-                    add_correlation_slopes(correlation, own, roots, a, t, &inverse.white[f], target);
+                    add_correlation_slopes(correlation, own, a, t, &inverse.marginal[f], target);
                 }
-                (Form::Correlation(_), _) => unreachable!("the prior is that of the coupling"),
             }
         }
     }
@@ -266,16 +273,17 @@ impl Laplace {
     }
 }
 
-/// L of each block of R; `None` where one is not positive definite.
-fn roots(correlation: &dyn Correlation, theta: &[f64]) -> Option<Vec<Vec<f64>>> {
+/// Each block of R with its root; `None` where one is not positive definite.
+fn rooted(correlation: &dyn Correlation, theta: &[f64]) -> Option<Vec<Arc<RootedCorrelation>>> {
     let blocks = correlation.blocks();
     (0..blocks.len() - 1)
         .map(|block| {
             let s = blocks[block + 1] - blocks[block];
             let mut values = vec![0.0; s * s];
             correlation.values_into(theta, block, &mut values);
-            dense_cholesky::factor_in_place(&mut values, s).ok()?;
-            Some(values)
+            let mut root = values.clone();
+            dense_cholesky::factor_in_place(&mut root, s).ok()?;
+            Some(Arc::new(RootedCorrelation { values, root }))
         })
         .collect()
 }
@@ -320,51 +328,24 @@ impl PrecisionPart<'_> {
 fn add_correlation_slopes(
     correlation: &dyn Correlation,
     theta: &[f64],
-    roots: &[Vec<f64>],
     a: &[f64],
     t: &[f64],
-    white: &[f64],
+    marginal: &[f64],
     out: &mut [f64],
 ) {
     let (mut first, mut at) = (0, 0);
-    for (block, root) in roots.iter().enumerate() {
-        let s = correlation.blocks()[block + 1] - correlation.blocks()[block];
+    for (block, ends) in correlation.blocks().windows(2).enumerate() {
+        let s = ends[1] - ends[0];
         let mut derivatives = vec![vec![0.0; s * s]; out.len()];
         correlation.derivatives_into(theta, block, &mut derivatives);
-        let (a, t, white) = (&a[first..first + s], &t[first..first + s], &white[at..at + s * s]);
-        let slopes: Vec<f64> = derivatives
-            .into_par_iter()
-            .map(|mut d| {
-                let mut total = 0.0;
-                for (j, column) in d.chunks_exact(s).enumerate() {
-                    let along: f64 = column.iter().zip(a).zip(t).map(|((d, a), t)| d * (t - 0.5 * a)).sum();
-                    total += a[j] * along;
-                }
-                // L^{-1} dR L^{-T}, by columns and then by rows: the first product is turned in place.
-                dense_cholesky::forward_in_place(root, s, &mut d, s, s);
-                turn(&mut d, s);
-                dense_cholesky::forward_in_place(root, s, &mut d, s, s);
-                let trace: f64 = (0..s).map(|j| d[j * s + j]).sum();
-                let explained: f64 = d.iter().zip(white).map(|(d, w)| d * w).sum();
-                total + 0.5 * (trace - explained)
-            })
-            .collect();
-        out.iter_mut().zip(slopes).for_each(|(target, slope)| *target += slope);
-        first += s;
-        at += s * s;
-    }
-}
-
-/// Transposes an s x s matrix.
-fn turn(a: &mut [f64], s: usize) {
-    const TILE: usize = 32;
-    for first_column in (0..s).step_by(TILE) {
-        for first_row in (first_column..s).step_by(TILE) {
-            for j in first_column..(first_column + TILE).min(s) {
-                for i in first_row.max(j + 1)..(first_row + TILE).min(s) {
-                    a.swap(j * s + i, i * s + j);
-                }
+        let (a, t, k) = (&a[first..first + s], &t[first..first + s], &marginal[at..at + s * s]);
+        for (target, d) in out.iter_mut().zip(&derivatives) {
+            for ((d, k), &outer) in d.chunks_exact(s).zip(k.chunks_exact(s)).zip(a) {
+                let terms = d.iter().zip(k).zip(a.iter().zip(t));
+                *target += terms.map(|((d, k), (a, t))| d * (0.5 * k + outer * (t - 0.5 * a))).sum::<f64>();
             }
         }
+        first += s;
+        at += s * s;
     }
 }

@@ -16,9 +16,9 @@ pub struct BlockMatrix {
     pub border: Vec<Vec<f64>>,
     /// P x P.
     pub corner: Vec<f64>,
-    /// Of an inverse, for each factor whose levels are correlated: L^{-1} M^{-1} L^{-T}, block after block, where L L' is
-    /// the correlation. Empty otherwise.
-    pub white: Vec<Vec<f64>>,
+    /// Of an inverse, for each factor whose levels have correlation R: the marginal precision K = R^{-1} - R^{-1} M^{-1} R^{-1},
+    /// block after block. Empty otherwise.
+    pub marginal: Vec<Vec<f64>>,
 }
 
 impl BlockMatrix {
@@ -35,7 +35,7 @@ impl BlockMatrix {
                 .collect(),
             border: factors.map(|f| vec![0.0; pattern.levels(f) * widths[f] * p]).collect(),
             corner: vec![0.0; p * p],
-            white: vec![Vec::new(); pattern.n_factors()],
+            marginal: vec![Vec::new(); pattern.n_factors()],
         }
     }
 

@@ -10,6 +10,7 @@
 //! ```
 use super::leading::Leading;
 use super::remainder::{self, Remainder};
+use super::root::RootedCorrelation;
 use super::{BlockMatrix, PARALLEL_WORK, Pattern, Tie, dense_cholesky};
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, MatMut, MatRef, Par};
@@ -108,10 +109,10 @@ impl Factorization {
         self.remainder.dense_work() > 1000.0 * rows as f64
     }
 
-    /// Sets the Cholesky factor L of the prior correlation of a factor's effects, block after block; M is then
-    /// Lambda' B Lambda + (L L')^{-1} there. A determinant counts that of L L' in.
-    pub fn set_root(&mut self, factor: usize, roots: &[Vec<f64>]) {
-        self.remainder.set_root(factor, roots);
+    /// Sets the prior correlation R = L L' of a factor's effects, block after block; M is then Lambda' B Lambda + R^{-1}
+    /// there. A determinant counts that of R in.
+    pub fn set_correlation(&mut self, factor: usize, blocks: &[Arc<RootedCorrelation>]) {
+        self.remainder.set_correlation(factor, blocks);
     }
 
     /// Factors M, given Lambda' B Lambda with its border and corner; the identity is added here for the factors whose

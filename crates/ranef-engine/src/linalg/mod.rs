@@ -18,6 +18,7 @@ mod block_matrix;
 mod congruence;
 pub(crate) mod dense_cholesky;
 mod factorization;
+mod field;
 mod inverse_moments;
 mod jacobi;
 mod leading;
@@ -38,6 +39,7 @@ pub use inverse_moments::Moments;
 pub(crate) use jacobi::{SingularValues, SymmetricEigen, singular_values, symmetric_eigen};
 pub use pattern::{Neighbours, Pair, Pattern, Tie};
 pub use product_diagonal::product_diagonal;
+pub use root::RootedCorrelation;
 pub use sparse_factor::SparseFactor;
 
 /// Above this many multiply-adds a loop over blocks is worth sharing between threads (a parallel region costs some

@@ -3,11 +3,13 @@
 //! Dense when its factorisation is predicted to take less time: dense kernels do about fifteen times as many
 //! multiply-adds a second as the sparse code. Crossed factors fill in and go dense; nested factors do not fill in at all,
 //! whatever their number, because the minimum degree ordering eliminates the finer factor first.
+use super::field::Field;
 use super::leading::Leading;
-use super::root::Root;
+use super::root::{Root, RootedCorrelation};
 use super::sparse_cholesky::{SparseCholesky, UpperPattern};
 use super::{BlockMatrix, PARALLEL_WORK, Pattern, Tie, dense_cholesky};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// Up to this order a dense matrix is always good enough.
 const ALWAYS_DENSE: usize = 128;
@@ -51,14 +53,18 @@ impl Source {
 pub enum Storage {
     /// m x m column-major: the lower triangle.
     Dense(Vec<f64>),
+    /// Correlated effects that meet no other in any row, block by block.
+    Fields(Vec<Field>),
     /// With the places of the entries of `H` in the matrix and in its factor.
     Sparse { matrix: Box<SparseCholesky>, places: Vec<usize>, places_in_factor: Vec<usize> },
 }
 
 /// The inverse of the Schur complement, as far as it is computed.
 pub enum RemainderInverse {
-    /// m x m, both triangles; where correlated effects are all there is, only the diagonal is right.
+    /// m x m, both triangles.
     Dense(Vec<f64>),
+    /// The diagonal.
+    Diagonal(Vec<f64>),
     /// On the pattern of the sparse factor.
     Sparse(Vec<f64>),
 }
@@ -104,7 +110,7 @@ impl Remainder {
                     factor: f,
                     first: remainder.offsets[f] + block[0],
                     size: block[1] - block[0],
-                    values: Vec::new(),
+                    correlation: Arc::default(),
                 }));
             }
         }
@@ -121,6 +127,9 @@ impl Remainder {
                 places_in_factor.push(matrix.place_in_factor(i, j));
             });
             remainder.storage = Storage::Sparse { matrix: Box::new(matrix), places, places_in_factor };
+        } else if leading.levels == 0 && remainder.factors.len() == 1 && !remainder.roots.is_empty() {
+            remainder.storage =
+                Storage::Fields(std::mem::take(&mut remainder.roots).into_iter().map(Field::new).collect());
         } else {
             remainder.storage = Storage::Dense(vec![0.0; order * order]);
             let products = (leading.levels * leading.rank * order) as f64 * order as f64 / 2.0;
@@ -156,25 +165,34 @@ impl Remainder {
         self.position.len()
     }
 
-    /// Sets L of each block of a factor's correlated effects.
-    pub fn set_root(&mut self, factor: usize, roots: &[Vec<f64>]) {
-        let own = self.roots.iter_mut().filter(|root| root.factor == factor);
-        own.zip(roots).for_each(|(root, values)| root.values.clone_from(values));
+    /// Sets the correlation of each block of a factor's correlated effects.
+    pub fn set_correlation(&mut self, factor: usize, blocks: &[Arc<RootedCorrelation>]) {
+        let fields = match &mut self.storage {
+            Storage::Fields(fields) => fields.as_mut_slice(),
+            _ => &mut [],
+        };
+        let roots = self.roots.iter_mut().chain(fields.iter_mut().map(|field| &mut field.root));
+        let own = roots.filter(|root| root.factor == factor);
+        own.zip(blocks).for_each(|(root, block)| root.correlation = block.clone());
     }
 
     /// The blocks of correlated effects.
-    pub fn roots(&self) -> &[Root] {
-        &self.roots
-    }
-
-    /// Whether nothing else is left than correlated effects that meet in no row.
-    fn only_roots(&self, leading: &Leading) -> bool {
-        leading.levels == 0 && self.factors.len() == 1 && !self.roots.is_empty()
+    pub fn roots(&self) -> impl Iterator<Item = &Root> {
+        let fields = match &self.storage {
+            Storage::Fields(fields) => fields.as_slice(),
+            _ => &[],
+        };
+        self.roots.iter().chain(fields.iter().map(|field| &field.root))
     }
 
     /// Multiply-adds of a dense factorisation; none where it is sparse.
     pub fn dense_work(&self) -> f64 {
-        if matches!(self.storage, Storage::Dense(_)) { (self.order() as f64).powi(3) / 3.0 } else { 0.0 }
+        let work = |order: usize| (order as f64).powi(3) / 3.0;
+        match &self.storage {
+            Storage::Dense(_) => work(self.order()),
+            Storage::Fields(fields) => fields.iter().map(|field| work(field.root.size)).sum(),
+            Storage::Sparse { .. } => 0.0,
+        }
     }
 
     /// The remaining factors, in the caller's order.
@@ -250,6 +268,14 @@ impl Remainder {
                 self.roots.iter().for_each(|root| root.apply(matrix, m));
                 dense_cholesky::factor_in_place(matrix, m)
             }
+            Storage::Fields(fields) => {
+                let seen = &h.diag[self.factors[0]];
+                let factored = each_field(fields, |field| {
+                    let first = field.root.first;
+                    field.factor(&seen[first..first + field.root.size]).map_err(|pivot| first + pivot)
+                });
+                factored.into_iter().collect()
+            }
             Storage::Sparse { matrix, places, .. } => {
                 matrix.values.fill(0.0);
                 let mut entries = places.iter();
@@ -277,6 +303,7 @@ impl Remainder {
                 self.roots.iter().for_each(|root| root.forward(&mut x[root.first..], columns, stride));
                 dense_cholesky::forward_in_place(matrix, self.order(), x, columns, stride);
             }
+            Storage::Fields(fields) => fields.iter().for_each(|field| field.forward_in_place(x, columns, stride)),
             Storage::Sparse { matrix, .. } => {
                 (0..columns).for_each(|c| matrix.forward_in_place(&mut x[c * stride..][..self.order()]));
             }
@@ -290,6 +317,7 @@ impl Remainder {
                 dense_cholesky::backward_in_place(matrix, self.order(), x, columns, stride);
                 self.roots.iter().for_each(|root| root.backward(&mut x[root.first..], columns, stride));
             }
+            Storage::Fields(fields) => fields.iter().for_each(|field| field.backward_in_place(x, columns, stride)),
             Storage::Sparse { matrix, .. } => {
                 (0..columns).for_each(|c| matrix.backward_in_place(&mut x[c * stride..][..self.order()]));
             }
@@ -302,29 +330,36 @@ impl Remainder {
             Storage::Dense(matrix) => {
                 2.0 * matrix.iter().step_by(self.order() + 1).map(|pivot| pivot.ln()).sum::<f64>()
             }
+            Storage::Fields(fields) => fields.iter().map(Field::log_det).sum(),
             Storage::Sparse { matrix, .. } => matrix.log_det(),
         }
     }
 
-    /// The inverse, whole or on the pattern of the factor; for correlated effects also L^{-1} times it times L^{-T}, in
-    /// `white`.
-    pub fn inverse(&self, leading: &Leading, white: &mut [Vec<f64>]) -> RemainderInverse {
+    /// The inverse, whole or on the pattern of the factor; and for correlated effects what it leaves of their prior
+    /// precision, in `marginal`.
+    pub fn inverse(&self, marginal: &mut [Vec<f64>]) -> RemainderInverse {
         match &self.storage {
             Storage::Dense(matrix) => {
                 let m = self.order();
                 let mut inverse = dense_cholesky::inverse(matrix, m);
                 for root in &self.roots {
-                    white[root.factor].extend(root.block(&inverse, m));
+                    marginal[root.factor].extend(root.marginal_precision(root.block(&inverse, m)));
                 }
-                for root in &self.roots {
-                    if self.only_roots(leading) {
-                        let diagonal = root.outer_diagonal(&inverse, m);
-                        (root.first..).zip(diagonal).for_each(|(i, value)| inverse[i * m + i] = value);
-                    } else {
-                        root.outer(&mut inverse, m);
-                    }
-                }
+                self.roots.iter().for_each(|root| root.outer(&mut inverse, m));
                 RemainderInverse::Dense(inverse)
+            }
+            Storage::Fields(fields) => {
+                let mut diagonal = Vec::with_capacity(self.order());
+                let inverses: Vec<_> = if fields.len() > 1 {
+                    fields.par_iter().map(Field::inverse).collect()
+                } else {
+                    fields.iter().map(Field::inverse).collect()
+                };
+                for (own, k) in inverses {
+                    diagonal.extend(own);
+                    marginal[self.factors[0]].extend(k);
+                }
+                RemainderInverse::Diagonal(diagonal)
             }
             Storage::Sparse { matrix, .. } => RemainderInverse::Sparse(matrix.inverse()),
         }
@@ -343,9 +378,17 @@ impl Remainder {
                 let m = self.order();
                 self.each_entry(pattern, |source, i, j| source.write(values[i.min(j) * m + i.max(j)], out));
             }
-            (RemainderInverse::Sparse(_), Storage::Dense(_)) => unreachable!("the inverse is stored like the factor"),
+            (RemainderInverse::Diagonal(values), _) => {
+                self.each_entry(pattern, |source, i, _| source.write(values[i], out));
+            }
+            (RemainderInverse::Sparse(_), _) => unreachable!("the inverse is stored like the factor"),
         }
     }
+}
+
+/// What `run` gives for each block, in parallel where there are several.
+fn each_field<T: Send>(fields: &mut [Field], run: impl Fn(&mut Field) -> T + Sync + Send) -> Vec<T> {
+    if fields.len() > 1 { fields.par_iter_mut().map(run).collect() } else { fields.iter_mut().map(run).collect() }
 }
 
 /// Where each remaining factor begins in the caller's numbering of the remaining effects; the last entry is their

@@ -8,8 +8,19 @@
 //! ```
 //!
 //! which stays well conditioned where R is nearly singular, as that of a smooth field is.
+use super::dense_cholesky;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, MatMut, MatRef, Par};
+use std::sync::Arc;
+
+/// A correlation and its root, R = L L'; column-major, what stands above the diagonals is not read.
+#[derive(Debug, Default)]
+pub struct RootedCorrelation {
+    /// R.
+    pub values: Vec<f64>,
+    /// L.
+    pub root: Vec<f64>,
+}
 
 /// The root of one block, and where the block stands in the matrix.
 #[derive(Clone, Debug)]
@@ -20,20 +31,25 @@ pub struct Root {
     pub first: usize,
     /// Its number of rows.
     pub size: usize,
-    /// L, column-major; what stands above the diagonal is not read.
-    pub values: Vec<f64>,
+    /// R and L.
+    pub correlation: Arc<RootedCorrelation>,
 }
 
 /// From this order on products share their work between the threads of the current pool.
 const PARALLEL: usize = 512;
 
-fn parallelism(n: usize) -> Par {
+pub fn parallelism(n: usize) -> Par {
     if n < PARALLEL { Par::Seq } else { Par::rayon(0) }
 }
 
 impl Root {
+    /// L.
+    pub fn values(&self) -> &[f64] {
+        &self.correlation.root
+    }
+
     fn lower(&self) -> MatRef<'_, f64> {
-        MatRef::from_column_major_slice(&self.values, self.size, self.size)
+        MatRef::from_column_major_slice(self.values(), self.size, self.size)
     }
 
     /// M <- T' M T + I on the block's rows, where T is L there and the identity elsewhere; lower triangle of an m x m M.
@@ -54,7 +70,7 @@ impl Root {
         let structure = if diagonal {
             for j in 0..s {
                 for i in j..s {
-                    half[j * s + i] = block[i * s + i] * self.values[j * s + i];
+                    half[j * s + i] = block[i * s + i] * self.values()[j * s + i];
                 }
             }
             BlockStructure::TriangularLower
@@ -132,7 +148,7 @@ impl Root {
         let s = self.size;
         let mut half = self.block(z, m);
         self.backward(&mut half, s, s);
-        (0..s).map(|i| (0..=i).map(|j| half[j * s + i] * self.values[j * s + i]).sum()).collect()
+        (0..s).map(|i| (0..=i).map(|j| half[j * s + i] * self.values()[j * s + i]).sum()).collect()
     }
 
     /// Z <- T Z T' for a symmetric m x m matrix with both triangles.
@@ -152,6 +168,18 @@ impl Root {
         }
     }
 
+    /// K = R^{-1} - R^{-1} M^{-1} R^{-1} = L^{-T} (I - Z) L^{-1}, given Z = L^{-1} M^{-1} L^{-T}: what is left of the precision
+    /// R^{-1} where the effects are known only through the data.
+    pub fn marginal_precision(&self, mut z: Vec<f64>) -> Vec<f64> {
+        let s = self.size;
+        z.iter_mut().for_each(|value| *value = -*value);
+        z.iter_mut().step_by(s + 1).for_each(|value| *value += 1.0);
+        dense_cholesky::backward_in_place(self.values(), s, &mut z, s, s);
+        transpose(&mut z, s);
+        dense_cholesky::backward_in_place(self.values(), s, &mut z, s, s);
+        z
+    }
+
     /// The block's part of an m x m matrix.
     pub fn block(&self, z: &[f64], m: usize) -> Vec<f64> {
         (0..self.size).flat_map(|j| z[(self.first + j) * m + self.first..][..self.size].iter().copied()).collect()
@@ -159,7 +187,7 @@ impl Root {
 }
 
 /// out = left right, with what is known of the zeros of each.
-fn multiply(
+pub fn multiply(
     out: &mut [f64],
     shape: (BlockStructure, usize, usize),
     left: (MatRef<'_, f64>, BlockStructure),
@@ -169,4 +197,18 @@ fn multiply(
     let (structure, rows, columns) = shape;
     let out = MatMut::from_column_major_slice_mut(out, rows, columns);
     triangular::matmul(out, structure, Accum::Replace, left.0, left.1, right.0, right.1, 1.0, par);
+}
+
+/// Transposes an s x s matrix, tile by tile: a whole row at a time would miss the cache at every step.
+fn transpose(a: &mut [f64], s: usize) {
+    const TILE: usize = 32;
+    for first_column in (0..s).step_by(TILE) {
+        for first_row in (first_column..s).step_by(TILE) {
+            for j in first_column..(first_column + TILE).min(s) {
+                for i in first_row.max(j + 1)..(first_row + TILE).min(s) {
+                    a.swap(j * s + i, i * s + j);
+                }
+            }
+        }
+    }
 }

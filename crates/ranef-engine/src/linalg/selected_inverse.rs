@@ -31,7 +31,7 @@ impl Factorization {
         }
         let y = self.border_rows();
         self.add_outer_products(&y, out);
-        self.add_white_outer_products(&y, out);
+        self.subtract_outer_products(&y, out);
         for f in 0..self.pattern.n_factors() {
             let r = self.ranks[f];
             let mut row = vec![0.0; p];
@@ -54,10 +54,10 @@ impl Factorization {
         out.border.iter_mut().for_each(|border| border.fill(0.0));
         out.corner.fill(0.0);
         let Some(leading) = &self.leading else { return };
-        out.white.iter_mut().for_each(Vec::clear);
+        out.marginal.iter_mut().for_each(Vec::clear);
         let r = leading.rank;
         if leading.levels == 0 {
-            let inverse = self.remainder.inverse(leading, &mut out.white);
+            let inverse = self.remainder.inverse(&mut out.marginal);
             self.remainder.write_inverse(&self.pattern, &inverse, out);
             return;
         }
@@ -65,7 +65,7 @@ impl Factorization {
         let blocks = diagonal.par_chunks_exact_mut((r * r).max(1)).zip(leading.blocks.par_chunks_exact((r * r).max(1)));
         blocks.with_min_len(4096).for_each(|(out, block)| small_cholesky::inverse_into(block, out, r));
         if self.remainder.order() > 0 {
-            let inverse = self.remainder.inverse(leading, &mut out.white);
+            let inverse = self.remainder.inverse(&mut out.marginal);
             self.remainder.write_inverse(&self.pattern, &inverse, out);
             let solved = leading.solved_coupling();
             if let (true, RemainderInverse::Dense(values)) = (leading.is_dense(), &inverse) {
@@ -114,10 +114,10 @@ impl Factorization {
         y
     }
 
-    /// Adds L^{-1} Y Y' L^{-T} for correlated effects.
-    fn add_white_outer_products(&self, y: &[f64], out: &mut BlockMatrix) {
+    /// Subtracts R^{-1} Y Y' R^{-1} from the marginal precision of correlated effects.
+    fn subtract_outer_products(&self, y: &[f64], out: &mut BlockMatrix) {
         let p = self.pattern.border();
-        let mut at = vec![0; out.white.len()];
+        let mut at = vec![0; out.marginal.len()];
         for root in self.remainder.roots() {
             let (s, level) = (root.size, root.first - self.remainder.place(root.factor, 0, 0));
             let mut rows = vec![0.0; s * p];
@@ -125,11 +125,12 @@ impl Factorization {
                 let from = (self.offsets[root.factor] + level + i) * p;
                 (0..p).for_each(|c| rows[c * s + i] = y[from + c]);
             }
-            dense_cholesky::forward_in_place(&root.values, s, &mut rows, p, s);
-            let block = &mut out.white[root.factor][at[root.factor]..][..s * s];
+            dense_cholesky::forward_in_place(root.values(), s, &mut rows, p, s);
+            dense_cholesky::backward_in_place(root.values(), s, &mut rows, p, s);
+            let block = &mut out.marginal[root.factor][at[root.factor]..][..s * s];
             for column in rows.chunks_exact(s) {
                 for (target, &value) in block.chunks_exact_mut(s).zip(column) {
-                    target.iter_mut().zip(column).for_each(|(target, other)| *target += value * other);
+                    target.iter_mut().zip(column).for_each(|(target, other)| *target -= value * other);
                 }
             }
             at[root.factor] += s * s;
@@ -182,7 +183,7 @@ fn times_inverse(leading: &Leading, remainder: &Remainder, solved: &[f64], inver
         (RemainderInverse::Sparse(values), Storage::Sparse { matrix, .. }) => {
             times_sparse(leading, solved, matrix, values)
         }
-        (RemainderInverse::Sparse(_), Storage::Dense(_)) => unreachable!("the inverse is stored like the factor"),
+        _ => unreachable!("the inverse is stored like the factor, and fields have no leading factor"),
     }
 }
 
