@@ -80,7 +80,7 @@ impl Field {
             return found;
         }
         let z = dense_cholesky::inverse(&self.factor, self.root.size);
-        (self.root.outer_diagonal(&z, self.root.size), self.root.marginal_precision(z))
+        (self.root.outer_diagonal(&z), self.root.marginal_precision(z))
     }
 
     /// The same where S is not negative.

@@ -143,10 +143,10 @@ impl Root {
         }
     }
 
-    /// The diagonal of L Z L' for the block's part of a symmetric m x m matrix Z.
-    pub fn outer_diagonal(&self, z: &[f64], m: usize) -> Vec<f64> {
+    /// The diagonal of L Z L' for a symmetric Z of the block's order.
+    pub fn outer_diagonal(&self, z: &[f64]) -> Vec<f64> {
         let s = self.size;
-        let mut half = self.block(z, m);
+        let mut half = z.to_vec();
         self.backward(&mut half, s, s);
         (0..s).map(|i| (0..=i).map(|j| half[j * s + i] * self.values()[j * s + i]).sum()).collect()
     }
