@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ranef.correlations import list_correlations
     from ranef.covariances import list_covariances
     from ranef.datasets import list_datasets, load_dataset
-    from ranef.errors import ConvergenceWarning, DataError, FormulaError, ModelError
+    from ranef.errors import ConvergenceWarning, DataError, EngineFault, FormulaError, ModelError
     from ranef.families import list_families
     from ranef.fitting import Control
     from ranef.relatedness.adjacency import adjacency
@@ -83,6 +83,7 @@ _HOME = {
     "list_correlations": "ranef.correlations",
     "list_variance_functions": "ranef.variance_functions",
     "DataError": "ranef.errors",
+    "EngineFault": "ranef.errors",
     "FormulaError": "ranef.errors",
     "ModelError": "ranef.errors",
     "ConvergenceWarning": "ranef.errors",

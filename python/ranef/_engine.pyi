@@ -18,6 +18,12 @@ __version__: str
 class EngineError(Exception):
     """The engine refuses: ``args`` are (kind, message, details)."""
 
+class EngineFault(RuntimeError):
+    """A fault of ranef itself, which asks to be reported; the session can go on."""
+
+def fault(message: str) -> None:
+    """Panics inside the engine, to show what becomes of it."""
+
 def families() -> list[dict[str, Any]]:
     """Cards of all families: name, title, links, parameters, support, zero_inflation, variance, reference."""
 

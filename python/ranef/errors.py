@@ -1,7 +1,7 @@
 """What ranef raises, by the stage that noticed: the data, the formula, the model, the optimiser.
 
 Every error is a ``ValueError`` whose text names the column, row or term at fault, says what was found there, and ends
-with what to do about it. Nothing else is raised for bad input.
+with what to do about it. Nothing else is raised for bad input. An ``EngineFault`` is a fault of ranef itself.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["ConvergenceWarning", "DataError", "FormulaError", "ModelError", "did_you_mean"]
+from ranef._engine import EngineFault
+
+__all__ = ["ConvergenceWarning", "DataError", "EngineFault", "FormulaError", "ModelError", "did_you_mean"]
 
 
 class DataError(ValueError):

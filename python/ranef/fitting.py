@@ -21,6 +21,10 @@ from ranef.formula.design import Design, RandomTerm
 from ranef.model import Model, build_model, raised_by_engine
 
 
+# The fields of Control that the engine knows by the same names.
+ENGINE_SETTINGS = ("optimizer", "max_iter", "gradient_tol", "max_seconds", "threads")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Control:
     """How the optimiser works; None leaves a setting to the engine.
@@ -33,6 +37,9 @@ class Control:
         Most outer iterations.
     gradient_tol : float, optional
         Largest distance to the optimum, in standard errors of the parameters, at which it is accepted.
+    max_seconds : float, optional
+        Seconds in the engine after which the search ends: the fit is then that of the best point so far, marked as not
+        converged and without standard errors. An evaluation of the likelihood is not interrupted.
     threads : int, optional
         Threads the engine may use; results do not depend on it.
     progress : bool
@@ -48,6 +55,7 @@ class Control:
     optimizer: str | None = None
     max_iter: int | None = None
     gradient_tol: float | None = None
+    max_seconds: float | None = None
     threads: int | None = None
     progress: bool = False
 
@@ -58,16 +66,17 @@ class Control:
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ModelError(f"Control({name}={value!r}): give a whole number, 1 or more")
-        if self.gradient_tol is not None and not (
-            isinstance(self.gradient_tol, int | float) and math.isfinite(self.gradient_tol) and self.gradient_tol > 0
-        ):
-            raise ModelError(f"Control(gradient_tol={self.gradient_tol!r}): give a positive number")
+        for name in ("gradient_tol", "max_seconds"):
+            value = getattr(self, name)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (number and math.isfinite(value) and value > 0):
+                raise ModelError(f"Control({name}={value!r}): give a positive number")
         if not isinstance(self.progress, bool):
             raise ModelError(f"Control(progress={self.progress!r}): give True or False")
 
     def for_engine(self) -> dict[str, Any]:
         """The settings that were given, by the engine's names."""
-        given = {name: getattr(self, name) for name in ("optimizer", "max_iter", "gradient_tol", "threads")}
+        given = {name: getattr(self, name) for name in ENGINE_SETTINGS}
         return {name: value for name, value in given.items() if value is not None}
 
 

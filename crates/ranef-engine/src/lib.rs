@@ -17,6 +17,8 @@
 //!
 //! Modules in the order of their imports: each uses only those above it.
 
+pub mod stop;
+
 pub mod special;
 
 pub mod jet;

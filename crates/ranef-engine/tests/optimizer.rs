@@ -3,6 +3,7 @@
 
 use ranef_engine::objective::Objective;
 use ranef_engine::optimizer::{Settings, StopReason, Update, minimise};
+use ranef_engine::stop::Stop;
 
 /// A function with its gradient, a start and its minimum.
 struct Problem {
@@ -123,7 +124,7 @@ fn textbook_functions_are_minimised_by_both_updates() {
     for problem in PROBLEMS {
         for update in [Update::Refresh, Update::RankOne] {
             let mut function = Function { value: problem.value, dim: problem.start.len() };
-            let settings = Settings { max_iterations: 400, gradient_tolerance: 1e-6, update };
+            let settings = Settings { max_iterations: 400, gradient_tolerance: 1e-6, update, stop: Stop::NEVER };
             let outcome = minimise(&mut function, problem.start, &settings);
             // Where the Hessian vanishes the value falls with the fourth power of the distance.
             let tolerance = if problem.singular { 1e-7 } else { 1e-9 };
@@ -143,7 +144,8 @@ fn textbook_functions_are_minimised_by_both_updates() {
 #[test]
 fn a_start_without_a_value_is_said_to_be_one() {
     let mut function = Function { value: |x| if x[0] > 0.0 { x[0] } else { f64::INFINITY }, dim: 1 };
-    let settings = Settings { max_iterations: 10, gradient_tolerance: 1e-4, update: Update::RankOne };
+    let settings =
+        Settings { max_iterations: 10, gradient_tolerance: 1e-4, update: Update::RankOne, stop: Stop::NEVER };
     assert_eq!(minimise(&mut function, &[-1.0], &settings).reason, StopReason::BadStart);
 }
 
@@ -152,7 +154,8 @@ fn a_saddle_is_left_when_the_model_shows_the_way_down() {
     // x^4 - x^2 + y^2 has a saddle at 0 and minima at x = +-sqrt(1/2).
     let value: fn(&[f64]) -> f64 = |x| x[0].powi(4) - x[0] * x[0] + x[1] * x[1];
     let mut function = Function { value, dim: 2 };
-    let settings = Settings { max_iterations: 100, gradient_tolerance: 1e-6, update: Update::Refresh };
+    let settings =
+        Settings { max_iterations: 100, gradient_tolerance: 1e-6, update: Update::Refresh, stop: Stop::NEVER };
     let outcome = minimise(&mut function, &[1e-3, 1.0], &settings);
     assert!((outcome.value + 0.25).abs() < 1e-9, "{}", outcome.value);
 }
@@ -160,7 +163,8 @@ fn a_saddle_is_left_when_the_model_shows_the_way_down() {
 #[test]
 fn no_parameters_is_a_minimum() {
     let mut function = Function { value: |_| 3.0, dim: 0 };
-    let settings = Settings { max_iterations: 10, gradient_tolerance: 1e-4, update: Update::RankOne };
+    let settings =
+        Settings { max_iterations: 10, gradient_tolerance: 1e-4, update: Update::RankOne, stop: Stop::NEVER };
     let outcome = minimise(&mut function, &[], &settings);
     assert_eq!((outcome.value, outcome.reason), (3.0, StopReason::Converged));
 }

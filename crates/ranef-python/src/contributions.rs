@@ -2,7 +2,7 @@
 use crate::arrays::{stack, table, vector};
 use crate::errors::{intact, refuse};
 use crate::fitted::Fitted;
-use crate::model::detached;
+use crate::outside::detached;
 use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;

@@ -5,7 +5,7 @@
 //! axes e_k, and e_k ± e_l, and (1, 1, 1) for K = 3. Along each the log density is evaluated at ±1, ±2, ±3, ±4 steps
 //! (central differences of order 8, 8 and 6), and all points of all rows of a chunk go to the function in one call.
 //!
-//! The interpreter's lock is taken for each call. The engine works without it (`model::detached`), or its threads would
+//! The interpreter's lock is taken for each call. The engine works without it (`outside::detached`), or its threads would
 //! wait for each other.
 use crate::errors::refuse;
 use numpy::{PyArray1, PyReadonlyArray1};

@@ -1,12 +1,19 @@
 //! The engine's refusals as one Python exception: `EngineError(kind, message, details)`.
 use pyo3::create_exception;
-use pyo3::exceptions::PyException;
+use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use ranef_engine::error::ModelError;
 use ranef_engine::family::Family;
 
 create_exception!(_engine, EngineError, PyException, "The engine refuses: args are (kind, message, details).");
+
+create_exception!(
+    _engine,
+    EngineFault,
+    PyRuntimeError,
+    "A fault of ranef itself, which asks to be reported; the session can go on."
+);
 
 /// A refusal of a kind, without details.
 pub fn refuse(kind: &'static str, message: impl Into<String>) -> PyErr {

@@ -1,7 +1,8 @@
 //! What the engine found.
 use crate::arrays::{optional_vector, stack, table, vector};
 use crate::errors::{intact, raised, refuse};
-use crate::model::{Model, fit_detached};
+use crate::model::Model;
+use crate::outside::{fit_detached, unlocked};
 use crate::spec::{check_response, control as read_control, new_design};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1};
 use pyo3::prelude::*;
@@ -224,12 +225,12 @@ impl Fitted {
     }
 
     #[getter]
-    fn vcov<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyArray2<f64>>> {
+    fn vcov<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyArray2<f64>>>> {
         (0..self.fit.beta.len())
             .map(|k| {
                 let p = self.fit.beta[k].len();
-                let v = py.detach(|| self.fit.fixed_covariance(k)).unwrap_or_else(|| vec![f64::NAN; p * p]);
-                table(py, p, p, v)
+                let v = unlocked(py, || self.fit.fixed_covariance(k))?.unwrap_or_else(|| vec![f64::NAN; p * p]);
+                Ok(table(py, p, p, v))
             })
             .collect()
     }
@@ -246,11 +247,12 @@ impl Fitted {
     fn satterthwaite<'py>(
         &self,
         py: Python<'py>,
-    ) -> Option<(Bound<'py, PyArray2<f64>>, Bound<'py, numpy::PyArray3<f64>>, Bound<'py, PyArray2<f64>>)> {
-        let found = py.detach(|| self.fit.satterthwaite())?;
+    ) -> PyResult<Option<(Bound<'py, PyArray2<f64>>, Bound<'py, numpy::PyArray3<f64>>, Bound<'py, PyArray2<f64>>)>>
+    {
+        let Some(found) = unlocked(py, || self.fit.satterthwaite())? else { return Ok(None) };
         let (p, k) = (found.covariance.len().isqrt(), found.slopes.len());
         let slopes = stack(py, k, p, found.slopes.concat());
-        Some((table(py, p, p, found.covariance), slopes, table(py, k, k, found.parameters)))
+        Ok(Some((table(py, p, p, found.covariance), slopes, table(py, k, k, found.parameters))))
     }
 
     /// Kenward and Roger's: covariance given the parameters (p, p), the adjusted one (p, p), derivatives of the former by
@@ -265,7 +267,7 @@ impl Fitted {
         Bound<'py, numpy::PyArray3<f64>>,
         Bound<'py, PyArray2<f64>>,
     )> {
-        let found = py.detach(|| self.fit.kenward_roger()).map_err(|why| refuse("kenward-roger", why))?;
+        let found = unlocked(py, || self.fit.kenward_roger())?.map_err(|why| refuse("kenward-roger", why))?;
         let (p, k) = (found.covariance.len().isqrt(), found.slopes.len());
         let slopes = stack(py, k, p, found.slopes.concat());
         let (given, adjusted) = (table(py, p, p, found.covariance), table(py, p, p, found.adjusted));
@@ -374,7 +376,7 @@ impl Fitted {
 
     /// The same fit to a model with further levels of coupled groups, which no row meets.
     fn extended(&self, py: Python<'_>, model: &Model) -> PyResult<Self> {
-        let found = py.detach(|| self.fit.extended(model.data()));
+        let found = unlocked(py, || self.fit.extended(model.data()))?;
         let fit = found.ok_or_else(|| refuse("model", "the effects of new times or places could not be found"))?;
         Ok(Self { fit, seconds: self.seconds })
     }
@@ -422,10 +424,10 @@ impl Fitted {
     }
 
     #[pyo3(signature = (given_other_parameters = false))]
-    fn modes_se<'py>(&self, py: Python<'py>, given_other_parameters: bool) -> Vec<Bound<'py, PyArray2<f64>>> {
-        let joint = py.detach(|| self.fit.joint());
+    fn modes_se<'py>(&self, py: Python<'py>, given_other_parameters: bool) -> PyResult<Vec<Bound<'py, PyArray2<f64>>>> {
+        let joint = unlocked(py, || self.fit.joint())?;
         if let Some(Joint::Marginal(posterior)) = &joint {
-            return self.by_effect(py, |grouping, level, column| posterior.effect_sd(grouping, level, column));
+            return Ok(self.by_effect(py, |grouping, level, column| posterior.effect_sd(grouping, level, column)));
         }
         let posterior = joint.and_then(|joint| match joint {
             Joint::Laplace(posterior) => Some(posterior),
@@ -439,7 +441,7 @@ impl Fitted {
             };
             (0..design.fixed.len()).map(of).collect()
         });
-        self.by_effect(py, |grouping, level, column| {
+        Ok(self.by_effect(py, |grouping, level, column| {
             let mine = |place: &&Place| {
                 place.grouping == grouping && (place.first..place.first + place.width).contains(&column)
             };
@@ -447,14 +449,14 @@ impl Fitted {
                 (Some(posterior), Some(place)) => posterior.effect_sd(grouping, level, column, &psi[place.predictor]),
                 _ => f64::NAN,
             }
-        })
+        }))
     }
 
-    fn modes_cov<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, numpy::PyArray3<f64>>> {
+    fn modes_cov<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, numpy::PyArray3<f64>>>> {
         let design = &self.fit.data.design;
         let groupings = design.groupings.len();
-        let conditional = py.detach(|| self.fit.joint().map(|joint| joint.conditional_blocks(groupings)));
-        design
+        let conditional = unlocked(py, || self.fit.joint().map(|joint| joint.conditional_blocks(groupings)))?;
+        let blocks = design
             .places
             .iter()
             .map(|place| {
@@ -474,7 +476,8 @@ impl Fitted {
                 }
                 stack(py, levels, p, values)
             })
-            .collect()
+            .collect();
+        Ok(blocks)
     }
 
     #[getter]
@@ -491,7 +494,7 @@ impl Fitted {
         se: bool,
     ) -> PyResult<(Bound<'py, PyArray1<f64>>, Option<Bound<'py, PyArray1<f64>>>)> {
         let (new, kind) = (new_design(design)?, kind_of(kind)?);
-        let prediction = py.detach(|| self.fit.predict(&new, kind, se));
+        let prediction = unlocked(py, || self.fit.predict(&new, kind, se))?;
         intact(&*self.fit.data.family)?;
         Ok((vector(py, prediction.estimate), prediction.std_error.map(|error| vector(py, error))))
     }
@@ -533,14 +536,14 @@ impl Fitted {
         seed: u64,
     ) -> PyResult<Bound<'py, PyArray1<f64>>> {
         self.check_choices(&keep)?;
-        let residuals = py.detach(|| self.fit.quantile_residuals(&keep, seed));
+        let residuals = unlocked(py, || self.fit.quantile_residuals(&keep, seed))?;
         intact(&*self.fit.data.family)?;
         Ok(vector(py, residuals))
     }
 
-    fn leverage<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
+    fn leverage<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<f64>>> {
         let n = self.fit.data.y.len();
-        vector(py, py.detach(|| self.fit.leverage()).unwrap_or_else(|| vec![f64::NAN; n]))
+        Ok(vector(py, unlocked(py, || self.fit.leverage())?.unwrap_or_else(|| vec![f64::NAN; n])))
     }
 
     #[pyo3(signature = (n, seed, terms, design))]
@@ -567,7 +570,7 @@ impl Fitted {
         let new = design.map(new_design).transpose()?;
         let rows = new.as_ref().map_or(self.fit.data.y.len(), |new| new.n);
         let trials = design.map(|design| optional_vector(design, "trials", rows)).transpose()?.flatten();
-        let draws = py.detach(|| self.fit.simulate(n, seed, &effects, new.as_ref(), trials.as_deref()));
+        let draws = unlocked(py, || self.fit.simulate(n, seed, &effects, new.as_ref(), trials.as_deref()))?;
         intact(&*self.fit.data.family)?;
         Ok(table(py, rows, n, draws))
     }
@@ -579,7 +582,7 @@ impl Fitted {
         trials: Option<PyReadonlyArray1<'_, f64>>,
         control: &Bound<'_, PyDict>,
     ) -> PyResult<Self> {
-        let (settings, threads) = read_control(control)?;
+        let mut settings = read_control(control)?;
         let data = &self.fit.data;
         let y = y.as_array().to_vec();
         let trials = trials.map(|trials| trials.as_array().to_vec());
@@ -590,7 +593,7 @@ impl Fitted {
             ));
         }
         check_response(&*data.family, &y, trials.as_deref()).map_err(raised)?;
-        let result = fit_detached(py, threads, || self.fit.refit(y, trials, &settings));
+        let result = fit_detached(py, &mut settings, data.y.len(), |control| self.fit.refit(y, trials, control));
         intact(&*data.family)?;
         let (fit, seconds) = result?;
         Ok(Self::new(fit, seconds))

@@ -3,7 +3,8 @@
 //! Registration only. `spec.rs` reads a model, `model.rs` and `fitted.rs` are the two classes, `resampling.rs` what
 //! comes from many fits, `contributions.rs` what rows add to a likelihood, `draws.rs` what a family gives without one,
 //! `custom.rs` a family of the user's, `cards.rs` the catalogues, `arrays.rs` the conversions, `errors.rs` the engine's
-//! refusals as a Python exception, `huge_pages.rs` where large arrays lie.
+//! refusals as a Python exception, `outside.rs` how work is done without the interpreter's lock, `huge_pages.rs` where
+//! large arrays lie.
 
 mod arrays;
 mod assumptions;
@@ -16,6 +17,7 @@ mod errors;
 mod fitted;
 mod huge_pages;
 mod model;
+mod outside;
 mod resampling;
 mod spec;
 
@@ -28,9 +30,12 @@ static ALLOCATOR: huge_pages::HugePages = huge_pages::HugePages;
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("EngineError", module.py().get_type::<errors::EngineError>())?;
+    module.add("EngineFault", module.py().get_type::<errors::EngineFault>())?;
+    outside::keep_panics();
     module.add_class::<custom::Custom>()?;
     module.add_class::<model::Model>()?;
     module.add_class::<fitted::Fitted>()?;
+    module.add_function(wrap_pyfunction!(outside::fault, module)?)?;
     module.add_function(wrap_pyfunction!(resampling::bootstrap, module)?)?;
     module.add_function(wrap_pyfunction!(resampling::bootstrap_fits, module)?)?;
     module.add_function(wrap_pyfunction!(resampling::profile, module)?)?;

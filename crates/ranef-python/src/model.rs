@@ -3,47 +3,23 @@ use crate::arrays::{table, vector};
 use crate::assumptions;
 use crate::errors::{intact, raised, refuse};
 use crate::fitted::Fitted;
+use crate::outside::{fit_detached, unlocked};
 use crate::spec;
 use numpy::PyReadonlyArray1;
 use numpy::PyReadonlyArray2;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use ranef_engine::error::ModelError;
-use ranef_engine::fitting::{Fit, Likelihood, fit, profiled_of};
+use ranef_engine::fitting::{Control, Likelihood, fit, profiled_of};
 use ranef_engine::likelihood::data::{Data, Method};
 use ranef_engine::likelihood::laplace::Laplace;
 use ranef_engine::objective::Objective;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// A model in plain values, checked.
 #[pyclass(frozen, module = "ranef._engine")]
 pub struct Model {
     data: Arc<Data>,
     likelihood: Likelihood,
-}
-
-/// Works without the interpreter's lock, on the number of threads asked for.
-pub fn detached<T: Send>(py: Python<'_>, threads: Option<usize>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
-    py.detach(|| match threads {
-        None => Ok(work()),
-        Some(threads) => Ok(rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .map_err(|error| refuse("control", error.to_string()))?
-            .install(work)),
-    })
-}
-
-/// The fit that `work` makes, and its seconds.
-pub fn fit_detached(
-    py: Python<'_>,
-    threads: Option<usize>,
-    work: impl FnOnce() -> Result<Fit, ModelError> + Send,
-) -> PyResult<(Fit, f64)> {
-    let began = Instant::now();
-    let fitted = detached(py, threads, work)?;
-    Ok((fitted.map_err(raised)?, began.elapsed().as_secs_f64()))
 }
 
 impl Model {
@@ -72,15 +48,15 @@ impl Model {
     }
 
     fn fit(&self, py: Python<'_>, control: &Bound<'_, PyDict>) -> PyResult<Fitted> {
-        let (mut settings, threads) = spec::control(control)?;
+        let mut settings = spec::control(control)?;
         if let Some(start) = control.get_item("start")? {
-            settings.start = Some(self.start(&start.cast_into::<PyDict>()?)?);
+            settings.0.start = Some(self.start(&start.cast_into::<PyDict>()?)?);
         }
         if let Some(near) = control.get_item("start_values")? {
-            settings.start_values = assumptions::values(&self.data.design, near.extract()?)?;
+            settings.0.start_values = assumptions::values(&self.data.design, near.extract()?)?;
         }
-        let work = || fit(self.data.clone(), self.likelihood.clone(), &settings);
-        let result = fit_detached(py, threads, work);
+        let work = |control: &Control| fit(self.data.clone(), self.likelihood.clone(), control);
+        let result = fit_detached(py, &mut settings, self.data.y.len(), work);
         intact(&*self.data.family)?;
         let (fitted, seconds) = result?;
         Ok(Fitted::new(fitted, seconds))
@@ -165,7 +141,7 @@ impl Model {
         x[layout.theta.clone()].copy_from_slice(&self.theta(factor)?);
         let mut gradient = vec![0.0; layout.dim];
         // A user's own family is called back from the engine's threads, which need the interpreter's lock.
-        let value = py.detach(|| laplace.value_gradient(&x, &mut gradient));
+        let value = unlocked(py, || laplace.value_gradient(&x, &mut gradient))?;
         intact(&*self.data.family)?;
         if !value.is_finite() {
             return Ok((value, Vec::new(), Vec::new()));

@@ -2,7 +2,7 @@
 use crate::arrays::{table, vector};
 use crate::errors::{intact, raised, refuse};
 use crate::fitted::Fitted;
-use crate::model::detached;
+use crate::outside::detached;
 use crate::spec::control as read_control;
 use numpy::PyArray1;
 use pyo3::prelude::*;
@@ -22,7 +22,7 @@ pub fn bootstrap<'py>(
     seed: u64,
     control: &Bound<'py, PyDict>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let (settings, threads) = read_control(control)?;
+    let (settings, threads, _) = read_control(control)?;
     let fit = fitted.fit();
     let replicates = detached(py, threads, || fit.bootstrap(first..first + count, seed, &settings))?;
     intact(&*fit.data.family)?;
@@ -48,7 +48,7 @@ pub fn bootstrap_fits<'py>(
     seed: u64,
     control: &Bound<'py, PyDict>,
 ) -> PyResult<Vec<(Fitted, Bound<'py, PyArray1<f64>>)>> {
-    let (settings, threads) = read_control(control)?;
+    let (settings, threads, _) = read_control(control)?;
     let (fit, began) = (fitted.fit(), Instant::now());
     let fits = detached(py, threads, || fit.bootstrap_fits(first..first + count, seed, &settings))?.map_err(raised)?;
     let seconds = began.elapsed().as_secs_f64() / count.max(1) as f64;
@@ -73,7 +73,7 @@ pub fn profile<'py>(
     inner: usize,
     control: &Bound<'py, PyDict>,
 ) -> PyResult<Bound<'py, PyList>> {
-    let (settings, threads) = read_control(control)?;
+    let (settings, threads, _) = read_control(control)?;
     let parameters = parameters
         .into_iter()
         .map(|(kind, a, b, c)| match kind.as_str() {

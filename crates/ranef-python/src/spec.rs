@@ -351,7 +351,7 @@ fn random_columns(value: &Bound<'_, PyAny>, n: usize) -> PyResult<(Vec<Column>, 
 }
 
 /// How to fit.
-pub fn control(control: &Bound<'_, PyDict>) -> PyResult<(Control, Option<usize>)> {
+pub fn control(control: &Bound<'_, PyDict>) -> PyResult<(Control, Option<usize>, Option<f64>)> {
     let mut out = Control::default();
     if let Some(value) = control.get_item("max_iter")? {
         out.max_iterations = value.extract()?;
@@ -369,7 +369,11 @@ pub fn control(control: &Bound<'_, PyDict>) -> PyResult<(Control, Option<usize>)
         Some(value) if !value.is_none() => Some(value.extract()?),
         _ => None,
     };
-    Ok((out, threads))
+    let seconds = match control.get_item("max_seconds")? {
+        Some(value) if !value.is_none() => Some(value.extract()?),
+        _ => None,
+    };
+    Ok((out, threads, seconds))
 }
 
 /// The rows of a new design: x and offset by predictor, codes and columns by term.

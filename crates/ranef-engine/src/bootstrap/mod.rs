@@ -232,7 +232,8 @@ impl Estimate {
 }
 
 fn settings(control: &Control, update: Update) -> Settings {
-    Settings { max_iterations: control.max_iterations, gradient_tolerance: control.gradient_tolerance, update }
+    let stop = control.stop.clone();
+    Settings { max_iterations: control.max_iterations, gradient_tolerance: control.gradient_tolerance, update, stop }
 }
 
 fn stream(seed: u64, replicate: usize) -> ChaCha8Rng {

@@ -24,6 +24,7 @@ use crate::linalg::among_threads;
 use crate::link::Link;
 use crate::objective::Objective;
 use crate::optimizer::{Settings, Update};
+use crate::stop::Stop;
 pub(crate) use estimate::{Estimate, estimate};
 pub(crate) use marginal::MarginalFit;
 pub use marginal::ResidualParameter;
@@ -52,11 +53,13 @@ pub struct Control {
     /// Values, in the user's units, of some parameters at the start; standard deviations are relative to sigma for a
     /// profiled likelihood, which has no start of coefficients.
     pub start_values: Vec<(Quantity, f64)>,
+    /// What may end it early; what was found by then is marked.
+    pub stop: Stop,
 }
 
 impl Default for Control {
     fn default() -> Self {
-        Self { max_iterations: 500, gradient_tolerance: 1e-4, start: None, start_values: Vec::new() }
+        Self { max_iterations: 500, gradient_tolerance: 1e-4, start: None, start_values: Vec::new(), stop: Stop::NEVER }
     }
 }
 
@@ -143,6 +146,7 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Result<Fit
     let layout = Layout::new(&data.design, method);
     let assumed = Assumed::new(&data.design, &layout, None).map_err(ModelError::Restriction)?;
     let mut laplace = Laplace::new(data.clone(), method);
+    laplace.stop = control.stop.clone();
     let from = match &control.start {
         Some(given) => {
             start(&mut laplace, &data);
@@ -272,7 +276,8 @@ fn adopt(data: &Data, layout: &Layout, values: &[(Quantity, f64)], x: &mut [f64]
 }
 
 fn settings(control: &Control, update: Update) -> Settings {
-    Settings { max_iterations: control.max_iterations, gradient_tolerance: control.gradient_tolerance, update }
+    let stop = control.stop.clone();
+    Settings { max_iterations: control.max_iterations, gradient_tolerance: control.gradient_tolerance, update, stop }
 }
 
 /// The size of Lambda that counts as one, for each term: 1 on a non-linear link, the residual standard deviation (or

@@ -28,7 +28,7 @@ pub struct Optimum {
     pub value: f64,
     /// Its gradient.
     pub gradient: Vec<f64>,
-    /// Covariance of the parameters, zero for those that are not free.
+    /// Covariance of the parameters, zero for those that are not free; NaN where the curvature is not known.
     pub covariance: Vec<f64>,
     /// The parameters held at the edge of their space.
     pub held: Vec<usize>,
@@ -60,6 +60,9 @@ pub fn search(
         let outcome = minimise(objective, &from, settings);
         evaluations += outcome.evaluations;
         trace.extend(outcome.trace.iter().cloned());
+        if settings.stop.is_due() {
+            return best.unwrap_or_else(|| unfinished(objective, outcome, evaluations, trace, template));
+        }
         if !outcome.value.is_finite() {
             if let Some(best) = best {
                 return best;
@@ -87,8 +90,12 @@ pub fn search(
             frame.lift(&mut from, &rising, LIFTED);
             continue;
         }
-        let (optimum, downhill) = judge(objective, &frame, x, &outcome, &zero, &edge);
+        let (mut optimum, downhill) = judge(objective, &frame, x, &outcome, &zero, &edge);
         evaluations += optimum.evaluations;
+        if optimum.verdict.status == Status::Failed && settings.stop.is_due() {
+            optimum.verdict.status = Status::TimeLimit;
+            return optimum;
+        }
         let lost = matches!(optimum.verdict.status, Status::Failed);
         let better = best.as_ref().is_none_or(|best| is_better(&optimum, best));
         if better {
@@ -178,7 +185,8 @@ fn judge(
         inner_decrement: f64::NAN,
         inner_definite: true,
     };
-    let mut covariance = vec![0.0; dim * dim];
+    // Where the curvature is not known, neither are the standard errors.
+    let mut covariance = vec![f64::NAN; dim * dim];
     let mut downhill = None;
     if let Some(curvature) = curvature.filter(|_| value.is_finite()) {
         for _ in 0..3 {
@@ -223,6 +231,24 @@ fn judge(
     (optimum, downhill)
 }
 
+/// The best point so far, as it is: there is no time to judge it.
+fn unfinished(
+    objective: &mut dyn Objective,
+    mut outcome: Outcome,
+    evaluations: usize,
+    trace: Vec<Step>,
+    template: &crate::covariance::Template,
+) -> Optimum {
+    // The objective's state belongs to the point that is returned.
+    objective.value_gradient(&outcome.x, &mut outcome.gradient);
+    objective.accept();
+    let largest = outcome.gradient.iter().fold(0.0_f64, |largest, g| largest.max(g.abs()));
+    let mut optimum = failed(outcome, evaluations + 1, trace, template);
+    optimum.verdict.status = Status::TimeLimit;
+    optimum.verdict.gradient_max = largest;
+    optimum
+}
+
 fn failed(outcome: Outcome, evaluations: usize, trace: Vec<Step>, template: &crate::covariance::Template) -> Optimum {
     let dim = outcome.x.len();
     let verdict = Verdict {
@@ -248,7 +274,7 @@ fn failed(outcome: Outcome, evaluations: usize, trace: Vec<Step>, template: &cra
         x: outcome.x,
         value: outcome.value,
         gradient: outcome.gradient,
-        covariance: vec![0.0; dim * dim],
+        covariance: vec![f64::NAN; dim * dim],
         held: Vec::new(),
         verdict,
         evaluations,

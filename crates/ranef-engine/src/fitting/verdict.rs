@@ -18,6 +18,8 @@ pub enum Status {
     Separated,
     /// The iterations were used up.
     MaxIterations,
+    /// The time was.
+    TimeLimit,
     /// The fitted mean that the residual variance depends on and the estimates do not settle on each other.
     Unsettled,
     /// The search ran to a point at which the distribution of some group's effects is no longer close to normal, so that
@@ -38,6 +40,7 @@ impl Status {
             Self::Flat => "flat",
             Self::Separated => "separated",
             Self::MaxIterations => "max_iter",
+            Self::TimeLimit => "time_limit",
             Self::Unsettled => "unsettled",
             Self::Breakdown => "breakdown",
             Self::Failed => "failed",
@@ -63,6 +66,7 @@ impl Status {
                 "some coefficients run to infinity: the response is separated, and the likelihood has no maximum"
             }
             Self::MaxIterations => "the iterations were used up before the gradient was small",
+            Self::TimeLimit => "the time limit was reached before a maximum of the likelihood was found and confirmed",
             Self::Unsettled => {
                 "the estimates and the fitted mean, on which the residual variance depends, do not settle on each other"
             }
@@ -88,6 +92,7 @@ impl Status {
             Self::Saddle | Self::MaxIterations => {
                 "Raise max_iter in Control, start elsewhere, or simplify the random effects."
             }
+            Self::TimeLimit => "Raise max_seconds in Control, or simplify the model.",
             Self::Separated => {
                 "Estimates of the other parameters stand. Combine levels, drop the predictor, give its coefficient a \
                  prior, or drop the zero-inflation part where it has nothing to explain."

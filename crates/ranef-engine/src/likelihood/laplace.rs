@@ -18,6 +18,7 @@ use crate::family::{Derivatives, packed2};
 use crate::linalg::{BlockMatrix, Congruence, Factorization, Pattern};
 use crate::link::Link;
 use crate::objective::{Objective, each_gradient};
+use crate::stop::Stop;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -145,6 +146,8 @@ pub struct Laplace {
     /// Whether the factorization belongs to a mode found before.
     pub(super) factored: bool,
     pub(super) inner_iterations: usize,
+    /// What may end a search for the mode early.
+    pub(crate) stop: Stop,
 }
 
 impl Laplace {
@@ -186,6 +189,7 @@ impl Laplace {
             expansion: None,
             factored: false,
             inner_iterations: 0,
+            stop: Stop::NEVER,
             data,
         }
     }
@@ -451,6 +455,9 @@ const SMALLEST_PARALLEL: usize = 1000;
 impl Laplace {
     /// The gradient at the mode that the expansion expects at x; `None` where that does not do.
     fn expected_gradient(&mut self, x: &[f64]) -> Option<Vec<f64>> {
+        if self.stop.is_due() {
+            return None;
+        }
         let mode = self.expansion.as_ref()?.at(x);
         self.state.decrement = 0.0;
         if !self.place_to(x, mode, 3) || x.iter().any(|value| !value.is_finite()) {
@@ -512,7 +519,7 @@ impl Objective for Laplace {
             } else {
                 points.par_iter().map_init(|| self.clone(), |copy, point| copy.expected_gradient(point)).collect()
             };
-        found.or_else(|| each_gradient(self, points))
+        if found.is_none() && self.stop.is_due() { None } else { found.or_else(|| each_gradient(self, points)) }
     }
 
     fn parts(&self) -> Option<Vec<Option<u32>>> {

@@ -50,6 +50,9 @@ impl Laplace {
         // The decrement that a step by the last factored H has to fall below; zero where there is no such H.
         let mut stale = if std::mem::replace(&mut self.factored, false) { f64::INFINITY } else { 0.0 };
         for iteration in 0..MAX_INNER_ITERATIONS {
+            if self.stop.is_interrupted() {
+                return None;
+            }
             self.inner_iterations += 1;
             let gradient = self.inner_gradient();
             let mut step = gradient.clone();

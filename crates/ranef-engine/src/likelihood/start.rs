@@ -83,7 +83,8 @@ pub fn start(laplace: &mut Laplace, data: &Arc<Data>) -> Vec<f64> {
     let (design, layout) = (&data.design, laplace.layout().clone());
     let mut independent = Independent::new(data.clone());
     let from = independent.start();
-    let settings = Settings { max_iterations: 50, gradient_tolerance: 1e-2, update: Update::Refresh };
+    let stop = laplace.stop.clone();
+    let settings = Settings { max_iterations: 50, gradient_tolerance: 1e-2, update: Update::Refresh, stop };
     let outcome = minimise(&mut independent, &from, &settings);
     let mut beta = if outcome.value.is_finite() { outcome.x } else { from.clone() };
     // What random effects will explain may have driven a parameter to the edge of its space, where the likelihood is flat:

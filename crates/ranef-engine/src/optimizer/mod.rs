@@ -4,6 +4,7 @@
 
 mod trust_region;
 
+use crate::stop::Stop;
 pub use trust_region::minimise;
 
 /// How the model Hessian is kept up to date.
@@ -24,6 +25,8 @@ pub struct Settings {
     pub gradient_tolerance: f64,
     /// How the model Hessian follows the function.
     pub update: Update,
+    /// What may end it early.
+    pub stop: Stop,
 }
 
 /// One iteration, for the record.
@@ -50,6 +53,8 @@ pub enum StopReason {
     Stalled,
     /// The function is not finite at the start.
     BadStart,
+    /// It was told to stop.
+    Stopped,
 }
 
 /// Where a minimisation ended.

@@ -48,6 +48,10 @@ pub fn minimise(objective: &mut dyn Objective, start: &[f64], settings: &Setting
     let mut rejected = 0;
     let mut reason = StopReason::MaxIterations;
     for iteration in 1..=settings.max_iterations {
+        if settings.stop.is_due() {
+            reason = StopReason::Stopped;
+            break;
+        }
         if iteration % DIFFERENCE_EVERY == 0 && model.difference(objective, &x, &gradient) {
             evaluations += dim;
         }

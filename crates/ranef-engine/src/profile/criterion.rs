@@ -11,9 +11,11 @@ use crate::likelihood::profiled::{Profiled, Statistics};
 use crate::likelihood::restriction::{Restricted, Restriction};
 use crate::objective::Objective;
 use crate::optimizer::{Settings, StopReason, Update, minimise};
+use crate::stop::Stop;
 
 /// Searches are short: their starts are close.
-const SETTINGS: Settings = Settings { max_iterations: 200, gradient_tolerance: 1e-4, update: Update::RankOne };
+const SETTINGS: Settings =
+    Settings { max_iterations: 200, gradient_tolerance: 1e-4, update: Update::RankOne, stop: Stop::NEVER };
 
 /// The smallest residual standard deviation of a profile, in units of its estimate. Where random effects can explain
 /// everything the likelihood is flat below, and the factors, relative to it, so large that rounding takes over.
