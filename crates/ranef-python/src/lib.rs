@@ -17,6 +17,7 @@ mod fitted;
 mod huge_pages;
 mod model;
 mod resampling;
+mod saved;
 mod spec;
 
 use pyo3::prelude::*;
@@ -36,6 +37,8 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(resampling::profile, module)?)?;
     module.add_function(wrap_pyfunction!(resampling::sigma_at, module)?)?;
     module.add_function(wrap_pyfunction!(contributions::contributions, module)?)?;
+    module.add_function(wrap_pyfunction!(saved::found, module)?)?;
+    module.add_function(wrap_pyfunction!(saved::restore, module)?)?;
     module.add_function(wrap_pyfunction!(draws::draw, module)?)?;
     module.add_function(wrap_pyfunction!(draws::predictor_at, module)?)?;
     module.add_function(wrap_pyfunction!(cards::families, module)?)?;

@@ -28,6 +28,20 @@ pub enum Status {
 }
 
 impl Status {
+    /// Every way to end.
+    pub const ALL: [Self; 10] = [
+        Self::Converged,
+        Self::ConvergedSingular,
+        Self::BoundaryFamily,
+        Self::Saddle,
+        Self::Flat,
+        Self::Separated,
+        Self::MaxIterations,
+        Self::Unsettled,
+        Self::Breakdown,
+        Self::Failed,
+    ];
+
     /// The name used in every language.
     pub fn name(self) -> &'static str {
         match self {
