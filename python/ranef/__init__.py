@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ranef.correlations import list_correlations
     from ranef.covariances import list_covariances
     from ranef.datasets import list_datasets, load_dataset
-    from ranef.errors import ConvergenceWarning, DataError, FormulaError, ModelError
+    from ranef.errors import ConvergenceWarning, DataError, FormulaError, ModelError, SavedFitError
     from ranef.families import list_families
     from ranef.fitting import Control
     from ranef.relatedness.adjacency import adjacency
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ranef.relatedness.phylogeny import phylogeny
     from ranef.session import Fit, glmm, lmm
     from ranef.session.comparison import Comparison, compare
+    from ranef.session.loading import load
     from ranef.session.pooling import pool
     from ranef.session.power import Power, power
     from ranef.session.residual_checks import SimulatedResiduals, scaled_residuals
@@ -38,6 +39,7 @@ __all__ = [
     "FormulaError",
     "ModelError",
     "Power",
+    "SavedFitError",
     "SimulatedResiduals",
     "__version__",
     "adjacency",
@@ -50,6 +52,7 @@ __all__ = [
     "list_families",
     "list_variance_functions",
     "lmm",
+    "load",
     "load_dataset",
     "pedigree",
     "phylogeny",
@@ -70,6 +73,7 @@ _HOME = {
     "lmm": "ranef.session",
     "glmm": "ranef.session",
     "Fit": "ranef.session",
+    "load": "ranef.session.loading",
     "compare": "ranef.session.comparison",
     "Comparison": "ranef.session.comparison",
     "pool": "ranef.session.pooling",
@@ -85,6 +89,7 @@ _HOME = {
     "DataError": "ranef.errors",
     "FormulaError": "ranef.errors",
     "ModelError": "ranef.errors",
+    "SavedFitError": "ranef.errors",
     "ConvergenceWarning": "ranef.errors",
     "__version__": "ranef._engine",
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["ConvergenceWarning", "DataError", "FormulaError", "ModelError", "did_you_mean"]
+__all__ = ["ConvergenceWarning", "DataError", "FormulaError", "ModelError", "SavedFitError", "did_you_mean"]
 
 
 class DataError(ValueError):
@@ -51,6 +51,10 @@ class FormulaError(ValueError):
 
 class ModelError(ValueError):
     """The parts are sound, but together they are not a model that can be fitted."""
+
+
+class SavedFitError(ValueError):
+    """A fit cannot be saved, or a file is not a saved fit as ranef wrote it."""
 
 
 class ConvergenceWarning(UserWarning):

@@ -26,6 +26,7 @@ ORDER = (
     "model",
     "assumptions",
     "fitting",
+    "saving",
     "conditioning",
     "newdata",
     "simulation",
