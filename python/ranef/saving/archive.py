@@ -88,7 +88,9 @@ def _members(archive: zipfile.ZipFile, most: int) -> dict[str, bytes]:
             f"it unpacks to {total:,} bytes, more than max_bytes={most:,}; if it comes from a source that you trust, "
             f"rf.load(path, max_bytes={total})"
         )
-    if any(entry.flag_bits & 1 or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for entry in found):
+    if any(
+        entry.flag_bits & 1 or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for entry in found
+    ):
         raise SavedFitError("it has members that are encrypted or compressed in another way than by deflate")
     manifest = _manifest(archive.read(_MANIFEST))
     listed: dict[str, Any] = manifest["members"]

@@ -12,7 +12,8 @@ from ranef.saving.words import Keep, Take, coded, masked, spelled
 __all__ = ["column", "frame", "rebuilt", "stored", "stored_rows"]
 
 _NULLABLE = {f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)} | {"Float32", "Float64", "boolean"}
-_ARROW = {f"{name}[pyarrow]" for name in ("bool", "float", "double", *(f"{u}int{b}" for u in ("", "u") for b in (8, 16, 32, 64)))}
+_WHOLE = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+_ARROW = {f"{name}[pyarrow]" for name in ("bool", "float", "double", *_WHOLE)}
 
 
 def column(data: pd.DataFrame, name: str) -> pd.Series[Any]:
@@ -47,13 +48,13 @@ def stored(series: pd.Series[Any], keep: Keep) -> dict[str, Any] | None:
             "values": keep(plain),
             "missing": keep(missing) if missing.any() else None,
         }
-    if dtype == object:
+    if pd.api.types.is_object_dtype(dtype):
         values = _values(series)
         if all(value is None or isinstance(value, str) for value in values):
             return {"kind": "text", "storage": "object", "nan": False, **coded(values, keep)}
-        plain = [value.item() if isinstance(value, np.generic) else value for value in values]
-        if all(value is None or isinstance(value, bool | int | float | str) for value in plain):
-            return {"kind": "plain", "values": [_finite(value) for value in plain]}
+        scalars = [value.item() if isinstance(value, np.generic) else value for value in values]
+        if all(value is None or isinstance(value, bool | int | float | str) for value in scalars):
+            return {"kind": "plain", "values": [_finite(value) for value in scalars]}
     return None
 
 
@@ -63,10 +64,11 @@ def rebuilt(card: dict[str, Any], take: Take) -> Any:
     if kind == "array":
         return take(card["values"])
     if kind == "category":
-        categories = pd.Index(rebuilt(card["categories"], take))
-        return pd.Categorical.from_codes(take(card["codes"]), categories, ordered=card["ordered"])  # type: ignore[call-overload]
+        categories = _index(rebuilt(card["categories"], take))
+        return pd.Categorical.from_codes(take(card["codes"]), categories, ordered=card["ordered"])
     if kind == "zoned":
-        return pd.Series(take(card["values"])).dt.tz_localize("UTC").dt.tz_convert(card["zone"]).array
+        times: Any = pd.Series(take(card["values"]))
+        return times.dt.tz_localize("UTC").dt.tz_convert(card["zone"]).array
     if kind == "text":
         values = np.array([*spelled(card, take), None], dtype=object)[:-1]
         if card["storage"] == "object":
@@ -107,14 +109,26 @@ def frame(columns: dict[str, Any], card: dict[str, Any], take: Take) -> pd.DataF
     index: Any = pd.RangeIndex(card["rows"])
     if (given := card["index"]) is not None:
         if "range" in given:
-            index = pd.RangeIndex(*given["range"], name=given["names"][0])
+            start, stop, step = given["range"]
+            index = pd.RangeIndex(start, stop, step, name=given["names"][0])
         else:
             levels = [rebuilt(level, take) for level in given["levels"]]
             names = given["names"]
-            index = pd.Index(levels[0], name=names[0]) if len(levels) == 1 else pd.MultiIndex.from_arrays(levels, names=names)
+            index = pd.MultiIndex.from_arrays(levels, names=names) if len(levels) > 1 else _index(levels[0], names[0])
     if len(index) != card["rows"]:
         raise ValueError("an index of another length")
-    return pd.DataFrame(columns, index=index)
+    # Objects stay what they are: pandas would take text for its own.
+    objects = {
+        name: pd.Series(values, index=index, dtype=object)
+        for name, values in columns.items()
+        if pd.api.types.is_object_dtype(values.dtype)
+    }
+    return pd.DataFrame({**columns, **objects}, index=index)
+
+
+def _index(values: Any, name: Any = None) -> pd.Index[Any]:
+    dtype = object if pd.api.types.is_object_dtype(values.dtype) else None
+    return pd.Index(values, dtype=dtype, name=name)
 
 
 def _values(series: pd.Series[Any]) -> list[Any]:

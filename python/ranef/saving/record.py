@@ -18,7 +18,7 @@ import numpy as np
 
 from ranef import _engine
 from ranef.errors import DataError, FormulaError, ModelError, SavedFitError
-from ranef.families import Family, as_family
+from ranef.families import Family
 from ranef.fitting import Control, FittedModel, fit_model, kept_columns, model_from_arguments, model_with_response
 from ranef.model import Model
 from ranef.saving import tables
@@ -67,7 +67,8 @@ def content_of(record: FittedModel, columns: str = "all") -> bytes:
             stacklevel=3,
         )
     every_row = len(design.rows) and design.rows[-1] == design.n - 1 and design.n_dropped == 0
-    family = model.family if as_family_word(model) is None else as_family_word(model)
+    given = model.arguments.get("family")
+    family = given if isinstance(given, str) else model.family
     arguments = {name: value for name, value in model.arguments.items() if name != "family"}
     written = {
         "linear": model.linear,
@@ -83,12 +84,6 @@ def content_of(record: FittedModel, columns: str = "all") -> bytes:
         "probes": writer.write(probes(record.engine), "probes"),
     }
     return packed({"fit.json": writer.json(written), **writer.members})
-
-
-def as_family_word(model: Model) -> str | None:
-    """The family as a word, where the caller gave it so."""
-    given = model.arguments.get("family")
-    return given if isinstance(given, str) else None
 
 
 def fields_of(content: bytes, most: int, family: Family | None = None, refit: bool = False) -> dict[str, Any]:

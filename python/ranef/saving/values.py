@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any
+from dataclasses import fields, replace
+from typing import Any, cast
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -31,13 +31,13 @@ from ranef.saving.arrays import array_of, npy
 __all__ = ["Reader", "Writer"]
 
 #: Records of ranef's that are told by their fields.
-_RECORDS: dict[str, tuple[type, tuple[str, ...]]] = {
-    "prior": (Prior, ("text", "density", "numbers", "of")),
-    "contrast": (Contrast, ("coding", "base", "scores", "matrix")),
-    "precision matrix": (PrecisionMatrix, ("matrix", "levels")),
-    "pedigree": (Pedigree, ("levels", "sire", "dam", "generation", "inbreeding")),
-    "phylogeny": (Phylogeny, ("levels", "parent", "length", "is_tip")),
-    "adjacency": (Adjacency, ("levels", "weights")),
+_RECORDS: dict[str, type[Any]] = {
+    "prior": Prior,
+    "contrast": Contrast,
+    "precision matrix": PrecisionMatrix,
+    "pedigree": Pedigree,
+    "phylogeny": Phylogeny,
+    "adjacency": Adjacency,
 }
 
 
@@ -81,16 +81,17 @@ class Writer:
                 return {"is": "tuple", "items": [self.write(item, what) for item in value.tolist()]}
             return {"is": "array", "number": self.array(value)}
         if sparse.issparse(value):
-            matrix = sparse.csc_array(value)
+            matrix = sparse.csc_matrix(cast(Any, value))
             parts = {part: self.array(getattr(matrix, part)) for part in ("data", "indices", "indptr")}
             return {"is": "sparse", "rows": matrix.shape[0], "columns": matrix.shape[1], **parts}
         if isinstance(value, Family):
             return family_card(value)
         if callable(value) and isinstance(named := getattr(value, "__name__", None), str) and what == "family":
             return named
-        for word, (kind, fields) in _RECORDS.items():
+        for word, kind in _RECORDS.items():
             if isinstance(value, kind):
-                return {"is": word} | {name: self.write(getattr(value, name), f"{what}.{name}") for name in fields}
+                names = [field.name for field in fields(kind)]
+                return {"is": word} | {name: self.write(getattr(value, name), f"{what}.{name}") for name in names}
         if tables.is_frame(value):
             return {"is": "frame", **self.frame(value)}
         if isinstance(value, pd.Series | pd.Index) or nw.dependencies.is_into_series(value):
@@ -154,8 +155,7 @@ class Reader:
         if word in self._readers:
             return self._readers[word](value)
         if word in _RECORDS:
-            kind, fields = _RECORDS[word]
-            return kind(**{name: self.read(value[name]) for name in fields})
+            return _RECORDS[word](**{name: self.read(item) for name, item in value.items() if name != "is"})
         raise SavedFitError(f"it has a value of the kind {word!r}, which this version of ranef does not know")
 
     def frame(self, card: dict[str, Any]) -> Any:
@@ -164,7 +164,7 @@ class Reader:
 
     def _sparse(self, card: dict[str, Any]) -> Any:
         parts = tuple(self.array(card[part]) for part in ("data", "indices", "indptr"))
-        matrix = sparse.csc_matrix(parts, shape=(card["rows"], card["columns"]))
+        matrix = sparse.csc_matrix(cast(Any, parts), shape=(card["rows"], card["columns"]))
         matrix.check_format(full_check=True)
         return matrix
 
