@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ranef import families, prior
+    from ranef import sklearn as sklearn
     from ranef._engine import __version__
     from ranef.correlations import list_correlations
     from ranef.covariances import list_covariances
@@ -96,7 +97,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("families", "prior"):
+    if name in ("families", "prior", "sklearn"):
         return import_module(f"ranef.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'ranef' has no attribute {name!r}")

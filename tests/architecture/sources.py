@@ -36,6 +36,7 @@ ORDER = (
     "plots",
     "reports",
     "session",
+    "sklearn",
     "cli",
     "__main__",
 )
