@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -146,11 +148,191 @@ def test_correlation_and_dispersion_of_a_linear_mixed_model(run, tmp_path):
     assert json.loads(out)["glance"]["loglik"] == pytest.approx(rf.lmm(model, sleep, **how).loglik, abs=1e-9)
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Two fits of the same data, saved by the command line, and the data."""
+    folder = tmp_path_factory.mktemp("saved")
+    data = folder / "sleepstudy.csv"
+    rf.load_dataset("sleepstudy").to_csv(data, index=False)
+    paths = []
+    for name, random in (("small", "(1 | Subject)"), ("large", "(Days | Subject)")):
+        paths.append(folder / f"{name}.ranef")
+        with pytest.raises(SystemExit) as end:
+            main(["fit", str(data), f"Reaction ~ Days + {random}", "--save", str(paths[-1])])
+        assert end.value.code == 0
+    return data, *paths
+
+
+def test_fit_saves_what_python_loads(saved):
+    data, _, large = saved
+    fit = rf.lmm("Reaction ~ Days + (Days | Subject)", pd.read_csv(data))
+    assert rf.load(large).loglik == fit.loglik
+
+
+def test_check_of_a_saved_fit_and_of_data(run, saved, tmp_path):
+    data, small, _ = saved
+    figure = tmp_path / "checks.png"
+    status, out, err = run("check", small, "--plot", figure)
+    assert (status, err) == (0, "")
+    assert out.rstrip("\n") == str(rf.load(small).check())
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    status, out, _ = run("check", data, "Reaction ~ Days + (1 | Subject)", "--json", "-")
+    values = json.loads(out)
+    assert values["verdict"] in ("ok", "look", "problem")
+    assert {row["check"] for row in values["checks"]} >= {"convergence", "outliers"}
+    worst = 1 if values["verdict"] == "problem" else 0
+    assert run("check", small, "--strict")[0] == worst
+
+
+def test_check_strict_ends_with_status_1_at_a_problem(run, tmp_path):
+    path = tmp_path / "ticks.csv"
+    rf.load_dataset("grouseticks").to_csv(path, index=False)
+    arguments = ("check", path, "TICKS ~ factor(YEAR) + cHEIGHT + (1 | BROOD)", "--family", "poisson")
+    status, out, err = run(*arguments, "--strict")
+    assert (status, err) == (1, "")
+    assert "PROBLEM" in out
+    assert run(*arguments)[0] == 0
+
+
+def test_compare_of_saved_fits_and_of_formulas(run, saved):
+    data, small, large = saved
+    status, out, err = run("compare", small, large)
+    assert (status, err) == (0, "")
+    for word in ("small.ranef", "42.14", "refitted by maximum likelihood"):
+        assert word in out
+    formulas = [f"Reaction ~ Days + {random}" for random in ("(1 | Subject)", "(Days | Subject)", "(Days || Subject)")]
+    status, out, _ = run("compare", data, *formulas, "--ml", "--json", "-")
+    rows = json.loads(out)["models"]
+    assert [row["formula"] for row in rows] == [formulas[0], formulas[2], formulas[1]]
+    assert rows[2]["loglik"] == pytest.approx(-875.9697, abs=1e-4)
+
+
+def test_compare_by_bootstrap_tells_how_far_it_is(run, saved):
+    _, small, large = saved
+    status, out, err = run("compare", small, large, "--test", "bootstrap", "-n", "20", "--seed", "1", "--progress")
+    assert status == 0
+    assert "ranef: comparing" in err
+    assert "replicates" in err
+    expected = rf.compare(rf.load(small), rf.load(large), test="bootstrap", n=20, seed=1, refit=True)
+    assert f"{expected.table['p_value'].iloc[1]:.3g}" in out
+
+
+def test_simulate_writes_a_table(run, saved, tmp_path):
+    data, _, large = saved
+    status, out, _ = run("simulate", large, "-n", "3", "--seed", "7")
+    draws = pd.read_csv(io.StringIO(out))
+    assert status == 0
+    fit = rf.load(large)
+    assert draws.to_numpy() == pytest.approx(fit.simulate(3, seed=7), rel=1e-14)
+    target = tmp_path / "draws.parquet"
+    status, out, _ = run("simulate", large, "--seed", "7", "--effects", "modes", "--newdata", data, "--out", target)
+    assert (status, out) == (0, "")
+    expected = fit.simulate(1, seed=7, ranef=True, newdata=pd.read_csv(data))
+    assert pd.read_parquet(target).to_numpy() == pytest.approx(expected, rel=1e-15)
+
+
+def test_predict_for_new_rows(run, saved, tmp_path):
+    _, _, large = saved
+    new = tmp_path / "new.csv"
+    new.write_text("Days,Subject\n0,308\n4,999\n")
+    status, out, _ = run("predict", large, "--newdata", new, "--new-levels", "population", "--interval", "confidence")
+    assert status == 0
+    expected = rf.load(large).predict(pd.read_csv(new), se=True, interval="confidence", new_levels="population")
+    found = pd.read_csv(io.StringIO(out))
+    assert list(found.columns) == list(expected.columns)
+    assert found.to_numpy() == pytest.approx(expected.to_numpy(), rel=1e-14)
+    status, _, err = run("predict", large, "--newdata", new)
+    assert status == 2
+    assert "999" in err
+
+
+def test_a_table_of_tabs_on_standard_input(run, saved, monkeypatch):
+    data, small, _ = saved
+    monkeypatch.setattr(sys, "stdin", io.StringIO(pd.read_csv(data).to_csv(sep="\t", index=False)))
+    status, out, _ = run("predict", "-", "Reaction ~ Days + (1 | Subject)", "--population")
+    assert status == 0
+    expected = rf.load(small).predict(ranef=False)
+    assert pd.read_csv(io.StringIO(out))["estimate"].to_numpy() == pytest.approx(expected, rel=1e-14)
+
+
+def test_quadrature_is_an_option(run, tmp_path):
+    path = tmp_path / "cbpp.csv"
+    cbpp = rf.load_dataset("cbpp")
+    cbpp.to_csv(path, index=False)
+    model = "cbind(incidence, size - incidence) ~ factor(period) + (1 | herd)"
+    _, out, _ = run("fit", path, model, "--family", "binomial", "--quadrature", "9", "--json", "-")
+    fit = rf.glmm(model, pd.read_csv(path), family="binomial", quadrature=9)
+    assert json.loads(out)["glance"]["loglik"] == pytest.approx(fit.loglik, rel=1e-12)
+
+
+def test_nothing_of_the_progress_goes_where_it_is_not_wanted(run, saved):
+    data, _, _ = saved
+    assert run("fit", data, "Reaction ~ Days + (1 | Subject)", "--no-progress")[2] == ""
+    _, _, err = run("fit", data, "Reaction ~ Days + (1 | Subject)", "--progress")
+    assert err.startswith("ranef: fitting gaussian to 180 rows ...\nranef: converged after")
+
+
+def completed(words, shell="bash"):
+    """What a shell would offer after these words."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ranef"],
+        env={
+            **os.environ,
+            "_RANEF_COMPLETE": f"complete_{shell}",
+            "COMP_WORDS": words,
+            "COMP_CWORD": f"{len(words.split(' ')) - 1}",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.split()
+
+
+def test_shells_complete_commands_options_and_families():
+    assert completed("ranef comp") == ["compare"]
+    assert "--quadrature" in completed("ranef fit --qu")
+    assert set(completed("ranef fit owls.csv y~x --family nbinom")) == {"nbinom1", "nbinom12", "nbinom2"}
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_bash_completes(tmp_path):
+    command = tmp_path / "ranef"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ranef "$@"\n')
+    command.chmod(0o755)
+    script = (
+        f'PATH="{tmp_path}:$PATH"\n'
+        'eval "$(_RANEF_COMPLETE=source_bash ranef)"\n'
+        "complete -p ranef\n"
+        'COMP_WORDS=(ranef simu); COMP_CWORD=1; _ranef_completion ranef; echo "${COMPREPLY[@]}"\n'
+    )
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert "_ranef_completion ranef" in done.stdout.splitlines()[0]
+    assert done.stdout.split()[-1] == "simulate", done.stderr
+
+
+def test_every_command_has_an_example_in_its_help(run):
+    for command in ("fit", "check", "compare", "predict", "simulate"):
+        status, out, _ = run(command, "--help")
+        assert status == 0
+        assert f"  ranef {command} " in out
+
+
 BAD = {
     "correlation with family": (
         ["fit", "OWLS", OWLS_MODEL, "--family", "poisson", "--correlation", "ar1(1 | Nest)"],
         "--family",
     ),
+    "saved fit that is not there": (["check", "nowhere.ranef"], "no such file"),
+    "data without a formula": (["check", "OWLS"], "needs a formula"),
+    "one saved fit": (["compare", "OWLS", "OWLS"], "needs a formula"),
+    "options for a saved fit": (["check", "fit.ranef", "--family", "poisson"], "has its model already"),
+    "unknown effects": (["simulate", "OWLS", OWLS_MODEL, "--effects", "mode"], "modes"),
+    "unknown test": (["compare", "OWLS", OWLS_MODEL, "SiblingNegotiation ~ (1 | Nest)", "--test", "wald"], "lrt"),
+    "unknown kind": (["predict", "OWLS", OWLS_MODEL, "--kind", "mean"], "response"),
+    "unknown ending of a table": (["simulate", "OWLS", OWLS_MODEL, "--out", "draws.xlsx"], ".parquet"),
+    "column of groups": (["check", "OWLS", OWLS_MODEL, "--groups", "Nets"], "Nest"),
+    "quadrature without family": (["fit", "OWLS", OWLS_MODEL, "--quadrature", "3"], "--family"),
     "no such file": (["fit", "nowhere.csv", "y ~ x + (1 | g)"], "nowhere.csv"),
     "unknown format": (["fit", "data.xlsx", "y ~ x"], "format"),
     "missing column": (["fit", "OWLS", "SiblingNegotiation ~ FoodTreatmint + (1 | Nest)"], "FoodTreatment"),
@@ -244,7 +426,7 @@ def test_no_colour_where_it_is_not_wanted(run, monkeypatch):
 def test_help_and_version(run):
     status, out, _ = run("--help")
     assert status == 0
-    for command in ("demo", "fit", "datasets", "families"):
+    for command in ("demo", "fit", "check", "compare", "predict", "simulate", "datasets", "families"):
         assert command in out
     status, out, _ = run()
     assert (status, "demo" in out) == (0, True)

@@ -11,11 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ranef import families, prior
+    from ranef import sklearn as sklearn
     from ranef._engine import __version__
     from ranef.correlations import list_correlations
     from ranef.covariances import list_covariances
     from ranef.datasets import list_datasets, load_dataset
-    from ranef.errors import ConvergenceWarning, DataError, EngineFault, FormulaError, ModelError
+    from ranef.errors import (
+        ConvergenceWarning,
+        DataError,
+        EngineFault,
+        FormulaError,
+        ModelError,
+        SavedFitError,
+    )
     from ranef.families import list_families
     from ranef.fitting import Control
     from ranef.relatedness.adjacency import adjacency
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
     from ranef.relatedness.phylogeny import phylogeny
     from ranef.session import Fit, glmm, lmm
     from ranef.session.comparison import Comparison, compare
+    from ranef.session.loading import load
     from ranef.session.pooling import pool
     from ranef.session.power import Power, power
     from ranef.session.residual_checks import SimulatedResiduals, scaled_residuals
@@ -38,6 +47,7 @@ __all__ = [
     "FormulaError",
     "ModelError",
     "Power",
+    "SavedFitError",
     "SimulatedResiduals",
     "__version__",
     "adjacency",
@@ -50,6 +60,7 @@ __all__ = [
     "list_families",
     "list_variance_functions",
     "lmm",
+    "load",
     "load_dataset",
     "pedigree",
     "phylogeny",
@@ -70,6 +81,7 @@ _HOME = {
     "lmm": "ranef.session",
     "glmm": "ranef.session",
     "Fit": "ranef.session",
+    "load": "ranef.session.loading",
     "compare": "ranef.session.comparison",
     "Comparison": "ranef.session.comparison",
     "pool": "ranef.session.pooling",
@@ -86,13 +98,14 @@ _HOME = {
     "EngineFault": "ranef.errors",
     "FormulaError": "ranef.errors",
     "ModelError": "ranef.errors",
+    "SavedFitError": "ranef.errors",
     "ConvergenceWarning": "ranef.errors",
     "__version__": "ranef._engine",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("families", "prior"):
+    if name in ("families", "prior", "sklearn"):
         return import_module(f"ranef.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'ranef' has no attribute {name!r}")

@@ -81,6 +81,16 @@ def predictor_at(link: str, value: float) -> float:
 def draw(name: str, link: str | None, zero_inflated: bool, eta: Array, trials: Array | None, seed: int) -> Array:
     """A response for each row of the linear predictors eta (n, K); NaN where they are infeasible."""
 
+def found(fitted: Fitted) -> dict[str, Any]:
+    """What has to be kept of a fit, in the coordinates of its search: x (dim,), value, gradient (dim,), covariance
+    (dim, dim), held, evaluations, trace (steps, 4), inner_iterations, seconds; the conditional modes of Laplace's
+    approximation, mode, and the fitted mean that variance functions take, fitted; and of the verdict status,
+    gradient_scaled, gradient_max, hessian_values, flat, separated, boundary, terms (rank, size, singular values, kkt
+    each), inner_decrement, inner_definite."""
+
+def restore(model: Model, found: Mapping[str, Any]) -> Fitted:
+    """The fit of a model that a search found before; an error of kind "saved" where it is not of this model."""
+
 class Custom:
     """A family from functions of the caller's, by name: log_density, derivatives, mean, variance, cdf, simulate.
 

@@ -11,7 +11,15 @@ from collections.abc import Iterable
 
 from ranef._engine import EngineFault
 
-__all__ = ["ConvergenceWarning", "DataError", "EngineFault", "FormulaError", "ModelError", "did_you_mean"]
+__all__ = [
+    "ConvergenceWarning",
+    "DataError",
+    "EngineFault",
+    "FormulaError",
+    "ModelError",
+    "SavedFitError",
+    "did_you_mean",
+]
 
 
 class DataError(ValueError):
@@ -53,6 +61,10 @@ class FormulaError(ValueError):
 
 class ModelError(ValueError):
     """The parts are sound, but together they are not a model that can be fitted."""
+
+
+class SavedFitError(ValueError):
+    """A fit cannot be saved, or a file is not a saved fit as ranef wrote it."""
 
 
 class ConvergenceWarning(UserWarning):

@@ -174,6 +174,10 @@ class Family:
         """Whether a row is a number of successes among trials."""
         return self.support == "trials"
 
+    def __deepcopy__(self, memo: Any) -> Family:
+        # A family never changes, and functions of the user's have no copies.
+        return self
+
     def __repr__(self) -> str:
         given = "".join(f", {name}={value:g}" for name, value in self.fixed)
         if self.thresholds not in (None, THRESHOLDS[0]):

@@ -26,6 +26,7 @@ ORDER = (
     "model",
     "assumptions",
     "fitting",
+    "saving",
     "conditioning",
     "newdata",
     "simulation",
@@ -35,6 +36,7 @@ ORDER = (
     "plots",
     "reports",
     "session",
+    "sklearn",
     "cli",
     "__main__",
 )

@@ -22,6 +22,7 @@ HEAVY = (
     "matplotlib",
     "scipy",
     "scipy.stats",
+    "sklearn",
     "formulaic",
     "pandas",
     "polars",

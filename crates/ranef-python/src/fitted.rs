@@ -33,6 +33,11 @@ impl Fitted {
         &self.fit
     }
 
+    /// Time inside the engine.
+    pub fn seconds(&self) -> f64 {
+        self.seconds
+    }
+
     fn n_terms(&self) -> usize {
         self.fit.data.design.places.len()
     }

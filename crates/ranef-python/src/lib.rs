@@ -19,6 +19,7 @@ mod huge_pages;
 mod model;
 mod outside;
 mod resampling;
+mod saved;
 mod spec;
 
 use pyo3::prelude::*;
@@ -41,6 +42,8 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(resampling::profile, module)?)?;
     module.add_function(wrap_pyfunction!(resampling::sigma_at, module)?)?;
     module.add_function(wrap_pyfunction!(contributions::contributions, module)?)?;
+    module.add_function(wrap_pyfunction!(saved::found, module)?)?;
+    module.add_function(wrap_pyfunction!(saved::restore, module)?)?;
     module.add_function(wrap_pyfunction!(draws::draw, module)?)?;
     module.add_function(wrap_pyfunction!(draws::predictor_at, module)?)?;
     module.add_function(wrap_pyfunction!(cards::families, module)?)?;

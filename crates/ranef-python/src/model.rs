@@ -27,6 +27,11 @@ impl Model {
     pub fn data(&self) -> Arc<Data> {
         self.data.clone()
     }
+
+    /// What is maximised.
+    pub fn likelihood(&self) -> &Likelihood {
+        &self.likelihood
+    }
 }
 
 #[pymethods]

@@ -1,4 +1,4 @@
-"""The command line: `ranef demo`, `ranef fit`, `ranef datasets`, `ranef families`."""
+"""The command line: `ranef demo`, `fit`, `check`, `compare`, `predict`, `simulate`, `datasets`, `families`."""
 
 from ranef.cli.commands import main
 

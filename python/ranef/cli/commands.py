@@ -11,13 +11,14 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from ranef import _engine
+from ranef.cli import options
 from ranef.cli.demo import run_demo
 from ranef.cli.input import read_data
+from ranef.cli.models import fitted as fit_model
 from ranef.cli.output import console, records, show_prose, show_table, show_text, to_json
+from ranef.cli.questions import check, compare, model_options, predict, simulate
 from ranef.datasets import describe_dataset, list_datasets
-from ranef.errors import ModelError
 from ranef.families import list_families
-from ranef.session import glmm, lmm
 
 # What our own checks and the operating system raise for input that cannot be used; anything else is a fault of ours.
 BAD_INPUT = (ValueError, OSError, ImportError)
@@ -25,7 +26,6 @@ BAD_INPUT = (ValueError, OSError, ImportError)
 app = typer.Typer(
     name="ranef",
     help="Mixed-effects models: fit, check, infer, report.",
-    add_completion=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -56,59 +56,39 @@ def demo(
 @app.command()
 def fit(
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="CSV, TSV, Parquet or Arrow file; - reads CSV from standard input.")
+        str, typer.Argument(metavar="DATA", help="CSV, TSV, Parquet or Arrow file; - reads text from standard input.")
     ],
     formula: Annotated[str, typer.Argument(metavar="FORMULA", help="For example 'y ~ x + (1 | group)'.")],
-    family: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Response distribution; without it a linear mixed model.")
+    family: options.FamilyName = None,
+    link: options.Link = None,
+    zi: options.ZeroInflation = None,
+    dispersion: options.Dispersion = None,
+    shape: options.Shape = None,
+    correlation: options.Correlation = None,
+    reml: options.Reml = None,
+    quadrature: options.Quadrature = None,
+    weights: options.Weights = None,
+    offset: options.Offset = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Save the fit, for the other commands and rf.load.")
     ] = None,
-    link: Annotated[str | None, typer.Option(metavar="NAME", help="Link of the mean.")] = None,
-    zi: Annotated[str | None, typer.Option(metavar="FORMULA", help="Zero inflation, for example '~ 1'.")] = None,
-    dispersion: Annotated[str | None, typer.Option(metavar="FORMULA", help="Dispersion, for example '~ x'.")] = None,
-    shape: Annotated[str | None, typer.Option(metavar="FORMULA", help="Shape parameter, for example '~ x'.")] = None,
-    correlation: Annotated[
-        str | None,
-        typer.Option(metavar="STRUCTURE", help="Correlation of residuals of a linear model, as 'ar1(time | id)'."),
-    ] = None,
-    reml: Annotated[
-        bool | None, typer.Option("--reml/--ml", help="Criterion; REML for linear mixed models and smooths, else ML.")
-    ] = None,
-    weights: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of weights.")] = None,
-    offset: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column added to the linear predictor.")] = None,
+    progress: options.Progress = None,
     json: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write every result as JSON; - prints it instead of the summary.")
     ] = None,
 ) -> None:
-    """Fit a model to a file and print its summary."""
-    frame = read_data(data)
-    if family is None:
-        for name, value in (("--link", link), ("--zi", zi), ("--shape", shape)):
-            if value is not None:
-                raise ModelError(f"{name} needs --family; without it a linear mixed model is fitted")
-        fitted = lmm(
-            formula,
-            frame,
-            reml=reml is not False,
-            correlation=correlation,
-            dispersion=dispersion,
-            weights=weights,
-            offset=offset,
-        )
-    elif correlation is not None:
-        raise ModelError("--correlation is for linear mixed models, without --family")
-    else:
-        fitted = glmm(
-            formula,
-            frame,
-            family=family,
-            link=link,
-            zi=zi,
-            dispersion=dispersion,
-            shape=shape,
-            reml=reml,
-            weights=weights,
-            offset=offset,
-        )
+    """Fit a model to a file and print its summary.
+
+    \b
+    Examples:
+      ranef fit sleep.csv 'Reaction ~ Days + (Days | Subject)'
+      ranef fit owls.csv 'SiblingNegotiation ~ FoodTreatment + (1 | Nest)' --family nbinom2 --zi '~ 1' --save owls.ranef
+      cat counts.tsv | ranef fit - 'n ~ factor(year) + (1 | site)' --family poisson --json -
+    """
+    given = model_options(family, link, zi, dispersion, shape, correlation, reml, quadrature, weights, offset)
+    fitted = fit_model(read_data(data), formula, given, progress)
+    if save is not None:
+        fitted.save(save)
     if json != "-":
         show_text(console(), str(fitted.summary()))
     if json is not None:
@@ -134,6 +114,10 @@ def fit_as_values(fitted: Any) -> dict[str, Any]:
         "varcorr": records(fitted.varcorr()),
         "random_effects": records(fitted.ranef()),
     }
+
+
+for question in (check, compare, predict, simulate):
+    app.command()(question)
 
 
 @app.command()

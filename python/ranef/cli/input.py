@@ -1,7 +1,8 @@
-"""Data for `ranef fit`: a CSV, Parquet or Arrow file, or CSV on standard input."""
+"""Data for the commands: a CSV, TSV, Parquet or Arrow file, or text on standard input."""
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ def read_data(source: str) -> Any:
     Parameters
     ----------
     source : str
-        Path of a `.csv`, `.tsv` (either may end in `.gz`), `.parquet`, `.arrow` or `.feather` file; `-` reads CSV from
-        standard input.
+        Path of a `.csv`, `.tsv` (either may end in `.gz`), `.parquet`, `.arrow` or `.feather` file; `-` reads
+        standard input, whose first line tells whether commas or tabs separate.
 
     Returns
     -------
@@ -36,7 +37,9 @@ def read_data(source: str) -> Any:
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
     try:
         if source == "-":
-            frame = pd.read_csv(sys.stdin)
+            text = sys.stdin.read()
+            head = text.split("\n", 1)[0]
+            frame = pd.read_csv(io.StringIO(text), sep="\t" if head.count("\t") > head.count(",") else ",")
         elif suffix in SEPARATORS:
             frame = pd.read_csv(path, sep=SEPARATORS[suffix])
         elif suffix == ".parquet":

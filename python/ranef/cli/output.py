@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import narwhals.stable.v2 as nw
+import pandas as pd
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
+
+from ranef import _engine
+from ranef.cli.input import ARROW, SEPARATORS
+from ranef.errors import DataError
 
 # Blanks between the columns of a table, and the least width at which a column of words still reads well.
 GAP = 2
@@ -76,14 +87,71 @@ def show_text(out: Console, text: str) -> None:
     out.print(text, markup=False, soft_wrap=True)
 
 
+def show_verdicts(out: Console, text: str) -> None:
+    """Print a check as it stands, its verdicts coloured where there are colours."""
+    shown = Text(text)
+    for pattern, style in ((r"(?m)^ok(?= )", "green"), (r"(?m)^LOOK", "yellow"), (r"(?m)^PROBLEM", "bold red")):
+        shown.highlight_regex(pattern, style)
+    out.print(shown, soft_wrap=True)
+
+
 def show_prose(out: Console, text: str) -> None:
     """Print a paragraph, wrapped to the terminal."""
     out.print(text, markup=False)
 
 
+@contextmanager
+def working(what: str, progress: bool | None) -> Iterator[None]:
+    """Show on standard error, where that is a terminal, what is worked at and for how long; nothing of it remains."""
+    out = Console(stderr=True, highlight=False)
+    if progress is False or not out.is_terminal:
+        yield
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=out, transient=True) as shown:
+        shown.add_task(what, total=None)
+        yield
+
+
 def records(frame: Any) -> list[dict[str, Any]]:
-    """Rows of a pandas frame as plain values; a missing number is None."""
-    return [{name: plain(value) for name, value in row.items()} for row in frame.to_dict("records")]
+    """Rows of a frame as plain values; a missing number is None."""
+    rows = nw.from_native(frame, eager_only=True).rows(named=True)
+    return [{name: plain(value) for name, value in row.items()} for row in rows]
+
+
+def write_json(values: Mapping[str, Any], target: str | None) -> None:
+    """Write values as JSON to a file, or to standard output for ``-``; frames as lists of rows."""
+    if target is None:
+        return
+    found = {name: records(value) if hasattr(value, "columns") else value for name, value in values.items()}
+    text = to_json({"ranef": _engine.__version__, **found})
+    if target == "-":
+        print(text)
+    else:
+        Path(target).write_text(text + "\n", encoding="utf-8")
+
+
+def write_table(columns: Mapping[str, Any], target: str) -> None:
+    """Write a table to a file of the kind that its name tells, or as CSV to standard output for ``-``.
+
+    Raises
+    ------
+    DataError
+        For a name that does not tell the kind.
+    """
+    frame = pd.DataFrame(dict(columns))
+    suffix = Path(target).suffix.lower()
+    if target == "-":
+        frame.to_csv(sys.stdout, index=False)
+    elif suffix in SEPARATORS:
+        frame.to_csv(target, sep=SEPARATORS[suffix], index=False)
+    elif suffix == ".parquet":
+        frame.to_parquet(target, index=False)
+    elif suffix in ARROW:
+        frame.to_feather(target)
+    else:
+        known = ", ".join((*SEPARATORS, ".parquet", *ARROW))
+        raise DataError(f"{target}: the name does not tell the format; known endings are {known}")
 
 
 def plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranef.assumptions import assuming
-from ranef.errors import ModelError
+from ranef.errors import ModelError, SavedFitError
 from ranef.families import Family, as_family
 from ranef.fitting import Control, FittedModel, fit_model, refit_response
 from ranef.formula.couplings import named_matrices
@@ -17,6 +17,7 @@ from ranef.formula.update import update_formula
 from ranef.frames import IntoFrame
 from ranef.model import Model, build_model
 from ranef.prior import Prior
+from ranef.saving.record import content_of, fields_of
 from ranef.session.checking import Checking
 from ranef.session.estimates import Estimates
 from ranef.session.explained_variance import ExplainedVariance
@@ -25,6 +26,7 @@ from ranef.session.marginal_means import Marginal
 from ranef.session.plots import Drawn, Plots
 from ranef.session.residual_checks import ResidualChecks
 from ranef.session.rows import Rows
+from ranef.session.saved import Saved
 
 
 def lmm(
@@ -313,7 +315,7 @@ def fitted(model: Model, control: Control | None, start: FittedModel | Mapping[s
     return Fit(model=model, control=control, engine=engine, kept=kept)
 
 
-class Fit(Estimates, Rows, Checking, ResidualChecks, Influencing, Marginal, ExplainedVariance, Drawn):
+class Fit(Estimates, Rows, Checking, ResidualChecks, Influencing, Marginal, ExplainedVariance, Drawn, Saved):
     """A fitted mixed model.
 
     `lmm` and `glmm` make it; it never changes afterwards. Plain values are attributes (`loglik`, `aic`, `sigma`,
@@ -400,3 +402,17 @@ class Fit(Estimates, Rows, Checking, ResidualChecks, Influencing, Marginal, Expl
     def plot(self) -> Plots:
         """Figures of this fit: ``fit.plot.ranef()``."""
         return Plots(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As `save` would write it: other processes get the fit, not its caches."""
+        if self.model.family.engine is not None:
+            raise SavedFitError(
+                f"the fit cannot be pickled: the functions of the custom family {self.family} have no place there. "
+                "Fit it in the process that needs it."
+            )
+        return fit_of, (content_of(self),)
+
+
+def fit_of(content: bytes) -> Fit:
+    """The fit that a pickle holds in the form of `Fit.save`."""
+    return Fit(**fields_of(content, sys.maxsize))

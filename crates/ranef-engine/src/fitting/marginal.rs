@@ -169,7 +169,8 @@ fn fitted_mean(data: &Data, beta: &[f64], modes: Option<&[f64]>) -> Vec<f64> {
     eta.swap_remove(0)
 }
 
-fn assemble(
+/// A fit at an optimum of the marginal likelihood.
+pub(super) fn assemble(
     data: Arc<Data>,
     reml: bool,
     weights: Option<Vec<f64>>,

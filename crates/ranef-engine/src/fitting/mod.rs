@@ -4,6 +4,7 @@ mod boundary;
 mod denominators;
 mod estimate;
 mod marginal;
+pub mod saved;
 mod search;
 mod separation;
 mod variance_components;
@@ -217,10 +218,15 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Result<Fit
     if optimum.verdict.status == Status::Failed && laplace.largest_variance() > NOT_UNIMODAL {
         optimum.verdict.status = Status::Breakdown;
     }
+    Ok(of_laplace(data, layout, &assumed, laplace, optimum))
+}
+
+/// A fit at an optimum whose conditional modes are the objective's.
+fn of_laplace(data: Arc<Data>, layout: Layout, assumed: &Assumed, mut laplace: Laplace, optimum: Optimum) -> Fit {
     let modes = laplace.effects(&laplace.mode()[..laplace.n_effects()]);
     let log_prior = assumed.log_prior(&optimum.x);
-    Ok(Fit {
-        likelihood: Likelihood::Laplace(method),
+    Fit {
+        likelihood: Likelihood::Laplace(laplace.method()),
         loglik: -optimum.value - log_prior,
         log_prior,
         n_dependent: assumed.n_dependent(),
@@ -239,7 +245,7 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Result<Fit
         optimum,
         posterior: Mutex::new(None),
         data,
-    })
+    }
 }
 
 /// Moves a start to where some quantities have given values: standard deviations with no correlations.
@@ -410,7 +416,20 @@ fn maximise_profiled(
         let other = search_from(&other, &mut objective);
         optimum = search::better_of(&mut objective, optimum, other);
     }
-    let solution = profiled.solution(&optimum.x).expect("the optimum was evaluated");
+    of_profiled(data, profiled, reml, weights, optimum).expect("the optimum was evaluated")
+}
+
+/// A fit at an optimum of the profiled likelihood; `None` where it cannot be evaluated there.
+fn of_profiled(
+    data: Arc<Data>,
+    mut profiled: Profiled,
+    reml: bool,
+    weights: Option<Vec<f64>>,
+    optimum: Optimum,
+) -> Option<Fit> {
+    let design = data.design.clone();
+    let (fixed, n_theta) = (&design.fixed[0], design.template.n_theta());
+    let solution = profiled.solution(&optimum.x)?;
     let sigma = solution.sigma;
     let theta = design.template.times(&optimum.x, sigma);
     let slope = profiled.sigma_slope(&optimum.x);
@@ -423,7 +442,7 @@ fn maximise_profiled(
     let unscaled = Some(&solution.vcov_beta_unscaled).filter(|_| fixed.level_basis().is_none());
     let fixed_conditional = unscaled.map(|unscaled| unscaled.iter().map(|value| sigma * sigma * value).collect());
     let modes: Vec<f64> = solution.b.concat();
-    Fit {
+    Some(Fit {
         likelihood: Likelihood::Profiled { reml, weights },
         loglik: -optimum.value,
         log_prior: 0.0,
@@ -443,7 +462,7 @@ fn maximise_profiled(
         optimum,
         posterior: Mutex::new(None),
         data,
-    }
+    })
 }
 
 /// The profiled likelihood of Gaussian data with identity link.

@@ -30,6 +30,21 @@ pub enum Status {
 }
 
 impl Status {
+    /// Every way to end.
+    pub const ALL: [Self; 11] = [
+        Self::Converged,
+        Self::ConvergedSingular,
+        Self::BoundaryFamily,
+        Self::Saddle,
+        Self::Flat,
+        Self::Separated,
+        Self::MaxIterations,
+        Self::TimeLimit,
+        Self::Unsettled,
+        Self::Breakdown,
+        Self::Failed,
+    ];
+
     /// The name used in every language.
     pub fn name(self) -> &'static str {
         match self {

@@ -236,6 +236,11 @@ impl Laplace {
         &self.state.eta
     }
 
+    /// Number of values of `mode`.
+    pub fn mode_size(&self) -> usize {
+        self.start_mode.len()
+    }
+
     /// Number of effects u.
     pub fn n_effects(&self) -> usize {
         self.q
