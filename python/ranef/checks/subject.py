@@ -11,10 +11,11 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from ranef import _engine
+from ranef.checks.row_order import MANY_ROWS, row_order
 from ranef.errors import DataError, ModelError, did_you_mean
 from ranef.fitting import FittedModel
 from ranef.formula.design import RandomTerm
-from ranef.prediction.residuals import residuals, standardised_residuals
+from ranef.prediction.residuals import placed_quantile_residuals, residuals, standardised_residuals
 
 # Leverage up to this is taken at its word; beyond it a residual says nothing and would be blown up.
 MOST_LEVERAGE = 0.98
@@ -74,11 +75,25 @@ class Subject:
             found = residuals(record, "normalized")
         else:
             try:
-                found = residuals(record, "quantile", seed=self.seed)
+                found = self._quantile_residuals()
             except ModelError:
                 found = standardised_residuals(record)
         found = np.clip(np.where(np.isnan(found), 0.0, found), -LARGEST_RESIDUAL, LARGEST_RESIDUAL)
         return found if record.model.correlation is not None else found / np.sqrt(1.0 - self.leverage)
+
+    def _quantile_residuals(self) -> np.ndarray:
+        """Quantile residuals, whose random places do not depend on how the data are written down."""
+        n = self.record.nobs
+        if n > MANY_ROWS:
+            return residuals(self.record, "quantile", seed=self.seed)
+        places = np.empty(n)
+        places[self.order] = np.random.default_rng(self.seed).random(n)
+        return placed_quantile_residuals(self.record, places)
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """The rows in the order in which something is drawn for them, (n,)."""
+        return row_order(self.record, self.frame)
 
     @cached_property
     def pearson(self) -> np.ndarray:

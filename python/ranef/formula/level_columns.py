@@ -87,6 +87,16 @@ class LevelColumns:
             self.columns,
         )
 
+    def taken(self, rows: NDArray[np.intp]) -> LevelColumns:
+        """Some of the rows, or all in another order."""
+        return LevelColumns(
+            np.asfortranarray(self.dense[rows]),
+            self.places,
+            self.codes[rows],
+            tuple(None if value is None else value[rows] for value in self.values),
+            self.columns,
+        )
+
     def repeated(self, times: int) -> LevelColumns:
         """The rows, one block after the other."""
         return LevelColumns(
