@@ -1,8 +1,8 @@
 """An order of the rows that depends on what they say alone: not on where they stand, on names of levels or on units.
 
-What is drawn for a row is drawn in this order, so that the same data written down otherwise get the same draws. Rows are
-ordered by their response and their linear predictors, which know a level by its effect; rows that are alike in both by
-the other columns of the data, numbers before names.
+What is drawn for a row is drawn in this order, so that the same data written down otherwise get the same draws. Rows
+are ordered by their response and their linear predictors, which know a level by its effect; rows that are alike in both
+by the other columns of the data, numbers before names.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import narwhals.stable.v2 as nw
 import numpy as np
 
+from ranef.checks.standard_form import describing_columns
 from ranef.fitting import FittedModel
 
 # Rows beyond which the order in which they stand is taken: with so many, no verdict hangs on single draws.
@@ -21,13 +21,13 @@ MANY_ROWS = 50_000
 ROUNDING = 1e-9
 
 
-def row_order(record: FittedModel, frame: nw.DataFrame[Any]) -> np.ndarray:
+def row_order(record: FittedModel) -> np.ndarray:
     """The rows in their order, (n,)."""
     n = record.nobs
     if n > MANY_ROWS:
         return np.arange(n)
     place, met = np.zeros(n, np.int64), 1
-    for ranks in _keys(record, frame):
+    for ranks in _keys(record):
         found, place = np.unique(place * (int(ranks.max()) + 1) + ranks, return_inverse=True)
         place, met = place.reshape(-1), len(found)
         if met == n:
@@ -35,7 +35,7 @@ def row_order(record: FittedModel, frame: nw.DataFrame[Any]) -> np.ndarray:
     return np.argsort(place, kind="stable")
 
 
-def _keys(record: FittedModel, frame: nw.DataFrame[Any]) -> Iterator[np.ndarray]:
+def _keys(record: FittedModel) -> Iterator[np.ndarray]:
     """Ranks of the rows by one thing after the other, the first first."""
     response = record.design.response
     yield _ranks(np.asarray(response.y, float))
@@ -43,8 +43,7 @@ def _keys(record: FittedModel, frame: nw.DataFrame[Any]) -> Iterator[np.ndarray]
         yield _ranks(np.asarray(response.trials, float))
     for predictor in np.asarray(record.engine.linear_predictor, float).T:
         yield _ranks(predictor)
-    columns = [frame[name] for name in frame.columns]
-    for series in sorted(columns, key=lambda series: _kind(series.dtype)):
+    for series in sorted(describing_columns(record.design), key=lambda series: _kind(series.dtype)):
         if _kind(series.dtype) < 2:
             yield _ranks(np.asarray(series.to_numpy(), float))
         else:

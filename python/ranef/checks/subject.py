@@ -12,6 +12,7 @@ import numpy as np
 
 from ranef import _engine
 from ranef.checks.row_order import MANY_ROWS, row_order
+from ranef.checks.standard_form import standard_form
 from ranef.errors import DataError, ModelError, did_you_mean
 from ranef.fitting import FittedModel
 from ranef.formula.design import RandomTerm
@@ -30,6 +31,9 @@ class Subject:
     Attributes
     ----------
     record : FittedModel
+        In its standard form.
+    as_fitted : FittedModel
+        As it was fitted.
     seed : int
         Of everything that is drawn, so that a check repeats itself.
     groups : tuple of str
@@ -43,6 +47,7 @@ class Subject:
     """
 
     record: FittedModel
+    as_fitted: FittedModel
     seed: int = 1
     groups: tuple[str, ...] = ()
     time: str | None = None
@@ -93,7 +98,7 @@ class Subject:
     @cached_property
     def order(self) -> np.ndarray:
         """The rows in the order in which something is drawn for them, (n,)."""
-        return row_order(self.record, self.frame)
+        return row_order(self.record)
 
     @cached_property
     def pearson(self) -> np.ndarray:
@@ -180,7 +185,7 @@ def subject_of(record: FittedModel, groups: Any, time: Any, space: Any, restarts
         raise DataError(f"check(time={time!r}): give the name of one column.")
     if len(places) not in (0, 2, 3):
         raise DataError(f"check(space={space!r}): give the names of two columns (or three), the coordinates.")
-    subject = Subject(record, int(seed), named, time, places, restarts)
+    subject = Subject(standard_form(record), record, int(seed), named, time, places, restarts)
     known = [*subject.frame.columns, *subject.factors]
     asked = [("groups", name) for name in named] + [("space", name) for name in places]
     for argument, name in [*asked, *([("time", time)] if time is not None else [])]:
