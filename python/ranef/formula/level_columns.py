@@ -124,6 +124,12 @@ class LevelColumns:
             found[columns[there]] = (high - low)[there]
         return found
 
+    def nothing(self) -> LevelColumns:
+        """The same with zeros alone."""
+        zeros = np.zeros(len(self))
+        values = tuple(zeros for _ in self.values)
+        return LevelColumns(np.zeros_like(self.dense), self.places, self.codes, values, self.columns)
+
     def taken(self, rows: NDArray[np.intp]) -> LevelColumns:
         """Some of the rows, or all in another order."""
         return LevelColumns(
