@@ -73,6 +73,22 @@ def engine_rows(
     return rows
 
 
+def rows_at(record: FittedModel, predictors: np.ndarray) -> dict[str, Any]:
+    """The rows of the fit with linear predictors that are given, (n, K): offsets alone, without effects."""
+    design, model = record.design, record.model
+    x = {c: design.fixed[c].x for c in model.components}
+    nothing = [
+        block.nothing() if isinstance(block, LevelColumns) else np.zeros_like(block) for block in model.by_predictor(x)
+    ]
+    return {
+        "x": nothing,
+        "offset": [np.ascontiguousarray(column) for column in predictors.T],
+        "codes": [np.full(design.n, LEFT_OUT, np.int64) for _ in design.random],
+        "columns": [np.asarray(term.columns, float) for term in design.random],
+        "trials": design.response.trials,
+    }
+
+
 def add_spreads(record: FittedModel, rows: dict[str, Any], covariates: Sequence[Any] | None) -> None:
     """Put what the variance functions say into the offset of the dispersion; without covariates, of the fit's rows."""
     if covariates is None:

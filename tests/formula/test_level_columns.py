@@ -6,7 +6,7 @@ import pytest
 
 from ranef.formula import columns
 from ranef.formula.design import build_design
-from ranef.formula.level_columns import LevelColumns
+from ranef.formula.level_columns import LevelColumns, column_ranges, column_sds
 
 FORMULAS = [
     "y ~ x + f",
@@ -61,6 +61,20 @@ def test_columns_names_and_replays_are_those_of_the_whole_matrix(monkeypatch, fr
 def test_rows_repeat_as_those_of_the_whole_matrix(monkeypatch, frame):
     (short, _), (whole, _) = both(monkeypatch, "y ~ x * f", frame, frame)
     np.testing.assert_array_equal(np.asarray(short.x.repeated(3)), np.tile(whole.x, (3, 1)))
+
+
+def test_some_rows_are_those_of_the_whole_matrix(monkeypatch, frame):
+    (short, _), (whole, _) = both(monkeypatch, "y ~ x * f", frame, frame)
+    rows = np.array([5, 5, 199, 0])
+    np.testing.assert_array_equal(np.asarray(short.x.taken(rows)), whole.x[rows])
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_summaries_of_columns_are_those_of_the_whole_matrix(monkeypatch, frame, formula):
+    (short, _), (whole, _) = both(monkeypatch, formula, frame, frame)
+    np.testing.assert_allclose(short.x.means(), whole.x.mean(axis=0), atol=1e-14)
+    np.testing.assert_allclose(column_sds(short.x), column_sds(whole.x), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(column_ranges(short.x), column_ranges(whole.x), rtol=1e-14, atol=0)
 
 
 def test_the_intercept_of_an_ordinal_response_is_left_out(monkeypatch, frame):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from ranef.checks.finding import Finding
+from ranef.checks.moran import moran
+from ranef.checks.permutation_moments import permutation_moments
 from ranef.checks.subject import Subject
 
 # Correlation of neighbours.
 LOOK_AT, PROBLEM_AT = 0.1, 0.2
-PERMUTATIONS = 199
 # Neighbours of a place, and places or times below which there is nothing to see.
 NEIGHBOURS, FEWEST = 5, 10
 
@@ -19,8 +20,9 @@ NEIGHBOURS, FEWEST = 5, 10
 def in_time(subject: Subject) -> Iterator[Finding]:
     """Correlation of residuals at successive times, within the series of each group.
 
-    Rows of a group at the same time are averaged. The p-value compares with permutations of the times within each
-    series, which keep what the effects of a group do to its residuals.
+    Rows of a group at the same time are averaged. The p-value is that of a normal distribution with the mean and
+    variance over all permutations of the times within each series, which keep what the effects of a group do to its
+    residuals.
     """
     if subject.time is None:
         return
@@ -34,7 +36,7 @@ def in_time(subject: Subject) -> Iterator[Finding]:
     following = owner[1:] == owner[:-1]
     if following.sum() < FEWEST:
         return
-    found, expected, p_value = _permuted(subject, values, owner, lambda v: _successive(v, following))
+    found, expected, p_value = _successive(values, owner, following)
     where = f" within {group}" if group else ""
     yield Finding(
         f"autocorrelation in {subject.time}",
@@ -50,12 +52,10 @@ def in_time(subject: Subject) -> Iterator[Finding]:
 
 
 def in_space(subject: Subject) -> Iterator[Finding]:
-    """Moran's I with the five nearest neighbours of every place as weights; rows at one place are averaged.
-
-    Reference: Moran (1950), Biometrika 37, 17-23.
-    """
+    """Moran's I with the five nearest neighbours of every place as weights; rows at one place are averaged."""
     if not subject.space:
         return
+    from scipy.sparse import coo_array
     from scipy.spatial import cKDTree
 
     points = np.stack([subject.numbers(name, "space") for name in subject.space], axis=1)
@@ -64,9 +64,13 @@ def in_space(subject: Subject) -> Iterator[Finding]:
     if len(places) < FEWEST:
         return
     values = np.bincount(which, weights=subject.residuals) / np.bincount(which)
-    nearest = cKDTree(places).query(places, k=min(NEIGHBOURS, len(places) - 1) + 1)[1]
-    neighbours = np.asarray(nearest)[:, 1:]
-    found, expected, p_value = _permuted(subject, values, np.zeros(len(values), int), lambda v: _moran(v, neighbours))
+    count, near = len(places), min(NEIGHBOURS, len(places) - 1)
+    neighbours = np.asarray(cKDTree(places).query(places, k=near + 1)[1])[:, 1:]
+    ends = np.repeat(np.arange(count), near), neighbours.reshape(-1)
+    measured = moran(values, coo_array((np.ones(count * near), ends), shape=(count, count)).tocsr())
+    if measured is None:
+        return
+    found, expected, p_value = measured.index, measured.expected, two_sided(measured.z)
     left = " + ".join(subject.space)
     yield Finding(
         f"autocorrelation in {', '.join(subject.space)}",
@@ -99,30 +103,24 @@ def _in_time(subject: Subject, group: str) -> str:
     return f"add effects tied over time, `ar1(0 + factor({subject.time}) | {group or 'all'})`."
 
 
-def _successive(values: np.ndarray, following: np.ndarray) -> float:
-    total = float(np.mean(np.square(values)))
-    return float(np.mean(values[1:][following] * values[:-1][following])) / total if total > 0.0 else 0.0
+def _successive(values: np.ndarray, owner: np.ndarray, following: np.ndarray) -> tuple[float, float, float]:
+    """Mean product of successive values over their mean square, its mean under permutations, and the p-value."""
+    series = np.unique(owner, return_inverse=True)[1].reshape(-1)
+    m = np.bincount(series).astype(float)
+    # A weight of one from each value to the next: of m values, m - 1 pairs, which share an end m - 2 times each way.
+    s0 = m - 1.0
+    s2 = np.where(m > 1.0, 4.0 * m - 6.0, 0.0)
+    mean, variance = permutation_moments(values, series, s0, s0, s2)
+    total = float(following.sum()) * float(np.mean(np.square(values)))
+    if not total > 0.0:
+        return 0.0, 0.0, 1.0
+    observed = float(np.sum(values[1:][following] * values[:-1][following]))
+    p_value = two_sided((observed - mean) / np.sqrt(variance)) if variance > 0.0 else 1.0
+    return observed / total, mean / total, p_value
 
 
-def _moran(values: np.ndarray, neighbours: np.ndarray) -> float:
-    centred = values - values.mean()
-    total = float(np.mean(np.square(centred)))
-    return float(np.mean(centred[:, None] * centred[neighbours])) / total if total > 0.0 else 0.0
-
-
-def _permuted(
-    subject: Subject, values: np.ndarray, owner: np.ndarray, statistic: Callable[[np.ndarray], float]
-) -> tuple[float, float, float]:
-    """A statistic, its mean when values are permuted within their owner, and the p-value of a normal distribution."""
+def two_sided(z: float) -> float:
+    """The probability that a standard normal value is as far from zero."""
     from scipy.special import ndtr
 
-    rng = np.random.default_rng(subject.seed)
-    drawn = np.empty(PERMUTATIONS)
-    for r in range(PERMUTATIONS):
-        order = np.lexsort((rng.random(len(values)), owner))
-        shuffled = np.empty_like(values)
-        shuffled[np.argsort(owner, kind="stable")] = values[order]
-        drawn[r] = statistic(shuffled)
-    found, expected, spread = statistic(values), float(drawn.mean()), float(drawn.std(ddof=1))
-    p_value = float(2.0 * ndtr(-abs(found - expected) / spread)) if spread > 0.0 else 1.0
-    return float(found), expected, p_value
+    return float(2.0 * ndtr(-abs(z)))

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ranef.checks.draws import drawn
+from ranef.checks.draws import drawn_at_modes, expected_anew
 from ranef.checks.finding import Finding
 from ranef.checks.subject import Subject
+from ranef.prediction.residuals import observed_response
 
 # Ratio of observed to expected variance; its square root is what standard errors are wrong by.
 LOOK_AT, PROBLEM_AT = math.log(1.2), math.log(1.5)
@@ -36,27 +37,22 @@ def dispersion(subject: Subject) -> Iterator[Finding]:
     if not subject.discrete:
         return
     record = subject.record
-    square = np.square(subject.pearson)
-    ratio = float(square.sum() / np.sum(1.0 - subject.leverage))
+    ratio = float(np.square(subject.pearson).sum() / np.sum(1.0 - subject.leverage))
     response = record.design.response
-    y = np.asarray(response.y, float)
-    observed = y / response.trials if response.trials is not None else y
+    trials = np.ones(record.nobs) if response.trials is None else np.asarray(response.trials, float)
     # The residual is linear in the response: (y* - mu) / sd from the observed ones.
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.asarray(record.engine.fitted_values("response"), float)
-        sd = np.where(subject.pearson != 0.0, (observed - mean) / subject.pearson, np.nan)
+        sd = np.where(subject.pearson != 0.0, (observed_response(record) - mean) / subject.pearson, np.nan)
     known = np.isfinite(sd) & (sd > 0.0)
-    trials = None if response.trials is None else np.asarray(response.trials, float)[known, None]
 
-    def mean_square(draws: np.ndarray) -> np.ndarray:
-        values = draws[known]
-        if trials is not None and response.form != "proportion":
-            values = values / trials
-        return np.mean(np.square((values - mean[known, None]) / sd[known, None]), axis=0)
+    def squares(draws: np.ndarray) -> np.ndarray:
+        standardised = (draws[known] / trials[known, None] - mean[known, None]) / sd[known, None]
+        return np.square(standardised) / known.sum()
 
     if not known.any() or not ratio > 0.0:
         return
-    found = drawn(subject, mean_square, ratio, True, lambda v: np.log(np.maximum(v, 1e-300)))
+    found = drawn_at_modes(subject, squares, ratio)
     over = ratio > 1.0
     if over:
         advice = "The responses vary more than the family allows, and standard errors are too small: "
@@ -92,11 +88,9 @@ def zeros(subject: Subject) -> Iterator[Finding]:
         return
     record = subject.record
     observed = float(np.sum(np.asarray(record.design.response.y, float) == 0.0))
-    anew, here = (
-        drawn(subject, lambda draws: np.sum(draws == 0.0, axis=0), observed, ranef) for ranef in ("new", True)
-    )
-    expected = max(anew.expected, 1.0)
-    spread = max(here.spread, 0.5)
+    anew = expected_anew(subject, _is_zero)
+    expected = max(anew, 1.0)
+    spread = max(drawn_at_modes(subject, _is_zero, observed).spread, 0.5)
     ratio = observed / expected
     if ratio > 1.0:
         advice = "More zeros than the model makes. "
@@ -114,15 +108,19 @@ def zeros(subject: Subject) -> Iterator[Finding]:
             if record.model.zero_inflated
             else ("Were zeros not recorded? Then a truncated family is right, else a less dispersed one.")
         )
-    few = max(observed, anew.expected) < FEW_ZEROS
+    few = max(observed, anew) < FEW_ZEROS
     yield Finding(
         "zeros",
         ratio,
         "observed over expected zeros",
-        f"{observed:.0f} zeros, {anew.expected:.1f} expected",
+        f"{observed:.0f} zeros, {anew:.1f} expected",
         advice,
-        p_value=float(2.0 * ndtr(-abs(observed - anew.expected) / spread)),
+        p_value=float(2.0 * ndtr(-abs(observed - anew) / spread)),
         size=0.0 if few else abs(ratio - 1.0),
         look_at=ZEROS_LOOK_AT,
         problem_at=ZEROS_PROBLEM_AT,
     )
+
+
+def _is_zero(responses: np.ndarray) -> np.ndarray:
+    return np.asarray(responses == 0.0, float)

@@ -44,7 +44,10 @@ def rows_per_level(subject: Subject) -> Iterator[Finding]:
     """Levels with one row, whose effect cannot be told from the row's own error."""
     for group, term in subject.factors.items():
         rows = np.bincount(np.asarray(term.codes, int), minlength=len(term.levels))
-        share = float(np.mean(rows == 1))
+        trials = subject.record.design.response.trials
+        # Successes among trials are as many rows put together as there were trials.
+        seen = rows if trials is None else np.bincount(np.asarray(term.codes, int), trials, len(term.levels))
+        share = float(np.mean(seen == 1))
         every = bool(np.all(rows == 1))
         if every and (subject.discrete or subject.binary):
             detail = "one row in each level: an effect of the observation"
@@ -54,7 +57,7 @@ def rows_per_level(subject: Subject) -> Iterator[Finding]:
                 advice = f"With one 0 or 1 a level the variance of {group} is not determined: "
                 advice += f"leave {written(['1'], 'us', group)} out."
         elif share > ALONE:
-            detail = f"{share:.0%} of the levels have one row"
+            detail = f"{share:.0%} of the levels were seen once"
             state = LOOK
             advice = f"Most levels of {group} were seen once: its variance rests on the few that were seen again."
         else:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ranef.checks.finding import LOOK, OK, PROBLEM, Finding
 from ranef.checks.subject import Subject
+from ranef.formula.level_columns import column_ranges, column_sds
 
 # Standard deviations of two predictors that differ by this factor: lme4's rule.
 SCALES_APART = 1e3
@@ -72,9 +73,8 @@ def coefficient_sizes(subject: Subject) -> Iterator[Finding]:
         if links.get(component) not in BOUNDED or component not in record.model.written_components:
             continue
         looked = True
-        part = record.design.fixed[component]
-        x = np.asarray(part.x, float)[:, record.kept[component]]
-        change = np.abs(record.estimates(component)) * (x.max(axis=0) - x.min(axis=0))
+        ranges = column_ranges(record.design.fixed[component].x)[record.kept[component]]
+        change = np.abs(record.estimates(component)) * ranges
         for name, size in zip(record.names(component), change.tolist(), strict=True):
             if name in separated:
                 continue
@@ -114,8 +114,7 @@ def scales(subject: Subject) -> Iterator[Finding]:
     for component in record.model.written_components:
         if component == "threshold":
             continue
-        x = np.asarray(record.design.fixed[component].x, float)[:, record.kept[component]]
-        sds = x.std(axis=0)
+        sds = column_sds(record.design.fixed[component].x)[record.kept[component]]
         spread |= {n: float(s) for n, s in zip(record.names(component), sds, strict=True) if s > 0.0}
     if len(spread) < 1:
         return

@@ -18,11 +18,11 @@ INNER = 1e-6
 
 def gradient(subject: Subject) -> Iterator[Finding]:
     """The distance to the optimum, sqrt(g' H^-1 g)."""
-    verdict, optimum = subject.record.verdict, subject.record.optimum
+    verdict, optimum = subject.as_fitted.verdict, subject.as_fitted.optimum
     # Separation and flat directions have rows of their own.
     elsewhere = verdict["status"] in ("separated", "flat")
     distance = _number(verdict["gradient_scaled"])
-    stopped = not subject.record.converged and not elsewhere
+    stopped = not subject.as_fitted.converged and not elsewhere
     away = distance > NEAR and not elsewhere
     yield Finding(
         "convergence",

@@ -13,6 +13,7 @@ from ranef.checks.finding import OK, PROBLEM, Finding
 from ranef.checks.subject import Subject
 from ranef.errors import ConvergenceWarning, ModelError
 from ranef.fitting import FittedModel, fit_model
+from ranef.formula.level_columns import column_sds
 
 # A fit that took less than this is repeated unasked, so often.
 CHEAP_SECONDS, UNASKED = 0.1, 2
@@ -66,7 +67,12 @@ def perturbed_start(record: FittedModel, seed: int) -> dict[str, Any]:
         start["beta"] = {}
         for component in record.model.components:
             estimate, covariance = record.estimates(component), record.covariance_of_estimates(component)
-            error = np.sqrt(np.clip(np.nan_to_num(np.diag(covariance), nan=0.0), 0.0, 1.0))
+            error = np.sqrt(np.maximum(np.nan_to_num(np.diag(covariance), nan=0.0), 0.0))
+            # At most one on the scale of the link over a standard deviation of the predictor, in whatever unit.
+            spread = np.ones(len(error))
+            if component != "threshold":
+                spread = column_sds(record.design.fixed[component].x)[record.kept[component]]
+            error = np.minimum(error, np.divide(1.0, spread, out=np.ones_like(spread), where=spread > 0.0))
             step = error * rng.normal(size=len(estimate))
             # Thresholds stay in their order.
             start["beta"][component] = estimate + (step if component != "threshold" else step.mean())

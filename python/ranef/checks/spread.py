@@ -104,14 +104,19 @@ def _brown_forsythe(r: np.ndarray, codes: np.ndarray, size: int) -> tuple[float,
     enough = np.flatnonzero(rows >= FEW_ROWS)
     if len(enough) < 2:
         return None
-    kept = np.isin(codes, enough)
-    place = np.searchsorted(enough, codes[kept])
-    order = np.argsort(place, kind="stable")
-    pieces = np.split(r[kept][order], np.cumsum(np.bincount(place))[:-1])
-    distances = [np.abs(piece - np.median(piece)) for piece in pieces]
-    counts = np.array([len(d) for d in distances], float)
-    means = np.array([d.mean() for d in distances])
-    within = sum(float(np.sum((d - m) ** 2)) for d, m in zip(distances, means, strict=True))
+    place = np.full(size, len(enough))
+    place[enough] = np.arange(len(enough))
+    kept = rows[codes] >= FEW_ROWS
+    level, values = place[codes[kept]], r[kept]
+    counts = rows[enough]
+    # The rows of each level together and in order, to find the middle of each.
+    order = np.argsort(values)
+    ordered = values[order[np.argsort(level[order], kind="stable")]]
+    first = np.cumsum(counts) - counts
+    medians = 0.5 * (ordered[first + (counts - 1) // 2] + ordered[first + counts // 2])
+    distances = np.abs(values - medians[level])
+    means = np.bincount(level, weights=distances) / counts
+    within = float(np.sum(np.square(distances - means[level])))
     overall = float(np.sum(counts * means) / counts.sum())
     df1, df2 = len(means) - 1.0, counts.sum() - len(means)
     if not within > 0.0 or not overall > 0.0:

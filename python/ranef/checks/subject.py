@@ -11,13 +11,17 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from ranef import _engine
+from ranef.checks.row_order import MANY_ROWS, row_order
+from ranef.checks.standard_form import standard_form
 from ranef.errors import DataError, ModelError, did_you_mean
 from ranef.fitting import FittedModel
 from ranef.formula.design import RandomTerm
-from ranef.prediction.residuals import residuals, standardised_residuals
+from ranef.prediction.residuals import placed_quantile_residuals, residuals, standardised_residuals
 
 # Leverage up to this is taken at its word; beyond it a residual says nothing and would be blown up.
 MOST_LEVERAGE = 0.98
+# Parameters and effects a row on average below which leverages of many rows are not computed.
+FEW_PARAMETERS = 0.02
 # A quantile residual of a row whose response has probability zero in double precision.
 LARGEST_RESIDUAL = 8.2
 
@@ -29,6 +33,9 @@ class Subject:
     Attributes
     ----------
     record : FittedModel
+        In its standard form.
+    as_fitted : FittedModel
+        As it was fitted.
     seed : int
         Of everything that is drawn, so that a check repeats itself.
     groups : tuple of str
@@ -42,6 +49,7 @@ class Subject:
     """
 
     record: FittedModel
+    as_fitted: FittedModel
     seed: int = 1
     groups: tuple[str, ...] = ()
     time: str | None = None
@@ -55,7 +63,15 @@ class Subject:
 
     @cached_property
     def leverage(self) -> np.ndarray:
-        """d fitted / d observed of each row, (n,); zero where the model has none."""
+        """d fitted / d observed of each row, (n,); zero where the model has none.
+
+        Zero too where many rows have so few parameters that it cannot matter: residuals would be divided by 0.99.
+        """
+        record = self.record
+        parameters = sum(len(record.names(c)) for c in record.model.components)
+        parameters += sum(term.size * len(term.names) for term in record.terms())
+        if record.nobs > MANY_ROWS and parameters < FEW_PARAMETERS * record.nobs:
+            return np.zeros(record.nobs)
         try:
             found = np.asarray(self.record.engine.leverage(), float)
         except _engine.EngineError:
@@ -72,13 +88,29 @@ class Subject:
         record = self.record
         if record.model.correlation is not None:
             found = residuals(record, "normalized")
+        elif record.family == "gaussian" and not record.model.zero_inflated:
+            found = self.pearson  # the same numbers, sooner
         else:
             try:
-                found = residuals(record, "quantile", seed=self.seed)
+                found = self._quantile_residuals()
             except ModelError:
                 found = standardised_residuals(record)
         found = np.clip(np.where(np.isnan(found), 0.0, found), -LARGEST_RESIDUAL, LARGEST_RESIDUAL)
         return found if record.model.correlation is not None else found / np.sqrt(1.0 - self.leverage)
+
+    def _quantile_residuals(self) -> np.ndarray:
+        """Quantile residuals, whose random places do not depend on how the data are written down."""
+        n = self.record.nobs
+        if n > MANY_ROWS:
+            return residuals(self.record, "quantile", seed=self.seed)
+        places = np.empty(n)
+        places[self.order] = np.random.default_rng(self.seed).random(n)
+        return placed_quantile_residuals(self.record, places)
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """The rows in the order in which something is drawn for them, (n,)."""
+        return row_order(self.record)
 
     @cached_property
     def pearson(self) -> np.ndarray:
@@ -109,6 +141,11 @@ class Subject:
         return self.record.model.family.support == "trials" and not self.discrete
 
     @cached_property
+    def modes_cov(self) -> list[np.ndarray]:
+        """Per term, the covariance of each level's effects given the parameters, (levels, p_t, p_t)."""
+        return [np.asarray(covariance, float) for covariance in self.record.engine.modes_cov()]
+
+    @cached_property
     def grouped(self) -> tuple[tuple[int, RandomTerm], ...]:
         """Effects of groups: all terms but smooths and what is tied over time, space or kinship."""
         terms = enumerate(self.record.terms())
@@ -121,12 +158,23 @@ class Subject:
 
     def codes_of(self, column: str) -> tuple[np.ndarray, list[str]]:
         """The level of each row in a column of the data, and the levels; missing values are a level of their own."""
+        if column not in self._codes:
+            self._codes[column] = self._coded(column)
+        return self._codes[column]
+
+    @cached_property
+    def _codes(self) -> dict[str, tuple[np.ndarray, list[str]]]:
+        return {}
+
+    def _coded(self, column: str) -> tuple[np.ndarray, list[str]]:
         if column in self.factors:
             term = self.factors[column]
             return np.asarray(term.codes, int), list(term.levels)
-        values = [str(value) for value in self.frame[column].to_list()]
+        series = self.frame[column]
+        whole = series.dtype.is_integer() and not series.is_null().any()
+        values = series.to_numpy() if whole else [str(value) for value in series.to_list()]
         levels, codes = np.unique(values, return_inverse=True)
-        return codes.reshape(-1), levels.tolist()
+        return codes.reshape(-1), [str(level) for level in levels.tolist()]
 
     def numbers(self, column: str, argument: str) -> np.ndarray:
         """A column of the data as finite numbers, times as days."""
@@ -165,7 +213,7 @@ def subject_of(record: FittedModel, groups: Any, time: Any, space: Any, restarts
         raise DataError(f"check(time={time!r}): give the name of one column.")
     if len(places) not in (0, 2, 3):
         raise DataError(f"check(space={space!r}): give the names of two columns (or three), the coordinates.")
-    subject = Subject(record, int(seed), named, time, places, restarts)
+    subject = Subject(standard_form(record), record, int(seed), named, time, places, restarts)
     known = [*subject.frame.columns, *subject.factors]
     asked = [("groups", name) for name in named] + [("space", name) for name in places]
     for argument, name in [*asked, *([("time", time)] if time is not None else [])]:

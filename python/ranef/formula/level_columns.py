@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LEAST_COLUMNS", "LevelColumns"]
+__all__ = ["LEAST_COLUMNS", "LevelColumns", "column_ranges", "column_sds"]
 
 Array = NDArray[np.float64]
 
@@ -87,6 +87,59 @@ class LevelColumns:
             self.columns,
         )
 
+    def means(self) -> Array:
+        """The mean of each column."""
+        found = np.empty(self.shape[1])
+        found[self.places] = self.dense.mean(axis=0)
+        for value, columns in zip(self.values, self.columns, strict=True):
+            there = columns >= 0
+            found[columns[there]] = np.bincount(self.codes, weights=value, minlength=len(columns))[there] / len(self)
+        return found
+
+    def sds(self) -> Array:
+        """The standard deviation of each column, over n."""
+        found, means, n = np.empty(self.shape[1]), self.means(), len(self)
+        found[self.places] = self.dense.std(axis=0)
+        for value, columns in zip(self.values, self.columns, strict=True):
+            there, size = columns >= 0, len(columns)
+            mean = np.where(there, means[columns], 0.0)
+            rows = np.bincount(self.codes, minlength=size)
+            away = (1.0 if value is None else value) - mean[self.codes]
+            square = np.bincount(self.codes, weights=np.square(away), minlength=size) + (n - rows) * np.square(mean)
+            found[columns[there]] = np.sqrt(square[there] / n)
+        return found
+
+    def ranges(self) -> Array:
+        """The largest less the smallest value of each column."""
+        found = np.empty(self.shape[1])
+        found[self.places] = np.ptp(self.dense, axis=0)
+        for value, columns in zip(self.values, self.columns, strict=True):
+            there, size = columns >= 0, len(columns)
+            # The rows of all other levels hold zeros.
+            others = np.bincount(self.codes, minlength=size) < len(self)
+            high, low = np.where(others, 0.0, -np.inf), np.where(others, 0.0, np.inf)
+            own = np.ones(len(self)) if value is None else value
+            np.maximum.at(high, self.codes, own)
+            np.minimum.at(low, self.codes, own)
+            found[columns[there]] = (high - low)[there]
+        return found
+
+    def nothing(self) -> LevelColumns:
+        """The same with zeros alone."""
+        zeros = np.zeros(len(self))
+        values = tuple(zeros for _ in self.values)
+        return LevelColumns(np.zeros_like(self.dense), self.places, self.codes, values, self.columns)
+
+    def taken(self, rows: NDArray[np.intp]) -> LevelColumns:
+        """Some of the rows, or all in another order."""
+        return LevelColumns(
+            np.asfortranarray(self.dense[rows]),
+            self.places,
+            self.codes[rows],
+            tuple(None if value is None else value[rows] for value in self.values),
+            self.columns,
+        )
+
     def repeated(self, times: int) -> LevelColumns:
         """The rows, one block after the other."""
         return LevelColumns(
@@ -107,3 +160,13 @@ class LevelColumns:
             "values": list(self.values),
             "columns": [row.tolist() for row in self.columns],
         }
+
+
+def column_sds(x: Array | LevelColumns) -> Array:
+    """The standard deviation of each column of a model matrix, over n."""
+    return x.sds() if isinstance(x, LevelColumns) else np.asarray(x, float).std(axis=0)
+
+
+def column_ranges(x: Array | LevelColumns) -> Array:
+    """The largest less the smallest value of each column of a model matrix."""
+    return x.ranges() if isinstance(x, LevelColumns) else np.ptp(np.asarray(x, float), axis=0)

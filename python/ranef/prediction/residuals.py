@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ranef import links
+from ranef import _engine, links
 from ranef.conditioning import Conditioning, kept_terms
 from ranef.errors import ModelError
 from ranef.fitting import FittedModel
@@ -28,6 +28,9 @@ from ranef.prediction.predictions import predict
 from ranef.simulation import engine_seed
 
 KINDS = ("response", "pearson", "deviance", "working", "quantile", "normalized")
+
+# Seeds of the engine's places, of which two tell whether a response has any.
+PLACING_SEEDS = (1, 2)
 
 # Families whose variance is sigma^2 times a function of the mean.
 SCALED = ("gaussian", "gamma", "inverse_gaussian")
@@ -74,6 +77,63 @@ def quantile_residuals(record: FittedModel, keep: list[bool], seed: int | None) 
     if np.isnan(found).all():
         raise ModelError(f"quantile residuals need a distribution function, which {record.family} does not have.")
     return found
+
+
+def placed_quantile_residuals(record: FittedModel, places: np.ndarray) -> np.ndarray:
+    """Quantile residuals at the conditional modes, each response at a given place within its own probability.
+
+    Parameters
+    ----------
+    record : FittedModel
+    places : (nobs,) array
+        Between 0 and 1; without meaning for responses that have no probability of their own.
+    """
+    keep, n = [True] * len(record.terms()), record.nobs
+    first, second = (quantile_residuals(record, keep, seed) for seed in PLACING_SEEDS)
+    placed = first != second
+    if not placed.any():
+        return first
+    from scipy.special import ndtr, ndtri
+
+    # The engine's own places are known from a response whose distribution is: take them out and put the others in.
+    weights = prior_weights(record)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        here = np.exp(np.asarray(record.engine.loglik_rows(), float) / weights)
+    placed &= np.isfinite(here)
+    own, here, given = engine_places(n, PLACING_SEEDS[0])[placed], here[placed], np.asarray(places, float)[placed]
+    lower = np.maximum(ndtr(first[placed]) - own * here, 0.0) + given * here
+    upper = np.maximum(ndtr(-first[placed]) - (1.0 - own) * here, 0.0) + (1.0 - given) * here
+    found = first.copy()
+    # In the tail that a residual lies in, it loses no digits.
+    found[placed] = np.where(lower < upper, ndtri(np.minimum(lower, 0.5)), -ndtri(np.minimum(upper, 0.5)))
+    return found
+
+
+def engine_places(n: int, seed: int) -> np.ndarray:
+    """Where the engine's quantile residuals of a seed place the responses of n rows, (n,).
+
+    The same seed places every response alike: here those of Bernoulli trials, every other one a success, whose
+    distribution has one step.
+    """
+    from scipy.special import expit, ndtr
+
+    successes = np.arange(n) % 2.0
+    family = {"name": "binomial", "link": "logit", "zero_inflated": False} | dict.fromkeys(
+        ("categories", "thresholds", "custom")
+    )
+    trial = {
+        "family": family,
+        "y": successes,
+        "predictors": [{"component": "cond", "x": np.ones((n, 1)), "offset": None}],
+        "groups": [],
+        "terms": [],
+        "method": "ml",
+        "quadrature": 1,
+        "profiled": False,
+    } | dict.fromkeys(("trials", "weights", "residual"))
+    fitted = _engine.Model(trial).fit({})
+    r, chance = np.asarray(fitted.quantile_residuals([], seed), float), float(expit(fitted.beta[0][0]))
+    return np.asarray(np.where(successes == 0.0, ndtr(r) / (1.0 - chance), 1.0 - ndtr(-r) / chance))
 
 
 def standardised_residuals(record: FittedModel) -> np.ndarray:

@@ -212,21 +212,34 @@ class SimulatedResiduals:
 
         Parameters
         ----------
-        kind : {"binomial", "bootstrap"}, optional
-            The exact test with the probability of a continuous response, 2 / (n + 1), or a bootstrap of the
-            simulations. None: the bootstrap for whole numbers up to 500 rows.
+        kind : {"binomial", "bootstrap", "exchanged"}, optional
+            The exact test with the probability of a continuous response, 2 / (n + 1); a bootstrap of the simulations,
+            which hardly ever rejects; or the number of outliers when each simulation changes places with the data,
+            which holds its level. None: the bootstrap for whole numbers up to 500 rows, else the first.
         alternative : {"two-sided", "greater", "less"}
         margin : {"both", "lower", "upper"}
             Responses below, above, or both.
         """
         return outliers.outliers(self._found, kind, alternative, margin)
 
-    def test_zero_inflation(self, alternative: str = "two-sided") -> ResidualTest:
-        """Number of zeros over the mean number in simulated responses; above one: more zeros than the model has."""
-        return simulated_statistic.zero_inflation(self._found, alternative)
+    def test_zero_inflation(self, alternative: str = "two-sided", calibrated: bool = False) -> ResidualTest:
+        """Number of zeros over the mean number in simulated responses; above one: more zeros than the model has.
+
+        Parameters
+        ----------
+        alternative : {"two-sided", "greater", "less"}
+        calibrated : bool
+            Simulations with as many zeros as the data count half on either side, so that the test rejects about as
+            often as it says; else they count whole, and it rejects less.
+        """
+        return simulated_statistic.zero_inflation(self._found, alternative, 0.5 if calibrated else 1.0)
 
     def test_generic(
-        self, statistic: Callable[[np.ndarray], Any], alternative: str = "two-sided", name: str = ""
+        self,
+        statistic: Callable[[np.ndarray], Any],
+        alternative: str = "two-sided",
+        name: str = "",
+        calibrated: bool = False,
     ) -> ResidualTest:
         """Any statistic of the responses, over its mean in simulated ones.
 
@@ -237,8 +250,10 @@ class SimulatedResiduals:
         alternative : {"two-sided", "greater", "less"}
         name : str
             What the statistic is called; by default the function's name.
+        calibrated : bool
+            Simulations that equal the data count half on either side: for counts.
         """
-        return simulated_statistic.generic(self._found, statistic, alternative, name)
+        return simulated_statistic.generic(self._found, statistic, alternative, name, 0.5 if calibrated else 1.0)
 
     def test_quantiles(
         self, predictor: Any = None, quantiles: Sequence[float] = quantile_trend.QUANTILES
@@ -309,7 +324,7 @@ class SimulatedResiduals:
         distances = autocorrelation.euclidean(places.real, places.imag)
         return _with_text(autocorrelation.moran(scaled, distances, alternative), said)
 
-    def test_groups(self, factor: Any) -> ResidualTest:
+    def test_groups(self, factor: Any, calibrated: bool = False) -> ResidualTest:
         """Whether residuals are uniform in every level of a factor, with the same spread.
 
         Kolmogorov and Smirnov's test in each level, with Holm's adjustment, and Levene's test between levels; both are
@@ -318,9 +333,12 @@ class SimulatedResiduals:
         Parameters
         ----------
         factor : str or array_like
+        calibrated : bool
+            In place of Levene's test, which hardly ever rejects with few rows a level, one that knows how much uniform
+            residuals spread.
         """
         names, groups = self._rows.levels(factor, "factor")
-        return residual_groups.groups(self._found.scaled, names, groups, _name(factor, "factor"))
+        return residual_groups.groups(self._found.scaled, names, groups, _name(factor, "factor"), calibrated)
 
     def tests(self) -> IntoFrame:
         """The usual tests as a frame: test, statistic, p_value, alternative, effect, effect_text.
@@ -511,11 +529,13 @@ class ResidualChecks(Answers):
             Simulations of each row.
         seed : int, optional
             None takes one from the system; the result's `seed` tells it.
-        ranef : bool, "new" or list of terms
+        ranef : bool, "new", "posterior" or list of terms
             True: random effects stay at their conditional modes, so that what is checked is the distribution within
             groups. "new": they are drawn afresh in each simulation, which checks their distribution too; residuals of a
             group are then correlated, and tests that take them for independent find that (`rotation` takes it out).
-            False: population level. A list keeps the named terms and draws the others.
+            "posterior": effects and coefficients are drawn once from what the data leave open about them, at the cost
+            of one more fit, so that tests hold their level. False: population level. A list keeps the named terms and
+            draws the others.
         group_by : str or array_like, optional
             Put rows together at once, as `SimulatedResiduals.aggregated` does.
         method : {"pit", "traditional"}

@@ -7,7 +7,7 @@ from scipy import stats
 import ranef as rf
 from models import cbpp, owls, sleepstudy
 from ranef.checks.simulated_residuals.dispersion import dispersion
-from ranef.checks.simulated_residuals.outliers import binomial_p, bootstrapped, outliers
+from ranef.checks.simulated_residuals.outliers import binomial_p, bootstrapped, exchanged, outliers
 from ranef.checks.simulated_residuals.scaled_residuals import scaled_residuals
 from ranef.checks.simulated_residuals.simulated_statistic import generic, zero_inflation
 
@@ -94,6 +94,33 @@ def test_outliers_by_bootstrap():
     found = outliers(FOUND)
     assert found.statistic == observed
     assert found.p_value == rank(observed, counts)["two-sided"]
+
+
+@pytest.mark.parametrize("margin", ["both", "lower", "upper"])
+def test_outliers_by_exchange_of_data_and_simulations(margin):
+    def outside(j):
+        others = np.column_stack([Y, np.delete(S, j, axis=1)])
+        low, high = S[:, j] < others.min(axis=1), S[:, j] > others.max(axis=1)
+        return {"both": low | high, "lower": low, "upper": high}[margin].sum()
+
+    counts = [outside(j) for j in range(50)]
+    assert exchanged(FOUND, margin).tolist() == counts
+    low, high = FOUND.below, FOUND.above
+    observed = {"both": low | high, "lower": low, "upper": high}[margin].sum()
+    found = outliers(FOUND, "exchanged", "greater", margin)
+    assert found.statistic == observed
+    half = 0.5 * np.mean(np.equal(counts, observed))
+    assert found.p_value == pytest.approx(np.mean(np.greater(counts, observed)) + half)
+
+
+def test_ties_may_count_half():
+    zeros = (S == 0).sum(axis=0)
+    observed = int(np.median(zeros))
+    found = scaled_residuals(np.where(np.arange(80) < observed, 0.0, Y + 1.0), S, MEAN, seed=2)
+    half = zero_inflation(found, "greater", ties=0.5).p_value
+    assert half == pytest.approx(np.mean(zeros > observed) + 0.5 * np.mean(zeros == observed))
+    assert half < zero_inflation(found, "greater").p_value
+    assert generic(found, lambda y: (y == 0).sum(), "greater", ties=0.5).p_value == half
 
 
 def test_whole_numbers_of_few_rows_are_bootstrapped_and_others_are_not():

@@ -1,21 +1,21 @@
 """Whether residuals that are near in time, in space or by descent are alike.
 
 Durbin & Watson    d = sum (e_t - e_t-1)^2 / sum e_t^2 of the residuals about their mean, in the order of time
-Moran              I = (n / sum w) sum_ij w_ij e_i e_j / sum e^2, with weights 1/distance scaled to one in each row
+Moran              I, of `checks.moran`, with weights 1/distance scaled to one in each row
 
 d is 2 (1 - correlation of neighbours), so that "greater" (correlation above zero) is d below two. Its distribution is
 exact up to `EXACT` rows (Imhof's integral with the eigenvalues 2 - 2 cos(pi k / n), which belong to residuals about a
 mean), normal with the exact mean and variance beyond; both take the residuals for normal, which matters little. Moran's
 I is normal with the variance under permutations of the rows.
 
-References: Durbin & Watson (1950), Biometrika 37, 409-428; Imhof (1961), Biometrika 48, 419-426; Cliff & Ord (1981),
-Spatial Processes, section 1.5.
+References: Durbin & Watson (1950), Biometrika 37, 409-428; Imhof (1961), Biometrika 48, 419-426.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from ranef.checks.moran import moran as moran_index
 from ranef.checks.simulated_residuals.residual_test import ResidualTest, side_of
 from ranef.errors import DataError
 
@@ -91,24 +91,13 @@ def moran(scaled: np.ndarray, distances: np.ndarray, alternative: str = "two-sid
     if not (sums > 0.0).all():
         raise DataError(f"distances: row {int(np.flatnonzero(~(sums > 0.0))[0])} is infinitely far from all others")
     w /= sums[:, None]
-    e = scaled - scaled.mean()
-    square = float(e @ e)
-    if not square > 0.0:
+    found = moran_index(scaled, w)
+    if found is None:
         raise DataError("test_spatial(): all residuals are equal")
-    s0 = float(w.sum())
-    observed = n / s0 * float(e @ w @ e) / square
-    expected = -1.0 / (n - 1)
-    s1 = 0.5 * float(((w + w.T) ** 2).sum())
-    s2 = float(((w.sum(axis=1) + w.sum(axis=0)) ** 2).sum())
-    kurtosis = float((e**4).mean()) / (square / n) ** 2
-    second = n * ((n * n - 3 * n + 3) * s1 - n * s2 + 3 * s0**2)
-    second -= kurtosis * (n * (n - 1) * s1 - 2 * n * s2 + 6 * s0**2)
-    second /= (n - 1) * (n - 2) * (n - 3) * s0**2
-    z = (observed - expected) / np.sqrt(second - expected**2)
-    greater, less = float(ndtr(-z)), float(ndtr(z))
+    greater, less = float(ndtr(-found.z)), float(ndtr(found.z))
     p = {"greater": greater, "less": less, "two-sided": min(1.0, 2.0 * min(greater, less))}[alternative]
-    text = f"Moran's I {observed:+.3f}, {expected:+.3f} expected"
-    return ResidualTest("spatial autocorrelation", observed, p, alternative, observed - expected, text)
+    text = f"Moran's I {found.index:+.3f}, {found.expected:+.3f} expected"
+    return ResidualTest("spatial autocorrelation", found.index, p, alternative, found.index - found.expected, text)
 
 
 def euclidean(x: np.ndarray, y: np.ndarray) -> np.ndarray:

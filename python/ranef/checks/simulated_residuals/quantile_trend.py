@@ -60,20 +60,23 @@ def quantile_trend(
 ) -> ResidualTest:
     """The test; its details are those of each quantile, the effect the largest distance of a curve from its level."""
     taus = checked_quantiles(quantiles)
-    basis = spline_basis(ranked(predictor))
-    details, values = [], []
+    details, values = [], p_values(scaled, predictor, taus)
     shown = quantile_curves(scaled, predictor, taus)
-    for tau, curve in zip(taus, shown.curves, strict=True):
-        level, bend = score_tests(scaled, basis, tau)
-        p = level if bend is None else smallest_adjusted(np.array([level, bend]))
+    for tau, curve, p in zip(taus, shown.curves, values, strict=True):
         off = float(np.abs(curve - tau).max())
         text = f"runs from {curve.min():.2f} to {curve.max():.2f}"
         details.append(ResidualTest(f"quantile {tau:g}", off, p, "two-sided", off, text))
-        values.append(p)
     worst = max(details, key=lambda test: test.effect)
     text = f"{worst.test} {worst.effect_text} along {name}"
     p = smallest_adjusted(np.array(values))
     return ResidualTest("quantiles", worst.effect, p, "two-sided", worst.effect, text, tuple(details))
+
+
+def p_values(scaled: np.ndarray, predictor: np.ndarray, quantiles: Sequence[float] = QUANTILES) -> list[float]:
+    """That of each quantile."""
+    basis = spline_basis(ranked(predictor))
+    tests = [score_tests(scaled, basis, tau) for tau in quantiles]
+    return [level if bend is None else smallest_adjusted(np.array([level, bend])) for level, bend in tests]
 
 
 def checked_quantiles(quantiles: Sequence[float]) -> tuple[float, ...]:

@@ -3,7 +3,9 @@
 within    Kolmogorov and Smirnov's test in each level, p-values adjusted after Holm
 between   Levene's test of equal spread, about the medians (Brown & Forsythe 1974, J. Am. Stat. Assoc. 69, 364-367)
 
-The p-value of both together is twice the smaller (Bonferroni).
+The p-value of both together is twice the smaller (Bonferroni). Levene's test is for normal values: of 20 levels with 15
+uniform ones each, it rejects 0.3 % of right models at 5 %, with 80 each 3.4 %. The spread that is `known` instead takes
+the distances from 1/2, whose mean and variance under the model are 1/4 and 1/48: chi-square, and at its level.
 """
 
 from __future__ import annotations
@@ -19,14 +21,16 @@ from ranef.errors import DataError
 from ranef.inference.multiplicity import holm
 
 
-def groups(scaled: np.ndarray, names: Sequence[str], rows: Sequence[np.ndarray], factor: str) -> ResidualTest:
-    """The test; its details are those of each level and Levene's. The effect is the largest distance of a level."""
+def groups(
+    scaled: np.ndarray, names: Sequence[str], rows: Sequence[np.ndarray], factor: str, known: bool = False
+) -> ResidualTest:
+    """The test; its details are those of each level and of spread. The effect is the largest distance of a level."""
     if len(rows) < 2:
         raise DataError(f"test_groups({factor!r}): all rows are of the level `{names[0]}`; two or more are needed")
     within = [uniformity(scaled[own], name=f"{factor} {name}") for name, own in zip(names, rows, strict=True)]
     adjusted = holm(np.array([test.p_value for test in within]))
     within = [replace(test, p_value=float(p)) for test, p in zip(within, adjusted, strict=True)]
-    between = levene(scaled, rows)
+    between = known_spread(scaled, rows) if known else levene(scaled, rows)
     smallest = min(float(adjusted.min()), between.p_value if np.isfinite(between.p_value) else 1.0)
     worst = within[int(adjusted.argmin())] if adjusted.min() < 1.0 else max(within, key=lambda t: t.statistic)
     off = int((adjusted < 0.05).sum())
@@ -57,3 +61,17 @@ def levene(scaled: np.ndarray, rows: Sequence[np.ndarray]) -> ResidualTest:
     f = float(between / inside)
     text = f"the widest level spreads {ratio:.2f} times the narrowest"
     return ResidualTest(name, f, float(fdtrc(k - 1, n - k, f)), "greater", ratio, text)
+
+
+def known_spread(scaled: np.ndarray, rows: Sequence[np.ndarray]) -> ResidualTest:
+    """The mean distances from 1/2, compared with what they vary by if residuals are uniform in every level."""
+    from scipy.special import chdtrc
+
+    counts = np.array([len(own) for own in rows], float)
+    means = np.array([np.abs(scaled[own] - 0.5).mean() for own in rows])
+    overall = float(counts @ means / counts.sum())
+    statistic = 48.0 * float(counts @ np.square(means - overall))
+    ratio = float(means.max() / means.min()) if means.min() > 0.0 else float("inf")
+    text = f"the widest level spreads {ratio:.2f} times the narrowest"
+    p = float(chdtrc(len(rows) - 1, statistic))
+    return ResidualTest("equal spread", statistic, p, "greater", ratio, text)

@@ -58,22 +58,32 @@ def side_of(alternative: str, what: str, allowed: tuple[str, ...] = ALTERNATIVES
     return alternative
 
 
-def p_of_rank(observed: float, simulated: np.ndarray, alternative: str) -> float:
+def p_of_rank(observed: float, simulated: np.ndarray, alternative: str, ties: float = 1.0) -> float:
     """The p-value of a statistic by its place among those of simulated data.
 
     greater = mean(simulated >= observed), less = mean(simulated <= observed), two-sided = twice the smaller, at most 1.
+    With ties of a half, simulations that equal the observed count half on either side: the mid-p-value (Lancaster 1961,
+    Journal of the American Statistical Association 56, 223-234), whose level of counts is closer to the nominal one.
     """
-    greater, less = float(np.mean(simulated >= observed)), float(np.mean(simulated <= observed))
+    left_out = (1.0 - ties) * float(np.mean(simulated == observed))
+    greater, less = (float(np.mean(side)) - left_out for side in (simulated >= observed, simulated <= observed))
     if alternative == "two-sided":
         return min(1.0, 2.0 * min(greater, less))
     return greater if alternative == "greater" else less
 
 
 def rank_test(
-    test: str, statistic: float, observed: float, simulated: np.ndarray, alternative: str, effect: float, text: str
+    test: str,
+    statistic: float,
+    observed: float,
+    simulated: np.ndarray,
+    alternative: str,
+    effect: float,
+    text: str,
+    ties: float = 1.0,
 ) -> ResidualTest:
     """A test whose p-value is the rank of what was observed among what was simulated."""
-    p = p_of_rank(observed, simulated, alternative)
+    p = p_of_rank(observed, simulated, alternative, ties)
     step = (2.0 if alternative == "two-sided" else 1.0) / len(simulated)
     return ResidualTest(test, statistic, p, alternative, effect, text, step=step)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ranef import _engine
+from ranef.checks.simulated_residuals.drawn_predictors import drawn_predictors, simulated_at
 from ranef.checks.simulated_residuals.scaled_residuals import RefittedResiduals, ScaledResiduals, scaled_residuals
 from ranef.conditioning import Conditioning, kept_terms
 from ranef.errors import ModelError
@@ -49,8 +50,13 @@ def of_fit(
             + (f"Give n={most} or less." if most >= 2 else "Fit a random part of the rows to look at residuals.")
         )
     seed = engine_seed(seed)
-    simulated = simulated_numbers(record, int(n), seed, ranef)
     observed = np.asarray(record.design.response.y, float)
+    if isinstance(ranef, str) and ranef == "posterior":
+        if refit:
+            raise ModelError("simulate_residuals(refit=True) takes the fitting into account itself: give ranef=True")
+        simulated, fitted = simulated_at(record, drawn_predictors(record, seed), int(n), seed)
+        return scaled_residuals(observed, simulated, fitted, method, rotation, seed), ()
+    simulated = simulated_numbers(record, int(n), seed, ranef)
     refits, notes = None, []
     if refit:
         refits, kept, said = refitted(record, simulated, threads, progress)

@@ -14,7 +14,11 @@ from ranef.errors import DataError
 
 
 def generic(
-    found: ScaledResiduals, statistic: Callable[[np.ndarray], Any], alternative: str = "two-sided", name: str = ""
+    found: ScaledResiduals,
+    statistic: Callable[[np.ndarray], Any],
+    alternative: str = "two-sided",
+    name: str = "",
+    ties: float = 1.0,
 ) -> ResidualTest:
     """T(y) / mean T(s), with the p-value by the rank of T(y) among T(s_1) ... T(s_n)."""
     side_of(alternative, "test_generic")
@@ -23,23 +27,25 @@ def generic(
     name = name or getattr(statistic, "__name__", "statistic")
     observed = _number(statistic(found.observed), "the observed responses")
     simulated = np.array([_number(statistic(found.simulated[:, j]), f"simulation {j}") for j in range(found.n)], float)
-    return of_statistics(observed, simulated, alternative, name)
+    return of_statistics(observed, simulated, alternative, name, ties)
 
 
-def of_statistics(observed: float, simulated: np.ndarray, alternative: str, name: str) -> ResidualTest:
+def of_statistics(
+    observed: float, simulated: np.ndarray, alternative: str, name: str, ties: float = 1.0
+) -> ResidualTest:
     """The test of a statistic that was computed already."""
     mean = float(simulated.mean())
     ratio = observed / mean if mean != 0.0 else (1.0 if observed == 0.0 else float("inf"))
     text = f"{observed:.4g} observed, {mean:.4g} simulated on average"
-    return rank_test(name, ratio, observed, simulated, alternative, ratio, text)
+    return rank_test(name, ratio, observed, simulated, alternative, ratio, text, ties)
 
 
-def zero_inflation(found: ScaledResiduals, alternative: str = "two-sided") -> ResidualTest:
+def zero_inflation(found: ScaledResiduals, alternative: str = "two-sided", ties: float = 1.0) -> ResidualTest:
     """The number of zeros over its mean in simulated responses."""
     side_of(alternative, "test_zero_inflation")
     observed = float((found.observed == 0.0).sum())
     simulated = (found.simulated == 0.0).sum(axis=0).astype(float)
-    test = of_statistics(observed, simulated, alternative, "zero inflation")
+    test = of_statistics(observed, simulated, alternative, "zero inflation", ties)
     text = f"{observed:.0f} zeros observed, {simulated.mean():.1f} simulated on average"
     return replace(test, effect_text=text)
 
