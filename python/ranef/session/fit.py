@@ -25,6 +25,7 @@ from ranef.session.marginal_means import Marginal
 from ranef.session.plots import Drawn, Plots
 from ranef.session.residual_checks import ResidualChecks
 from ranef.session.rows import Rows
+from ranef.session.writing import Writing
 
 
 def lmm(
@@ -313,7 +314,7 @@ def fitted(model: Model, control: Control | None, start: FittedModel | Mapping[s
     return Fit(model=model, control=control, engine=engine, kept=kept)
 
 
-class Fit(Estimates, Rows, Checking, ResidualChecks, Influencing, Marginal, ExplainedVariance, Drawn):
+class Fit(Estimates, Rows, Checking, ResidualChecks, Influencing, Marginal, ExplainedVariance, Drawn, Writing):
     """A fitted mixed model.
 
     `lmm` and `glmm` make it; it never changes afterwards. Plain values are attributes (`loglik`, `aic`, `sigma`,
