@@ -1,9 +1,12 @@
-"""A fit written for an article: as an equation."""
+"""A fit written for an article: as an equation, and as a column of tables that another package makes."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from ranef.errors import ModelError
 from ranef.reports.mathematics.equation import WIDTH, Equation, equation_of
+from ranef.reports.model_table import maketables
 from ranef.session.answers import Answers
 
 
@@ -50,3 +53,28 @@ class Writing(Answers):
         kept = {component: columns.tolist() for component, columns in self.kept.items()}
         record = self if estimates else None
         return equation_of(self.model, kept, record, format=format, digits=digits, width=width)
+
+    # -- what maketables.ETable asks of a model ----------------------------------------------------------------------
+
+    @property
+    def __maketables_coef_table__(self) -> Any:
+        return maketables.coefficient_frame(self)
+
+    def __maketables_stat__(self, key: str) -> Any:
+        return maketables.named_statistic(self, key)
+
+    @property
+    def __maketables_depvar__(self) -> str:
+        return self.design.response.name
+
+    @property
+    def __maketables_default_stat_keys__(self) -> list[str]:
+        return maketables.default_statistics(self)
+
+    @property
+    def __maketables_stat_labels__(self) -> dict[str, str]:
+        return maketables.statistic_labels(self)
+
+    @property
+    def __maketables_vcov_info__(self) -> dict[str, str]:
+        return {"vcov_type": "model"}

@@ -76,7 +76,9 @@ def _(node: Sign) -> str:
         return f'<mo form="prefix">{shown}</mo>'
     if node.name == "given":
         return f'<mo stretchy="false" lspace="0.28em" rspace="0.28em">{shown}</mo>'
-    return f"<mo>{shown}</mo>"
+    # A sum goes on where a line was broken.
+    form = ' form="infix"' if node.name in ("+", "-") else ""
+    return f"<mo{form}>{shown}</mo>"
 
 
 @mathml.register
