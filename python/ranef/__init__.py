@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ranef.session.pooling import pool
     from ranef.session.power import Power, power
     from ranef.session.residual_checks import SimulatedResiduals, scaled_residuals
+    from ranef.session.table import Table, table
     from ranef.variance_functions import list_variance_functions
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "Power",
     "SavedFitError",
     "SimulatedResiduals",
+    "Table",
     "__version__",
     "adjacency",
     "compare",
@@ -69,6 +71,7 @@ __all__ = [
     "precision_matrix",
     "prior",
     "scaled_residuals",
+    "table",
 ]
 
 _HOME = {
@@ -89,6 +92,8 @@ _HOME = {
     "Power": "ranef.session.power",
     "SimulatedResiduals": "ranef.session.residual_checks",
     "scaled_residuals": "ranef.session.residual_checks",
+    "table": "ranef.session.table",
+    "Table": "ranef.session.table",
     "Control": "ranef.fitting",
     "list_families": "ranef.families",
     "list_covariances": "ranef.covariances",

@@ -27,6 +27,7 @@ from ranef.session.plots import Drawn, Plots
 from ranef.session.residual_checks import ResidualChecks
 from ranef.session.rows import Rows
 from ranef.session.saved import Saved
+from ranef.session.writing import Writing
 
 
 def lmm(
@@ -315,7 +316,18 @@ def fitted(model: Model, control: Control | None, start: FittedModel | Mapping[s
     return Fit(model=model, control=control, engine=engine, kept=kept)
 
 
-class Fit(Estimates, Rows, Checking, ResidualChecks, Influencing, Marginal, ExplainedVariance, Drawn, Saved):
+class Fit(
+    Estimates,
+    Rows,
+    Checking,
+    ResidualChecks,
+    Influencing,
+    Marginal,
+    ExplainedVariance,
+    Drawn,
+    Writing,
+    Saved,
+):
     """A fitted mixed model.
 
     `lmm` and `glmm` make it; it never changes afterwards. Plain values are attributes (`loglik`, `aic`, `sigma`,
