@@ -16,18 +16,14 @@ from ranef import _engine
 def spatial(n: int) -> pd.DataFrame:
     """Counts at n places: each evaluation of the likelihood factors a dense matrix of order n."""
     rng = np.random.default_rng(1)
-    return pd.DataFrame(
-        {"y": rng.poisson(3.0, n), "px": rng.random(n), "py": rng.random(n), "all": np.ones(n, int)}
-    )
+    return pd.DataFrame({"y": rng.poisson(3.0, n), "px": rng.random(n), "py": rng.random(n), "all": np.ones(n, int)})
 
 
 def crossed(levels: int) -> pd.DataFrame:
     """Counts with two crossed factors, whose rows are many and whose matrix is dense."""
     rng = np.random.default_rng(2)
     n = 8 * levels
-    return pd.DataFrame(
-        {"y": rng.poisson(3.0, n), "a": rng.integers(0, levels, n), "b": rng.integers(0, levels, n)}
-    )
+    return pd.DataFrame({"y": rng.poisson(3.0, n), "a": rng.integers(0, levels, n), "b": rng.integers(0, levels, n)})
 
 
 LONG = {

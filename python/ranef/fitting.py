@@ -20,7 +20,6 @@ from ranef.families import as_family
 from ranef.formula.design import Design, RandomTerm
 from ranef.model import Model, build_model, raised_by_engine
 
-
 # The fields of Control that the engine knows by the same names.
 ENGINE_SETTINGS = ("optimizer", "max_iter", "gradient_tol", "max_seconds", "threads")
 
