@@ -319,7 +319,7 @@ def _beside(word: str, entry: TableEntry, style: TableStyle) -> str:
     if math.isnan(value):
         return ""
     if word == "p":
-        text = _probability(value, style.digits)
+        text = _probability(value)
         return (f"p < {text[1:]}" if text.startswith("<") else f"p = {text}") if below else text
     if word == "statistic":
         name = "z" if math.isinf(entry.df) else "t"
@@ -335,9 +335,8 @@ def _number(value: float, style: TableStyle) -> str:
     return "" if math.isnan(value) else fixed(value, style.digits).replace("-", "−").replace("e−", "e-")
 
 
-def _probability(p: float, digits: int) -> str:
-    least = 10.0 ** -max(digits, 1)
-    return f"<{least:.{max(digits, 1)}f}" if p < least else f"{p:.{max(digits, 1)}f}"
+def _probability(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _stars(p: float, style: TableStyle) -> str:
