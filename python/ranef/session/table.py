@@ -49,9 +49,9 @@ class Table:
         Returns
         -------
         frame
-            A row for each model and parameter: model, effect ("fixed", "random", "statistic"), component, group, term
-            (as in `Fit.tidy`; of a statistic its name), label (as printed), estimate, std_error, statistic, df,
-            p_value, conf_low, conf_high. Of the kind that the data of the first fit came in.
+            A row for each model and parameter: model, effect ("fixed", "random", "residual", "statistic"), component,
+            group, term (as in `Fit.tidy`; of a statistic its name), label (as printed), estimate, std_error, statistic,
+            df, p_value, conf_low, conf_high. Of the kind that the data of the first fit came in.
         """
         first = next(iter(self.fits.values()))
         return first._frame(tidy_entries(self.fits, self._style))
