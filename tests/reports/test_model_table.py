@@ -108,6 +108,21 @@ def test_exponentiated_coefficients_have_the_intervals_of_their_logarithms():
     assert ordinal.loc["1|2", "estimate"] == wine.fixef("threshold")["1|2"]
 
 
+def test_thresholds_are_not_tested_and_residuals_stand_apart():
+    wine = rf.glmm("rating ~ temp + (1 | judge)", data("wine"), family="cumulative")
+    table = rf.table(wine, show="p", stars=True, statistics=())
+    found = table.data().set_index("term")
+    assert math.isnan(found.loc["1|2", "p_value"])
+    assert cells(table, "temp[T.warm]")[0].endswith("***")
+    assert "*" not in cells(table, "3|4")[0]
+    growth = rf.lmm(
+        "distance ~ age + (1 | Subject)", data("orthodont"), correlation="ar1(1 | Subject)", dispersion="~ power(age)"
+    )
+    sections = {s.title: [r.label for r in s.rows] for s in rf.table(growth, show=None)._contents.sections}
+    assert sections["Random effects"] == ["SD (Intercept | Subject)", "SD (residual)"]
+    assert sections["Residuals"] == ["power (age)", "phi (ar1 | Subject)"]
+
+
 def test_degrees_of_freedom_and_robust_errors_come_through():
     fit = slopes()
     table = rf.table(fit, ddf="kenward-roger", vcov=None, show="ci")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from ranef.inference import comparison
 from ranef.plots.reference_distribution import reference_distribution
 from ranef.reports.comparison import comparison_report
 from ranef.session.fit import Fit
+from ranef.session.given_fits import Given, given_fits
 from ranef.session.tabled import Tabled
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Comparison(Tabled):
 
 
 def compare(
-    *fits: Fit | Mapping[str, Fit] | Sequence[Fit],
+    *fits: Given,
     test: str | None = "lrt",
     refit: bool = False,
     n: int = 1000,
@@ -131,19 +132,9 @@ def compare(
     return Comparison(ordered, comparison.Compared(found.columns, test, notes + found.notes, found.references))
 
 
-def _named(fits: tuple[Fit | Mapping[str, Fit] | Sequence[Fit], ...], named: Mapping[str, Fit]) -> dict[str, Fit]:
+def _named(fits: tuple[Given, ...], named: Mapping[str, Fit]) -> dict[str, Fit]:
     """The models by name; those without one are called by what `descriptions` says of them."""
-    given: list[tuple[str | None, Any]] = []
-    for fit in fits:
-        if isinstance(fit, Mapping):
-            given += list(fit.items())
-        else:
-            given += [(None, each) for each in (fit if isinstance(fit, list | tuple) else [fit])]
-    given += list(named.items())
-    for name, fit in given:
-        if not isinstance(fit, Fit):
-            what = f"{name}=" if name else ""
-            raise ModelError(f"compare({what}{type(fit).__name__}): give fits, as rf.lmm and rf.glmm return them")
+    given = given_fits("compare", fits, named)
     if len(given) < 2:
         raise ModelError(f"compare() takes two or more fits and was given {len(given)}")
     texts = comparison.descriptions([fit for _, fit in given])

@@ -14,6 +14,7 @@ from ranef.reports.model_table.latex import latex
 from ranef.reports.model_table.markdown import markdown
 from ranef.reports.model_table.text import text
 from ranef.session.fit import Fit
+from ranef.session.given_fits import Given, given_fits
 
 _SUFFIXES = (".html", ".htm", ".tex", ".md", ".txt")
 
@@ -48,9 +49,9 @@ class Table:
         Returns
         -------
         frame
-            A row for each model and parameter: model, effect ("fixed", "random", "statistic"), component, group, term
-            (as in `Fit.tidy`; of a statistic its name), label (as printed), estimate, std_error, statistic, df,
-            p_value, conf_low, conf_high. Of the kind that the data of the first fit came in.
+            A row for each model and parameter: model, effect ("fixed", "random", "residual", "statistic"), component,
+            group, term (as in `Fit.tidy`; of a statistic its name), label (as printed), estimate, std_error, statistic,
+            df, p_value, conf_low, conf_high. Of the kind that the data of the first fit came in.
         """
         first = next(iter(self.fits.values()))
         return first._frame(tidy_entries(self.fits, self._style))
@@ -95,7 +96,7 @@ class Table:
 
 
 def table(
-    *fits: Fit | Sequence[Fit] | Mapping[str, Fit],
+    *fits: Given,
     show: str | Sequence[str] | None = "se",
     layout: str = "below",
     exponentiate: bool = False,
@@ -211,20 +212,11 @@ def table(
     return Table(models, style)
 
 
-def _named(fits: tuple[Any, ...], names: Sequence[str] | None) -> dict[str, Fit]:
+def _named(fits: tuple[Given, ...], names: Sequence[str] | None) -> dict[str, Fit]:
     """The models by the names of their columns."""
-    given: list[tuple[str | None, Any]] = []
-    for fit in fits:
-        if isinstance(fit, Mapping):
-            given += [(str(name), each) for name, each in fit.items()]
-        else:
-            given += [(None, each) for each in (fit if isinstance(fit, list | tuple) else [fit])]
+    given = given_fits("table", fits, {})
     if not given:
         raise ModelError("table(): there is no fit in it; give fits, as rf.lmm and rf.glmm return them.")
-    for name, fit in given:
-        if not isinstance(fit, Fit):
-            what = f"{name!r}, {type(fit).__name__}," if name else f"{type(fit).__name__}"
-            raise ModelError(f"table(): {what} is no fit; give fits, as rf.lmm and rf.glmm return them.")
     if names is not None:
         if isinstance(names, str):
             raise ModelError(f"table(names={names!r}): give a list with a name for each model.")
@@ -232,7 +224,7 @@ def _named(fits: tuple[Any, ...], names: Sequence[str] | None) -> dict[str, Fit]
             raise ModelError(f"table(names=...): models: {len(given)}, names: {len(names)}; give one for each.")
         labels = [str(name) for name in names]
     else:
-        labels = [name or f"({k})" for k, (name, _) in enumerate(given, 1)]
+        labels = [f"({k})" if name is None else str(name) for k, (name, _) in enumerate(given, 1)]
     for label in labels:
         if labels.count(label) > 1:
             raise ModelError(f"table(): two models are called {label!r}; give each a name of its own.")

@@ -26,6 +26,7 @@ from ranef.reports.mathematics.expressions import (
     indexed,
     listed,
     matrix,
+    plus,
     power,
     product,
     row,
@@ -152,7 +153,7 @@ def _equicorrelated(t: TermQuantities) -> Lines:
 def _equal_variances_and_correlations(t: TermQuantities) -> Node:
     size, rho = Number(str(t.size)), t.correlation(0, 1)
     ones = indexed(Letter("J", bold=True), size)
-    inside = row(Fenced(difference(ONE, rho)), Sign("thin"), indexed(IDENTITY, size), Sign("+"), product(rho, ones))
+    inside = plus(product(Fenced(difference(ONE, rho)), indexed(IDENTITY, size)), product(rho, ones))
     return product(t.variance(), Fenced(inside, "[]"))
 
 

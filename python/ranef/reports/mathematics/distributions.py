@@ -86,12 +86,12 @@ def _successes(p: Parameters) -> Node:
 
 
 def _betabinomial(p: Parameters) -> Node:
-    shapes = product(p.mean, p.dispersion), product(Fenced(difference(ONE, p.mean)), p.dispersion)
+    shapes = product(p.dispersion, p.mean), product(p.dispersion, Fenced(difference(ONE, p.mean)))
     return applied("BetaBinomial", p.trials or ONE, *shapes)
 
 
 def _beta(p: Parameters) -> Node:
-    return applied("Beta", product(p.mean, p.dispersion), product(Fenced(difference(ONE, p.mean)), p.dispersion))
+    return applied("Beta", product(p.dispersion, p.mean), product(p.dispersion, Fenced(difference(ONE, p.mean))))
 
 
 def _positive(law: Callable[[Parameters], Node]) -> Callable[[Parameters], Node]:

@@ -71,7 +71,12 @@ class Equation:
             for left, relation, right in self._rows()
         ]
         widest = max(len(left) for left, _, _ in rows)
-        return "\n".join(f"{left.rjust(widest)}{relation}{right}".rstrip() for left, relation, right in rows)
+        found = []
+        for left, relation, right in rows:
+            first, *others = right.split("\n")
+            found.append(f"{left.rjust(widest)}{relation}{first}")
+            found += [" " * (widest + len(relation)) + other for other in others]
+        return "\n".join(line.rstrip() for line in found)
 
     def _rows(self) -> list[tuple[Node | None, Node | None, Node]]:
         """The lines with long right sides broken; continued rows have neither left side nor relation."""

@@ -10,8 +10,6 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ranef.reports.numbers import decimals_for
-
 
 class Node:
     """A piece of mathematics."""
@@ -170,14 +168,16 @@ def power(base: Node, exponent: Node) -> Node:
     """A base to a power, in brackets where it is more than a symbol."""
     if isinstance(base, Indexed) and base.upper is None:
         return Indexed(base.base, base.lower, exponent)
+    if isinstance(base, Number) and base.text.startswith("-"):
+        return Indexed(Fenced(base), None, exponent)
     return Indexed(
         base if isinstance(base, Letter | Word | Number | Fenced | Operator) else Fenced(base), None, exponent
     )
 
 
 def squared(base: Node) -> Node:
-    """The square of something."""
-    return power(base, Number("2"))
+    """The square of something; nought and one are their own."""
+    return base if base in (Number("0"), Number("1")) else power(base, Number("2"))
 
 
 def product(*factors: Node) -> Node:
@@ -200,8 +200,20 @@ def total(terms: Iterable[tuple[str, Node]]) -> tuple[Node, ...]:
 
 
 def difference(first: Node, second: Node) -> Node:
-    """One thing less another."""
-    return row(first, Sign("-"), second)
+    """One thing less another; less a negative number is plus."""
+    return row(first, *_signed_parts("-", second))
+
+
+def plus(first: Node, second: Node) -> Node:
+    """One thing and another; plus a negative number is minus."""
+    return row(first, *_signed_parts("+", second))
+
+
+def _signed_parts(sign: str, node: Node) -> tuple[Node, ...]:
+    leading, *rest = parts_of(node)
+    if isinstance(leading, Number) and leading.text.startswith("-"):
+        sign, leading = ("+" if sign == "-" else "-"), Number(leading.text[1:])
+    return (Sign(sign), leading, *rest)
 
 
 def ranging(letter: str, last: int) -> Node:
@@ -218,7 +230,7 @@ def number(value: float, significant: int = 4) -> Number:
         return Number("0")
     if not 1e-4 <= abs(value) < 1e7:
         return Number(f"{value:.{significant - 1}e}")
-    decimals = max(0, decimals_for([value], significant) if abs(value) < 1e3 else significant - 4)
+    decimals = max(0, significant - 1 - math.floor(math.log10(abs(value))))
     return Number(f"{value:.{decimals}f}")
 
 

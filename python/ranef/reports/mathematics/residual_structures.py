@@ -87,6 +87,9 @@ def correlation_lines(c: CorrelationQuantities) -> list[Line]:
     if group != "1":
         one, other = (row(Word(group), Fenced(index, "[]")) for index in (_I, _OTHER))
         same = row(Word("for "), one, Sign("="), other, Word(", otherwise 0"))
+    if c.place == "t" and c.part.structure in ("ar1", "arma", "us"):
+        counted = row(indexed(Letter("t"), _I), Word(" the place of row "), _I, Word(" in its group"))
+        same = counted if same is None else row(same, Word("; "), counted)
     if structure is None:
         return [equal(pair, Word(c.part.text), aside=same)]
     value, more = structure(c)

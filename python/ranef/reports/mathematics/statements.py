@@ -133,15 +133,14 @@ class _Equation:
             rest = node.args[1]
             if isinstance(rest, Binary) and rest.operator == "-" and rest.right.text == node.args[0].text:
                 # cbind(hits, size - hits)
-                return first, n, [equal(n, expression(rest.left))]
+                return first, expression(rest.left), []
             second = Fenced(second) if len(parts_of(second)) > 1 else second
             return first, n, [equal(n, row(first, Sign("+"), second))]
         subject = expression(node) if node is not None else variable(response.name)
         if response.form == "proportion":
-            trials = Word("trials") if design.weights_name is None else None
             name = self.model.arguments.get("weights")
-            source = variable(name) if isinstance(name, str) else indexed(trials or Word("trials"), _I)
-            return product(n, subject), n, [equal(n, source)]
+            trials = variable(name) if isinstance(name, str) else n
+            return product(trials, subject), trials, []
         if response.form in ("factor", "bool") and self.model.family.counts_trials and response.levels:
             return Fenced(row(subject, Sign("="), Word(response.levels[-1])), "[]"), None, []
         return subject, None, []
@@ -279,8 +278,9 @@ class _Equation:
         design = self.model.design
         part = design.fixed[component]
         chosen: list[int | None] = []
+        asked = set(wanted)
         for columns in part.term_columns.values():
-            own = [j for j in columns if j in set(wanted)]
+            own = [j for j in columns if j in asked]
             chosen += own if len(own) <= MOST_COLUMNS else [own[0], own[1], None, own[-1]]
         found: list[tuple[str, Node]] = []
         for j in chosen:
@@ -379,11 +379,10 @@ class _Equation:
                 more = () if len(smooth.random) == 1 else (Number(str(m + 1)),)
                 pieces.append(product(transposed(bold("q", *more), arguments), bold("xi", *more)))
                 size = Number(str(len(self.model.design.random[t].names)))
-                sd = indexed(Letter("sigma"), Letter("s"), *index, *more)
-                variance = squared(sd)
+                sd: Node = indexed(Letter("sigma"), Letter("s"), *index, *more)
                 if self.q.record is not None:
-                    variance = self.q.value(self.q.covariances[t][0, 0])
-                spread = product(variance, indexed(Letter("I", bold=True), size))
+                    sd = self.q.value(float(self.q.covariances[t][0, 0]) ** 0.5)
+                spread = product(squared(sd), indexed(Letter("I", bold=True), size))
                 effects.append(Line(bold("xi", *more), "~", (applied("N", Letter("0", bold=True), spread),)))
             lines.append(equal(row(own, Fenced(arguments)), *total([("+", piece) for piece in pieces])))
             lines += effects
@@ -459,5 +458,5 @@ def _prior(text: str) -> Node:
     """A prior as its density's name with its numbers."""
     name, _, inside = text.partition("(")
     numbers = [part.strip() for part in inside.rstrip(")").split(",") if part.strip()]
-    shown = "".join(part.capitalize() for part in name.split("_"))
+    shown = "LKJ" if name == "lkj" else "".join(part.capitalize() for part in name.split("_"))
     return applied(Operator(shown), *(Number(part) for part in numbers))

@@ -1,4 +1,4 @@
-"""Mathematics as a line of Unicode text."""
+"""Mathematics as Unicode text."""
 
 from __future__ import annotations
 
@@ -96,7 +96,8 @@ def _(node: Grid) -> str:
 
 @text.register
 def _(node: Choices) -> str:
-    return "{ " + "; ".join(f"{text(value)} {text(condition)}" for value, condition in node.rows) + " }"
+    # A line each; what stands around an equation knows how far to the right they belong.
+    return "\n".join(f"{'{' if k == 0 else ' '} {text(v)} {text(c)}" for k, (v, c) in enumerate(node.rows))
 
 
 def _raised(upper: str) -> str:

@@ -66,7 +66,7 @@ class TableEntry:
 
     Attributes
     ----------
-    effect : {"fixed", "random"}
+    effect : {"fixed", "random", "residual"}
     component, group, term : str
         As in `Fit.tidy`; no group for fixed effects.
     label : str
@@ -149,6 +149,8 @@ def entries_of(record: FittedModel, style: TableStyle) -> list[TableEntry]:
         table = coefficient_table(record, component, ddf, style.level, style.vcov, style.cluster)
         ratio = style.exponentiate and _exponential(record, component)
         held = record.held(component)
+        # That a threshold is zero is no hypothesis: the latent scale has no origin of its own.
+        tested = component != "threshold"
         for j, term in enumerate(table.terms):
             values = [float(column[j]) for column in (table.estimate, table.std_error, table.conf_low, table.conf_high)]
             if ratio:
@@ -165,7 +167,7 @@ def entries_of(record: FittedModel, style: TableStyle) -> list[TableEntry]:
                     values[1],
                     float(table.statistic[j]),
                     float(table.df[j]),
-                    float(table.p_value[j]),
+                    float(table.p_value[j]) if tested else float("nan"),
                     values[2],
                     values[3],
                     bool(held[j]),
@@ -175,10 +177,9 @@ def entries_of(record: FittedModel, style: TableStyle) -> list[TableEntry]:
     for p in variance_parameters(record, style.level) if style.random else ():
         plain = random_label(p.group, p.term, TableStyle())
         label = style.rename.get(plain) or renamed(random_label(p.group, p.term, style), style)
-        ends = (p.conf_low, p.conf_high)
-        found.append(
-            TableEntry("random", p.component, p.group, p.term, label, p.estimate, p.std_error, nan, nan, nan, *ends)
-        )
+        effect, component = ("residual", "cond") if p.kind == "residual" else ("random", p.component)
+        numbers = (p.estimate, p.std_error, nan, nan, nan, p.conf_low, p.conf_high)
+        found.append(TableEntry(effect, component, p.group, p.term, label, *numbers))
     return found
 
 
@@ -188,9 +189,12 @@ def random_label(group: str, term: str, style: TableStyle) -> str:
     kind = {"sd": "SD", "cor": "Cor"}.get(word, word)
     if (group, term) == ("Residual", "sd__Observation"):
         return "SD (residual)"
+    if of == group:
+        # A smooth's variance belongs to no other group.
+        return f"{kind} ({renamed(group, style)})"
     columns = ", ".join(renamed(part, style) for part in (_pair(of) if kind == "Cor" else [of]))
     where = renamed(group, style)
-    return f"{kind} ({columns} | {where})" if group != "Residual" else f"{kind} ({columns}, residual)"
+    return f"{kind} ({columns} | {where})" if group != "Residual" else f"{kind} ({columns})"
 
 
 def renamed(text: str, style: TableStyle) -> str:
@@ -248,7 +252,7 @@ def _parts(records: Mapping[str, FittedModel], entries: Mapping[str, list[TableE
     """Titles and the parameters below them."""
     alone = all(record.model.written_components == ("cond",) for record in records.values())
     parts = []
-    for effect in ("fixed", "random"):
+    for effect in ("fixed", "random", "residual"):
         for component in ("cond", "threshold", "zi", "disp", "shape"):
             keys = merged(
                 [e.key for e in found if e.effect == effect and e.component == component] for found in entries.values()
@@ -257,6 +261,8 @@ def _parts(records: Mapping[str, FittedModel], entries: Mapping[str, list[TableE
                 continue
             if effect == "fixed":
                 title = "Fixed effects" if alone else TITLES[component]
+            elif effect == "residual":
+                title = "Residuals"
             else:
                 title = "Random effects" if component == "cond" else f"Random effects, {TITLES[component].lower()}"
             parts.append((title, keys))
@@ -302,7 +308,7 @@ def _cells(entry: TableEntry | None, style: TableStyle) -> list[str]:
     if entry is None:
         return [""] * (1 + len(style.show))
     cells = [_number(entry.estimate, style) + _stars(entry.p_value, style)]
-    quiet = entry.effect == "random" and style.random != "full"
+    quiet = entry.effect != "fixed" and style.random != "full"
     for word in style.show:
         cells.append("" if quiet else _beside(word, entry, style))
     if entry.held and style.show:
@@ -319,7 +325,7 @@ def _beside(word: str, entry: TableEntry, style: TableStyle) -> str:
     if math.isnan(value):
         return ""
     if word == "p":
-        text = _probability(value, style.digits)
+        text = _probability(value)
         return (f"p < {text[1:]}" if text.startswith("<") else f"p = {text}") if below else text
     if word == "statistic":
         name = "z" if math.isinf(entry.df) else "t"
@@ -335,9 +341,8 @@ def _number(value: float, style: TableStyle) -> str:
     return "" if math.isnan(value) else fixed(value, style.digits).replace("-", "−").replace("e−", "e-")
 
 
-def _probability(p: float, digits: int) -> str:
-    least = 10.0 ** -max(digits, 1)
-    return f"<{least:.{max(digits, 1)}f}" if p < least else f"{p:.{max(digits, 1)}f}"
+def _probability(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _stars(p: float, style: TableStyle) -> str:
@@ -494,8 +499,9 @@ def _exponential(record: FittedModel, component: str) -> bool:
 
 def _ratios(record: FittedModel) -> str:
     """What exponentiated coefficients are, by component."""
-    counts = record.link == "log" and record.model.family.support in _COUNTS
-    found = "incidence rate ratios" if counts else _RATIOS[record.link]
+    family, found = record.model.family, _RATIOS[record.link]
+    if record.link == "log" and (family.support in _COUNTS or family.counts_trials):
+        found = "risk ratios" if family.counts_trials else "incidence rate ratios"
     for component in record.model.written_components:
         if component != "cond" and _exponential(record, component):
             of = "odds ratios" if component == "zi" else "ratios"

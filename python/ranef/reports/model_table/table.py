@@ -74,7 +74,7 @@ def aligned(cells: list[str]) -> list[Aligned]:
     Examples
     --------
     >>> [a.left + a.text + a.right for a in aligned(["10.47", "(1.5)", "180"])]
-    ['10.47', '(1.5)7', '180.47']
+    ['110.47', '1(1.5)', '180.47']
     """
     parts = [_split(cell) for cell in cells]
     lefts = [left for left, _ in filter(None, parts)]
