@@ -22,6 +22,7 @@ from ranef.session.checking import Checking
 from ranef.session.estimates import Estimates
 from ranef.session.explained_variance import ExplainedVariance
 from ranef.session.influencing import Influencing
+from ranef.session.interchange import Interchange
 from ranef.session.marginal_means import Marginal
 from ranef.session.plots import Drawn, Plots
 from ranef.session.residual_checks import ResidualChecks
@@ -315,7 +316,9 @@ def fitted(model: Model, control: Control | None, start: FittedModel | Mapping[s
     return Fit(model=model, control=control, engine=engine, kept=kept)
 
 
-class Fit(Estimates, Rows, Checking, ResidualChecks, Influencing, Marginal, ExplainedVariance, Drawn, Saved):
+class Fit(
+    Estimates, Rows, Checking, ResidualChecks, Influencing, Marginal, ExplainedVariance, Drawn, Saved, Interchange
+):
     """A fitted mixed model.
 
     `lmm` and `glmm` make it; it never changes afterwards. Plain values are attributes (`loglik`, `aic`, `sigma`,
