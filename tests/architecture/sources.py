@@ -32,6 +32,7 @@ ORDER = (
     "simulation",
     "inference",
     "prediction",
+    "interchange",
     "checks",
     "plots",
     "reports",

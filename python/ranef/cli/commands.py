@@ -11,10 +11,22 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from ranef import _engine
-from ranef.cli import options
 from ranef.cli.demo import run_demo
 from ranef.cli.input import read_data
 from ranef.cli.models import fitted as fit_model
+from ranef.cli.options import (
+    Correlation,
+    Dispersion,
+    FamilyName,
+    Link,
+    Offset,
+    Progress,
+    Quadrature,
+    Reml,
+    Shape,
+    Weights,
+    ZeroInflation,
+)
 from ranef.cli.output import console, records, show_prose, show_table, show_text, to_json
 from ranef.cli.questions import check, compare, model_options, predict, simulate
 from ranef.datasets import describe_dataset, list_datasets
@@ -59,20 +71,20 @@ def fit(
         str, typer.Argument(metavar="DATA", help="CSV, TSV, Parquet or Arrow file; - reads text from standard input.")
     ],
     formula: Annotated[str, typer.Argument(metavar="FORMULA", help="For example 'y ~ x + (1 | group)'.")],
-    family: options.FamilyName = None,
-    link: options.Link = None,
-    zi: options.ZeroInflation = None,
-    dispersion: options.Dispersion = None,
-    shape: options.Shape = None,
-    correlation: options.Correlation = None,
-    reml: options.Reml = None,
-    quadrature: options.Quadrature = None,
-    weights: options.Weights = None,
-    offset: options.Offset = None,
+    family: FamilyName = None,
+    link: Link = None,
+    zi: ZeroInflation = None,
+    dispersion: Dispersion = None,
+    shape: Shape = None,
+    correlation: Correlation = None,
+    reml: Reml = None,
+    quadrature: Quadrature = None,
+    weights: Weights = None,
+    offset: Offset = None,
     save: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Save the fit, for the other commands and rf.load.")
     ] = None,
-    progress: options.Progress = None,
+    progress: Progress = None,
     json: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write every result as JSON; - prints it instead of the summary.")
     ] = None,

@@ -8,9 +8,27 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from ranef.cli import options
 from ranef.cli.input import read_data
 from ranef.cli.models import fit_of, fits_of, wants_progress
+from ranef.cli.options import (
+    Correlation,
+    Dispersion,
+    FamilyName,
+    Formula,
+    JsonFile,
+    Link,
+    NewData,
+    Offset,
+    Out,
+    Progress,
+    Quadrature,
+    Reml,
+    Seed,
+    Shape,
+    Source,
+    Weights,
+    ZeroInflation,
+)
 from ranef.cli.output import console, records, show_text, show_verdicts, working, write_json, write_table
 from ranef.errors import ModelError
 from ranef.session.comparison import compare as compare_fits
@@ -20,8 +38,8 @@ EFFECTS: dict[str, str | bool] = {"new": "new", "modes": True, "zero": False}
 
 
 def check(
-    source: options.Source,
-    formula: options.Formula = None,
+    source: Source,
+    formula: Formula = None,
     groups: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="A column that may group the residuals; repeatable.")
     ] = None,
@@ -32,20 +50,20 @@ def check(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Save the page of figures (.png, .pdf, .svg).")
     ] = None,
-    json: options.JsonFile = None,
+    json: JsonFile = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit status 1 where the verdict is a problem.")] = False,
     seed: Annotated[int, typer.Option(metavar="NUMBER", help="Seed of the simulated responses.")] = 1,
-    family: options.FamilyName = None,
-    link: options.Link = None,
-    zi: options.ZeroInflation = None,
-    dispersion: options.Dispersion = None,
-    shape: options.Shape = None,
-    correlation: options.Correlation = None,
-    reml: options.Reml = None,
-    quadrature: options.Quadrature = None,
-    weights: options.Weights = None,
-    offset: options.Offset = None,
-    progress: options.Progress = None,
+    family: FamilyName = None,
+    link: Link = None,
+    zi: ZeroInflation = None,
+    dispersion: Dispersion = None,
+    shape: Shape = None,
+    correlation: Correlation = None,
+    reml: Reml = None,
+    quadrature: Quadrature = None,
+    weights: Weights = None,
+    offset: Offset = None,
+    progress: Progress = None,
 ) -> None:
     """Check every assumption of a fit.
 
@@ -70,28 +88,28 @@ def check(
 
 
 def compare(
-    source: options.Source,
+    source: Source,
     others: Annotated[
         list[str], typer.Argument(metavar="FORMULA...|FIT...", help="Formulas for DATA, or further saved fits.")
     ],
     test: Annotated[str, typer.Option(metavar="lrt|bootstrap|none", help="How nested models are tested.")] = "lrt",
     n: Annotated[int, typer.Option("-n", metavar="NUMBER", help="Replicates of the bootstrap.")] = 1000,
-    seed: options.Seed = None,
+    seed: Seed = None,
     refit: Annotated[
         bool, typer.Option("--refit/--no-refit", help="Whether fits by REML are fitted again by maximum likelihood.")
     ] = True,
-    json: options.JsonFile = None,
-    family: options.FamilyName = None,
-    link: options.Link = None,
-    zi: options.ZeroInflation = None,
-    dispersion: options.Dispersion = None,
-    shape: options.Shape = None,
-    correlation: options.Correlation = None,
-    reml: options.Reml = None,
-    quadrature: options.Quadrature = None,
-    weights: options.Weights = None,
-    offset: options.Offset = None,
-    progress: options.Progress = None,
+    json: JsonFile = None,
+    family: FamilyName = None,
+    link: Link = None,
+    zi: ZeroInflation = None,
+    dispersion: Dispersion = None,
+    shape: Shape = None,
+    correlation: Correlation = None,
+    reml: Reml = None,
+    quadrature: Quadrature = None,
+    weights: Weights = None,
+    offset: Offset = None,
+    progress: Progress = None,
 ) -> None:
     """Compare models of the same data.
 
@@ -114,26 +132,26 @@ def compare(
 
 
 def simulate(
-    source: options.Source,
-    formula: options.Formula = None,
+    source: Source,
+    formula: Formula = None,
     n: Annotated[int, typer.Option("-n", metavar="NUMBER", help="Number of responses of every row.")] = 1,
-    seed: options.Seed = None,
+    seed: Seed = None,
     effects: Annotated[
         str, typer.Option(metavar="new|modes|zero", help="Random effects: drawn afresh, at their modes, or zero.")
     ] = "new",
-    newdata: options.NewData = None,
-    out: options.Out = "-",
-    family: options.FamilyName = None,
-    link: options.Link = None,
-    zi: options.ZeroInflation = None,
-    dispersion: options.Dispersion = None,
-    shape: options.Shape = None,
-    correlation: options.Correlation = None,
-    reml: options.Reml = None,
-    quadrature: options.Quadrature = None,
-    weights: options.Weights = None,
-    offset: options.Offset = None,
-    progress: options.Progress = None,
+    newdata: NewData = None,
+    out: Out = "-",
+    family: FamilyName = None,
+    link: Link = None,
+    zi: ZeroInflation = None,
+    dispersion: Dispersion = None,
+    shape: Shape = None,
+    correlation: Correlation = None,
+    reml: Reml = None,
+    quadrature: Quadrature = None,
+    weights: Weights = None,
+    offset: Offset = None,
+    progress: Progress = None,
 ) -> None:
     """Draw new responses.
 
@@ -155,9 +173,9 @@ def simulate(
 
 
 def predict(
-    source: options.Source,
-    formula: options.Formula = None,
-    newdata: options.NewData = None,
+    source: Source,
+    formula: Formula = None,
+    newdata: NewData = None,
     kind: Annotated[
         str,
         typer.Option(metavar="KIND", help="response, link, conditional, zprob, zlink, dispersion, probability, class."),
@@ -170,18 +188,18 @@ def predict(
         str | None, typer.Option(metavar="confidence|prediction", help="Add an interval to every prediction.")
     ] = None,
     level: Annotated[float, typer.Option(metavar="SHARE", help="Level of the interval.")] = 0.95,
-    out: options.Out = "-",
-    family: options.FamilyName = None,
-    link: options.Link = None,
-    zi: options.ZeroInflation = None,
-    dispersion: options.Dispersion = None,
-    shape: options.Shape = None,
-    correlation: options.Correlation = None,
-    reml: options.Reml = None,
-    quadrature: options.Quadrature = None,
-    weights: options.Weights = None,
-    offset: options.Offset = None,
-    progress: options.Progress = None,
+    out: Out = "-",
+    family: FamilyName = None,
+    link: Link = None,
+    zi: ZeroInflation = None,
+    dispersion: Dispersion = None,
+    shape: Shape = None,
+    correlation: Correlation = None,
+    reml: Reml = None,
+    quadrature: Quadrature = None,
+    weights: Weights = None,
+    offset: Offset = None,
+    progress: Progress = None,
 ) -> None:
     """Predict for the rows of a fit or for new ones.
 

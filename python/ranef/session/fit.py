@@ -22,6 +22,7 @@ from ranef.session.checking import Checking
 from ranef.session.estimates import Estimates
 from ranef.session.explained_variance import ExplainedVariance
 from ranef.session.influencing import Influencing
+from ranef.session.interchange import Interchange
 from ranef.session.marginal_means import Marginal
 from ranef.session.plots import Drawn, Plots
 from ranef.session.residual_checks import ResidualChecks
@@ -327,6 +328,7 @@ class Fit(
     Drawn,
     Writing,
     Saved,
+    Interchange,
 ):
     """A fitted mixed model.
 
