@@ -52,6 +52,14 @@ def schools():
     return rf.glmm(formula, frame, family="gaussian", dispersion="~ 0", matrices={"V": variances})
 
 
+def with_labels():
+    rng = np.random.default_rng(6)
+    frame = pd.DataFrame({"label": [f"l{k}" for k in np.repeat(range(200), 8)], "g": np.tile(range(20), 80)})
+    frame["x"] = rng.normal(size=1600)
+    frame["y"] = frame["x"] + rng.normal(size=20)[frame["g"]] + rng.normal(size=1600)
+    return frame.assign(k=rng.poisson(np.exp(1 + 0.2 * frame["x"])))
+
+
 def missing_and_weighted():
     frame = data("sleepstudy").copy()
     frame.loc[[3, 50], "Reaction"] = np.nan
@@ -122,6 +130,8 @@ FITS = {
     "phylogeny": phylogeny_fit,
     "schools": schools,
     "dot": lambda: rf.lmm("y ~ . + (1 | g)", models.grouped(2)[["y", "x", "treated", "g"]]),
+    "many_levels": lambda: rf.lmm("y ~ x + label + (1 | g)", with_labels()),
+    "many_levels_glmm": lambda: rf.glmm("k ~ x + label + (1 | g)", with_labels(), family="poisson"),
     "long_series": lambda: rf.lmm(
         "y ~ 1 + ou(0 + when | site)",
         pd.DataFrame(
@@ -345,7 +355,7 @@ def test_another_reading_of_the_model_is_refused_and_can_be_fitted_again(monkeyp
 
 def test_what_cannot_be_kept_of_the_arguments_is_named():
     fit = rf.lmm("y ~ x + (1 | g)", models.grouped(3), matrices={"A": object()})
-    with pytest.raises(rf.SavedFitError, match=r"matrices\['A'\] is a object"):
+    with pytest.raises(rf.SavedFitError, match=r"matrices\['A'\] is of the type object"):
         content_of(fit)
 
 

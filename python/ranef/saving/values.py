@@ -96,7 +96,10 @@ class Writer:
             return {"is": "frame", **self.frame(value)}
         if isinstance(value, pd.Series | pd.Index) or nw.dependencies.is_into_series(value):
             return {"is": "array", "number": self.array(np.asarray(value, dtype=np.float64))}
-        raise SavedFitError(f"{what} is a {type(value).__name__}, which cannot be saved; give an array or a frame")
+        raise SavedFitError(
+            f"the fit cannot be saved: {what} is of the type {type(value).__name__}, which has no place in a file; "
+            "give an array or a frame"
+        )
 
     def frame(self, value: Any) -> dict[str, Any]:
         """A frame by its columns; those that have no place in a file are noted."""
