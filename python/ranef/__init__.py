@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from ranef.session.comparison import Comparison, compare
     from ranef.session.pooling import pool
     from ranef.session.power import Power, power
-    from ranef.session.residual_checks import SimulatedResiduals, scaled_residuals
+    from ranef.session.residual_checks import scaled_residuals
+    from ranef.session.simulated_residuals import SimulatedResiduals
     from ranef.variance_functions import list_variance_functions
 
 __all__ = [
@@ -75,7 +76,7 @@ _HOME = {
     "pool": "ranef.session.pooling",
     "power": "ranef.session.power",
     "Power": "ranef.session.power",
-    "SimulatedResiduals": "ranef.session.residual_checks",
+    "SimulatedResiduals": "ranef.session.simulated_residuals",
     "scaled_residuals": "ranef.session.residual_checks",
     "Control": "ranef.fitting",
     "list_families": "ranef.families",
