@@ -57,7 +57,7 @@ def test_moves_are_those_of_quadrature_and_in_its_order():
     assert by_expansion == pytest.approx(by_quadrature, rel=0.3)
 
 
-def sampled(fit, draws=200_000):
+def sampled(fit, draws=50_000):
     """What is missing from Laplace's log-likelihood, by importance sampling from its normal distribution."""
     rng = np.random.default_rng(1)
     terms, factors = fit.design.random, own_factors(fit)
@@ -80,7 +80,7 @@ def sampled(fit, draws=200_000):
     return np.log(weights.mean()), weights.std() / weights.mean() / np.sqrt(draws)
 
 
-@pytest.mark.parametrize(("size", "sd"), [(8, 1.5), (10, 1.2), (12, 1.0)])
+@pytest.mark.parametrize(("size", "sd"), [(10, 1.2), (12, 1.0)])
 def test_for_crossed_factors_it_is_what_sampling_finds(size, sd):
     fit = crossed(size, sd)
     missing, error = sampled(fit)
