@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from ranef.session.power import Power, power
     from ranef.session.residual_checks import SimulatedResiduals, scaled_residuals
     from ranef.session.table import Table, table
+    from ranef.session.residual_checks import scaled_residuals
+    from ranef.session.simulated_residuals import SimulatedResiduals
     from ranef.variance_functions import list_variance_functions
 
 __all__ = [
@@ -90,7 +92,7 @@ _HOME = {
     "pool": "ranef.session.pooling",
     "power": "ranef.session.power",
     "Power": "ranef.session.power",
-    "SimulatedResiduals": "ranef.session.residual_checks",
+    "SimulatedResiduals": "ranef.session.simulated_residuals",
     "scaled_residuals": "ranef.session.residual_checks",
     "table": "ranef.session.table",
     "Table": "ranef.session.table",

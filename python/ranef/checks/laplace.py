@@ -1,19 +1,22 @@
 """Whether Laplace's approximation is close enough for these data.
 
-Where adaptive quadrature is possible, the likelihood is evaluated with it at the estimates. With g its gradient there
-and V the covariance of the parameters, V g is how far a Newton step would move them: the error of Laplace's
-approximation, in the units that matter. Elsewhere, in models of crossed factors, only the number of rows a level tells.
+Where adaptive quadrature is possible, the likelihood is evaluated with it at the estimates; in models of crossed
+factors, with the next term of Laplace's expansion. With g the gradient of the one or the other there and V the
+covariance of the parameters, V g is how far a Newton step would move them: the error of Laplace's approximation, in the
+units that matter.
+For models too large for that, and other links, only the number of rows a level tells.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ranef import _engine
 from ranef.checks.finding import LOOK, OK, PROBLEM, Finding
+from ranef.checks.laplace_expansion import expansion_of
 from ranef.checks.subject import Subject
 from ranef.fitting import FittedModel
 
@@ -30,16 +33,31 @@ def laplace(subject: Subject) -> Iterator[Finding]:
     record = subject.record
     if not subject.grouped or record.family == "gaussian" or record.model.quadrature > 1 or not record.converged:
         return
-    moved = shift(record)
-    if moved is not None:
+    if (moved := shift(record)) is not None:
         distance, name, points = moved
-        state = PROBLEM if distance >= PROBLEM_AT else LOOK if distance >= LOOK_AT else OK
+        state = graded(distance)
         yield Finding(
             "Laplace approximation",
             distance,
             "largest move by quadrature in standard errors",
             f"with {points} quadrature points {name} would move by about {distance:.2g} standard errors",
             f"Few rows a level make the approximation coarse: `fit.update(quadrature={points})`."
+            if state != OK
+            else "",
+            state,
+        )
+    elif (expected := shift_by_expansion(record)) is not None:
+        distance, name = expected
+        state = graded(distance)
+        groups = " and ".join(subject.factors)
+        yield Finding(
+            "Laplace approximation",
+            distance,
+            "largest move by the next term of the expansion in standard errors",
+            f"with the next term for {groups} {name} would move by about {distance:.2g} standard errors",
+            f"Few rows a level of {groups} make the approximation coarse: standard deviations come out too small, and "
+            "fixed effects with them. Quadrature is there for one grouping factor only; see how large the bias is by "
+            "simulation: `fit.bootstrap(200)`."
             if state != OK
             else "",
             state,
@@ -54,7 +72,7 @@ def laplace(subject: Subject) -> Iterator[Finding]:
             "Laplace approximation",
             rows[group],
             "median rows a level",
-            f"{rows[group]:g} rows a level of {group}",
+            f"{rows[group]:g} rows a level of {group}; the error itself was not measured",
             f"With so few binary rows a level of {group} its standard deviation comes out too small, and fixed effects "
             "with it. Quadrature is there for one grouping factor only; see how large the bias is by simulation: "
             "`fit.bootstrap(200)`."
@@ -62,6 +80,11 @@ def laplace(subject: Subject) -> Iterator[Finding]:
             else "",
             LOOK if few else OK,
         )
+
+
+def graded(distance: float) -> str:
+    """The verdict on a move in standard errors."""
+    return PROBLEM if distance >= PROBLEM_AT else LOOK if distance >= LOOK_AT else OK
 
 
 def shift(record: FittedModel) -> tuple[float, str, int] | None:
@@ -78,12 +101,30 @@ def shift(record: FittedModel) -> tuple[float, str, int] | None:
         found = model.evaluate(record.engine.beta, record.engine.factor)
     except _engine.EngineError:
         return None
-    by_term = [theta_gradient(record, t, np.asarray(g, float)) for t, g in enumerate(found["factor"])]
+    moved = largest_move(record, [np.asarray(b, float) for b in found["beta"]], found["factor"])
+    return None if moved is None else (*moved, points)
+
+
+def shift_by_expansion(record: FittedModel) -> tuple[float, str] | None:
+    """The largest move of a parameter by the next term, and its name; None where that is not known."""
+    expansion = expansion_of(record)
+    if expansion is None:
+        return None
+    by_beta, by_factor = expansion.gradient()
+    return largest_move(record, [by_beta], by_factor)
+
+
+def largest_move(
+    record: FittedModel, by_beta: Sequence[np.ndarray], by_factor: Sequence[np.ndarray]
+) -> tuple[float, str] | None:
+    """The largest of V g over standard errors, and whose it is, with g by predictor and by entries of the factors."""
+    terms = record.terms()
+    by_term = [theta_gradient(record, t, np.asarray(g, float)) for t, g in enumerate(by_factor)]
     names, gradient = [], []
     for kind, first, second in record.engine.joint_names():
         if kind == "beta":
             names.append(_coefficient(record, first, second))
-            gradient.append(float(found["beta"][first][second]))
+            gradient.append(float(by_beta[first][second]))
         elif kind == "theta" and (own := by_term[first]) is not None:
             names.append(f"the spread of {terms[first].group}")
             gradient.append(float(own[second]))
@@ -95,7 +136,7 @@ def shift(record: FittedModel) -> tuple[float, str, int] | None:
     with np.errstate(divide="ignore", invalid="ignore"):
         moves = np.abs(covariance @ np.array(gradient)) / np.sqrt(np.diag(covariance))
     worst = int(np.nanargmax(moves)) if np.isfinite(moves).any() else -1
-    return (float(moves[worst]), names[worst], points) if worst >= 0 else None
+    return (float(moves[worst]), names[worst]) if worst >= 0 else None
 
 
 def theta_gradient(record: FittedModel, t: int, gradient: np.ndarray) -> np.ndarray | None:
