@@ -17,13 +17,12 @@ from ranef.formula.update import update_formula
 from ranef.frames import IntoFrame
 from ranef.model import Model, build_model
 from ranef.prior import Prior
-from ranef.session.checking import Checking
 from ranef.session.estimates import Estimates
 from ranef.session.explained_variance import ExplainedVariance
 from ranef.session.influencing import Influencing
 from ranef.session.marginal_means import Marginal
-from ranef.session.plots import Drawn, Plots
-from ranef.session.residual_checks import ResidualChecks
+from ranef.session.plots import Plots
+from ranef.session.reporting import Reporting
 from ranef.session.rows import Rows
 from ranef.session.writing import Writing
 
@@ -314,7 +313,7 @@ def fitted(model: Model, control: Control | None, start: FittedModel | Mapping[s
     return Fit(model=model, control=control, engine=engine, kept=kept)
 
 
-class Fit(Estimates, Rows, Checking, ResidualChecks, Influencing, Marginal, ExplainedVariance, Drawn, Writing):
+class Fit(Estimates, Rows, Influencing, Marginal, ExplainedVariance, Reporting, Writing):
     """A fitted mixed model.
 
     `lmm` and `glmm` make it; it never changes afterwards. Plain values are attributes (`loglik`, `aic`, `sigma`,
