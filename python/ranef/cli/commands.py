@@ -47,7 +47,7 @@ def start(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the figure.")] = Path(),
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the figures and the report.")] = Path(),
 ) -> None:
     """Run the Owls analysis end to end."""
     run_demo(console(), out)
@@ -77,6 +77,9 @@ def fit(
     offset: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column added to the linear predictor.")] = None,
     json: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write every result as JSON; - prints it instead of the summary.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the whole analysis to this HTML file.")
     ] = None,
 ) -> None:
     """Fit a model to a file and print its summary."""
@@ -117,6 +120,8 @@ def fit(
             typer.echo(text)
         else:
             Path(json).write_text(text + "\n", encoding="utf-8")
+    if report is not None:
+        fitted.report(report, progress=sys.stderr.isatty())
 
 
 def fit_as_values(fitted: Any) -> dict[str, Any]:

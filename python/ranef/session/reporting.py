@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 SIMULATIONS, MOST_SIMULATED = 250, 25_000_000
 # Panels of conditional modes, and levels drawn of a factor: beyond it nobody reads the figure.
 MOST_PANELS, MOST_DRAWN = 6, 2_000
-# Width of a figure of effects, so that its letters are read on a phone.
-INCHES = 4.4
+# Width of a figure of one panel, so that its letters are read on a phone.
+INCHES = 4.0
 
 
 class Reporting(Drawn, Checking, ResidualChecks):
@@ -71,8 +71,8 @@ class Reporting(Drawn, Checking, ResidualChecks):
         checks : bool
             Whether the fit is checked. It takes most of the time.
         effects : list of str, or of lists of str, optional
-            What is drawn of the effects, each entry as `Fit.effects` takes it: ``["x", ["x", "f"]]``. None: a figure for
-            each term that stands in no other, up to six; an empty list: none.
+            What is drawn of the effects, each entry as `Fit.effects` takes it: ``["x", ["x", "f"]]``. None: a figure
+            for each term that stands in no other, up to six; an empty list: none.
         ddf : str, optional
             Degrees of freedom of tests and intervals, as in `tidy`.
         progress : bool, optional
@@ -200,14 +200,17 @@ class Reporting(Drawn, Checking, ResidualChecks):
         n = self._simulations()
         if n:
             try:
-                simulated = self.simulate_residuals(n=n, seed=seed)
+                # A row without variance has no dispersion.
+                with np.errstate(invalid="ignore", divide="ignore"):
+                    simulated = self.simulate_residuals(n=n, seed=seed)
+                    drawn = simulated.plot()
                 tests = "; ".join(f"{t.test}: {t.effect_text}" for t in simulated._usual)
                 alts = [
                     f"Quantiles of {self.nobs:,} scaled residuals against the uniform distribution. {tests}",
                     f"Scaled residuals against the rank of the fitted value, with quantile curves. {tests}",
                 ]
                 caption = f"Residuals scaled by {n:,} simulations of each observation: uniform under the model."
-                figures.append((panels(simulated.plot(), "scaled", alts), caption))
+                figures.append((panels(drawn, "scaled", alts), caption))
             except ModelError:
                 n = 0
         return Checked(found._findings, found.skipped, n, figures)
@@ -225,7 +228,7 @@ class Reporting(Drawn, Checking, ResidualChecks):
             if drawn > MOST_PANELS or len(rows) > MOST_DRAWN * len(parts):
                 continue
             alts = [self._modes_in_words(columns, group, *part) for part in parts]
-            figure = Plots(self).ranef(group=group)
+            figure = _narrow(Plots(self).ranef(group=group))
             level = "sorted, with 95 % intervals; filled and blue where the interval excludes zero"
             figures.append((panels(figure, f"modes{k}", alts), f"Conditional modes of {group}, {level}."))
         return figures
@@ -287,7 +290,10 @@ class Reporting(Drawn, Checking, ResidualChecks):
                 notes.append(f"Not drawn: {smooth} ({str(error).rstrip('.')}).")
                 continue
             alt = f"The smooth {smooth} with its pointwise 95 % interval, on the scale of the link"
-            figures.append((panels(figure, f"smooth{k}", None, "Smooth ") if len(figure.axes) > 1 else [picture(figure, f"smooth{k}", alt)], f"{alt}."))
+            several = len(figure.axes) > 1
+            key = f"smooth{k}"
+            shown = panels(figure, key, what="Smooth ") if several else [picture(_narrow(figure), key, alt)]
+            figures.append((shown, f"{alt}."))
         return figures, notes
 
 
@@ -295,7 +301,7 @@ def _narrow(figure: Figure) -> Figure:
     """A figure of one panel at the width of a phone."""
     width, height = figure.get_size_inches()
     if len(figure.axes) == 1 and width > INCHES:
-        figure.set_size_inches(INCHES, height * (0.5 + 0.5 * INCHES / width))
+        figure.set_size_inches(INCHES, height)
     return figure
 
 

@@ -1,8 +1,8 @@
-"""Figures as pictures inside a page: SVG whose colours follow the page, so that they are read on light and on dark.
+"""Figures as pictures inside a page: SVG whose colours follow the page's, to be read on light and on dark.
 
-Lines, text and the colours that all figures share become variables of the page's style sheet; text stays text. Clouds of
-points and densities become pictures inside the SVG. What is drawn in colours of its own (a map, contours) lies on a
-light plate.
+Lines, text and the colours that all figures share become variables of the page's style sheet; text stays text. Clouds
+of points and densities become pictures inside the SVG. What is drawn in colours of its own (a map, contours) lies on
+a light plate.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
+
+import numpy as np
 
 from ranef.plots.canvas import GREY, PALETTE
 
@@ -84,26 +86,32 @@ def panels(figure: Figure, key: str, alts: list[str] | None = None, what: str = 
     what : str
         What panels are of, before their titles.
     """
-    axes = [axis for axis in figure.axes if axis.get_label() != "<colorbar>"]
-    bars = {id(axis) for axis in figure.axes} - {id(axis) for axis in axes}
-    if bars or len(axes) < 2 or figure.legends:
+    from matplotlib.transforms import Bbox
+
+    # A colour bar goes with the panel whose colours it explains.
+    found_bars = ((axis, getattr(axis, "_colorbar", None)) for axis in figure.axes)
+    bars = {axis: bar.mappable.axes for axis, bar in found_bars if bar is not None}
+    axes = [axis for axis in figure.axes if axis not in bars]
+    if len(axes) < 2 or figure.legends:
         alt = "; ".join(alts) if alts else f"{what}{'; '.join(_title(axis) for axis in axes)}"
         return [picture(figure, key, alt)]
     figure.draw_without_rendering()
     # The layout is kept while the other panels are hidden.
     figure.set_layout_engine("none")
-    renderer: Any = figure.canvas
+    canvas: Any = figure.canvas
     found = []
     for k, axis in enumerate(axes):
         if not axis.has_data():
             continue
-        for other in axes:
-            other.set_visible(other is axis)
-        box = axis.get_tightbbox(renderer.get_renderer())
+        own = [axis, *(bar for bar, panel in bars.items() if panel is axis)]
+        for other in figure.axes:
+            other.set_visible(other in own)
+        boxes = [part.get_tightbbox(canvas.get_renderer()) for part in own]
+        box = Bbox.union([found_box for found_box in boxes if found_box is not None])
         inches = box.transformed(figure.dpi_scale_trans.inverted()).padded(0.04)
         alt = alts[k] if alts else f"{what}{_title(axis)}"
         found.append(_picture(figure, f"{key}-{k}", alt, "", inches))
-    for axis in axes:
+    for axis in figure.axes:
         axis.set_visible(True)
     return found
 
@@ -119,7 +127,7 @@ def _picture(figure: Figure, key: str, alt: str, caption: str, box: Any) -> Pict
     own_colours = False
     for axis in figure.axes:
         for line in axis.lines:
-            if line.get_marker() not in ("", "None", " ", None) and len(line.get_xdata()) > MOST_MARKS:
+            if line.get_marker() not in ("", "None", " ", None) and np.size(line.get_xdata()) > MOST_MARKS:
                 line.set_rasterized(True)
         for collection in axis.collections:
             mapped = collection.get_array() is not None
@@ -193,14 +201,10 @@ def _adapt(root: ElementTree.Element, key: str) -> bool:
                 if element.tag == f"{{{SVG}}}text":
                     value = value.replace("var(--grey)", "var(--muted)")
             element.set(attribute, value)
-        if element.tag == f"{{{SVG}}}style" and element.text:
-            element.text = None
     for parent in list(root.iter()):
         for child in list(parent):
-            # The style sheet of the whole file would be one of the whole page.
-            if child.tag == f"{{{SVG}}}style" or (child.tag == f"{{{SVG}}}defs" and not len(child)):
-                parent.remove(child)
-            elif child.tag == f"{{{SVG}}}defs" and all(c.tag == f"{{{SVG}}}style" for c in child):
+            # The style sheet of an SVG would be one of the whole page.
+            if child.tag == f"{{{SVG}}}defs" and all(inner.tag == f"{{{SVG}}}style" for inner in child):
                 parent.remove(child)
     return strange
 

@@ -122,13 +122,14 @@ def what_was_fitted(record: FittedModel, cite: Citations) -> str:
     if details:
         text += f" ({'; '.join(details)})"
     written = {term.group: group_in_words(term.group, term.text) for term in record.terms()}
-    groups = [f"{counted(levels, 'level')} of {written[group]}" for group, levels in record.ngroups.items()]
+    groups = [levels_in_words(levels, written[group]) for group, levels in record.ngroups.items()]
     text += f", fitted to {counted(design.n, 'observation')}"
     if groups:
         text += f" from {listed(groups)}"
     if design.n_dropped:
-        because = listed([name for name in design.dropped_because]) or "the variables of the model"
-        text += f"; {counted(design.n_dropped, 'row')} with missing values (in {because}) {'was' if design.n_dropped == 1 else 'were'} left out"
+        because = listed(list(design.dropped_because)) or "the variables of the model"
+        were = "was" if design.n_dropped == 1 else "were"
+        text += f"; {counted(design.n_dropped, 'row')} with missing values (in {because}) {were} left out"
     return text
 
 
@@ -143,6 +144,13 @@ def group_in_words(group: str, text: str) -> str:
     if len(parts) == 1:
         return group
     return " within ".join(reversed(parts)) if "/" in text else f"the combinations of {listed(parts)}"
+
+
+def levels_in_words(count: int, group: str) -> str:
+    """The number of levels of a factor: "18 combinations of Worker and Machine"."""
+    if group.startswith("the combinations of "):
+        return f"{count:,} {group.removeprefix('the ')}"
+    return f"{counted(count, 'level')} of {group}"
 
 
 def response_of(record: FittedModel) -> str:
@@ -255,7 +263,7 @@ def random_effects(record: FittedModel, component: str) -> str:
     for own in found.values():
         if len(intercepts) < 2 or not _only_intercept(own):
             said.append(_random_term(own))
-    return f"It included {listed(said)}" if component == "cond" else listed(said)
+    return f"The model included {listed(said)}" if component == "cond" else listed(said)
 
 
 def _only_intercept(own: Sequence[RandomTerm]) -> bool:
@@ -443,7 +451,7 @@ def explained(record: FittedModel, cite: Citations) -> str:
 
 def has_r2(record: FittedModel) -> bool:
     """Whether shares of variance are defined for the model."""
-    if not record.ngroups:
+    if not record.ngroups or not record.converged:
         return False
     try:
         approximations(record)
@@ -465,11 +473,12 @@ def checks(record: FittedModel, cite: Citations, simulations: int | None) -> str
     looked.append(f"the distribution, dispersion and outliers of {kind}")
     if record.ngroups:
         looked += ["the distribution of the random effects", "influential groups"]
-    text = f"We checked {', '.join(looked[:-1])}, and {looked[-1]}; tests were adjusted for their number ({cite('holm1979')})"
+    text = f"We checked {', '.join(looked[:-1])}, and {looked[-1]}"
+    text += f"; tests were adjusted for their number ({cite('holm1979')})"
     if simulations:
         text += (
-            f". We also inspected scaled residuals from {simulations:,} simulations of each observation, as DHARMa makes "
-            f"them ({cite('hartig_dharma')})"
+            f". We also inspected scaled residuals from {simulations:,} simulations of each observation, as DHARMa "
+            f"makes them ({cite('hartig_dharma')})"
         )
     return text
 

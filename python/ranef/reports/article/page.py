@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import platform
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -23,7 +24,7 @@ from ranef.reports.article.methods import kind_of_model, methods_paragraph
 from ranef.reports.article.phrases import capital
 from ranef.reports.article.references import Citations, Reference, bibtex
 from ranef.reports.article.rerun import code_of
-from ranef.reports.article.results import results_paragraph
+from ranef.reports.article.results import results_paragraph, variances_of
 from ranef.reports.article.scales import response_in_words
 from ranef.reports.check import beginning, figure, headline, overall, probability
 from ranef.reports.summary import Section, heading, priors, restrictions
@@ -132,8 +133,8 @@ def page_of(
     findings = None if checked is None else checked.findings
     written = [c for c in ("cond", "threshold", "zi", "disp", "shape") if c in record.model.written_components]
     random, smooths = tables.random_effects(record), tables.smooths(record)
-    explained, why_not = tables.explained(record)
-    tests = [found for c in written if (found := tables.tests(record, c, asked.ddf)).rows]
+    variances = variances_of(record)
+    tests = [found for c in written if (found := tables.joint_tests(record, c, asked.ddf)).rows]
     has_random = bool(random.rows or smooths.rows)
     methods = methods_paragraph(record, cite, simulations, asked.ddf)
     sections = [("data", "Data"), ("model", "Model"), ("estimates", "Estimates")]
@@ -173,12 +174,12 @@ def page_of(
         refused=[] if checked is None else [(name, why.rstrip(".")) for name, why in checked.refused.items()],
         check_figures=[] if checked is None else checked.figures,
         tests=tests,
-        explained=explained,
-        inference_notes=[why_not] if why_not else [],
+        explained=Section() if isinstance(variances, str) else tables.explained(variances),
+        inference_notes=[variances] if isinstance(variances, str) else [],
         effect_figures=effect_figures,
         effect_notes=effect_notes,
         methods=methods,
-        results=results_paragraph(record, findings, asked.ddf),
+        results=results_paragraph(record, findings, asked.ddf, variances),
         references=cite.references,
         bibtex=bibtex(cite.references),
         code=code_of(record, asked.seed),
@@ -258,8 +259,15 @@ def versions(seed: int) -> list[tuple[str, str]]:
 @cache
 def _template() -> Any:
     from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup, escape
+
+    def breakable(text: str) -> Markup:
+        # Where a long name may go on in the next line: behind what joins its parts.
+        parts = re.split(r"(?<=[:\[(._|])(?=\w)", text)
+        return Markup("<wbr>").join(escape(part) for part in parts)
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["breakable"] = breakable
     return environment.from_string((files(__package__) / "page.html").read_text(encoding="utf-8"))
 
 

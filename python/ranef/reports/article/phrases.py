@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 MINUS = "\N{MINUS SIGN}"
 # Up to this many things are named one by one in a sentence.
@@ -78,14 +78,15 @@ def decimals(low: float, high: float, estimate: float = math.nan) -> int:
     return int(min(7, max(0, min(max(places, least), places + 1))))
 
 
-def with_interval(estimate: float, low: float, high: float, level: float = 0.95, more: str = "") -> str:
-    """An estimate with its interval in brackets, and what else belongs there.
+def with_interval(numbers: Iterable[float], more: str = "") -> str:
+    """An estimate with the ends of its 95 % interval in brackets, and what else belongs there.
 
     Examples
     --------
-    >>> with_interval(0.674, 0.515, 0.883)
+    >>> with_interval((0.674, 0.515, 0.883))
     '0.67 (95% CI 0.51 to 0.88)'
     """
+    estimate, low, high = map(float, numbers)
     if not (math.isfinite(low) or math.isfinite(high)):
         return f"{short(estimate)}{f' ({more})' if more else ''}"
     places = decimals(low, high, estimate)
@@ -94,7 +95,7 @@ def with_interval(estimate: float, low: float, high: float, level: float = 0.95,
     else:
         values = [signed(f"{v:,.{places}f}") if math.isfinite(v) else short(v) for v in (estimate, low, high)]
     behind = f"; {more}" if more else ""
-    return f"{values[0]} ({level * 100:g}% CI {values[1]} to {values[2]}{behind})"
+    return f"{values[0]} (95% CI {values[1]} to {values[2]}{behind})"
 
 
 def probability(p: float) -> str:
@@ -117,7 +118,10 @@ def probability(p: float) -> str:
 
 def degrees(df: float) -> str:
     """Degrees of freedom: whole numbers as such."""
-    return f"{df:,.0f}" if abs(df - round(df)) < 0.005 * max(1.0, abs(df)) or df >= 1000 else f"{df:.1f}"
+    if not math.isfinite(df):
+        return "" if math.isnan(df) else "∞"
+    whole = df >= 1000 or abs(df - round(df)) < 0.005 * max(1.0, abs(df))
+    return f"{df:,.0f}" if whole else f"{df:.1f}"
 
 
 def tested(statistic: float, df: float, p: float) -> str:

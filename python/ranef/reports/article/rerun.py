@@ -63,7 +63,9 @@ def _written(name: str, value: Any) -> tuple[str, list[str]]:
     if isinstance(value, dict):
         if name == "matrices":
             names = list(value)
-            return f"{{{', '.join(f'{n!r}: {_safe(n)}' for n in names)}}}", [f"{_safe(n)} = ...  # the known matrix" for n in names]
+            return f"{{{', '.join(f'{n!r}: {_safe(n)}' for n in names)}}}", [
+                f"{_safe(n)} = ...  # the known matrix" for n in names
+            ]
         return "{" + ", ".join(f"{key!r}: {_value(entry)}" for key, entry in value.items()) + "}", []
     if isinstance(value, list | tuple):
         return repr(list(value)), []

@@ -22,7 +22,7 @@ from ranef.formula.parser import Name
 from ranef.formula.terms import Term
 from ranef.inference.anova import anova
 from ranef.inference.coefficients import coefficient_table
-from ranef.inference.explained_variance import decompose
+from ranef.inference.explained_variance import Decomposition, decompose
 from ranef.inference.marginal_means.estimates import MarginalEstimates
 from ranef.inference.marginal_means.means import marginal_means
 from ranef.inference.marginal_means.slopes import slopes
@@ -31,7 +31,7 @@ from ranef.inference.marginal_means.variables import Variables
 from ranef.inference.smooths import smooth_table, variables_of_smooth
 from ranef.inference.variance_components import VarianceParameter, variance_parameters
 from ranef.prediction.effects import effects
-from ranef.reports.article.methods import fixed_terms, group_in_words, has_r2, term_in_words
+from ranef.reports.article.methods import fixed_terms, group_in_words, term_in_words
 from ranef.reports.article.phrases import (
     MOST_NAMED,
     capital,
@@ -82,7 +82,12 @@ def term_tests(record: FittedModel, component: str, ddf: str | None = None) -> T
         return TermTests({}, str(error))
 
 
-def results_paragraph(record: FittedModel, findings: Sequence[Any] | None = None, ddf: str | None = None) -> str:
+def results_paragraph(
+    record: FittedModel,
+    findings: Sequence[Any] | None = None,
+    ddf: str | None = None,
+    variances: Decomposition | str | None = None,
+) -> str:
     """The paragraph.
 
     Parameters
@@ -92,12 +97,15 @@ def results_paragraph(record: FittedModel, findings: Sequence[Any] | None = None
         Of the checks, if any were made.
     ddf : str, optional
         Degrees of freedom, as `denominator` takes them.
+    variances : Decomposition or str, optional
+        What `variances_of` gave, where it was asked already.
     """
     parts = [unconverged(record)]
     for component in ("cond", "zi", "disp", "shape"):
         if component in record.model.written_components:
             parts += of_component(record, component, ddf)
-    parts += [*spreads(record), shares(record), verdicts(findings)]
+    variances = variances_of(record) if variances is None else variances
+    parts += [*spreads(record), shares(record, variances), verdicts(findings)]
     return " ".join(sentence(capital_of_ours(part)) for part in parts if part)
 
 
@@ -198,15 +206,15 @@ def of_number(record: FittedModel, component: str, name: str, scale: Scale, ddf:
     clear = table.p_value[k] < CLEAR
     if scale.ratio:
         with np.errstate(over="ignore"):
-            value = with_interval(*np.exp([estimate, low, high]).tolist(), more=more)
+            value = with_interval(np.exp([estimate, low, high]), more)
         if clear:
             return f"{scale.of} {scale.be} multiplied by {value} for each unit of {name}"
         return f"the {scale.name} of {scale.of} for a unit of {name} was {value}"
     if clear:
         verb = "rose" if estimate > 0 else "fell"
         size = (estimate, low, high) if estimate > 0 else (-estimate, -high, -low)
-        return f"{scale.of} {verb} by {with_interval(*map(float, size), more=more)} for each unit of {name}"
-    return f"the difference in {scale.of} for a unit of {name} was {with_interval(estimate, low, high, more=more)}"
+        return f"{scale.of} {verb} by {with_interval(size, more)} for each unit of {name}"
+    return f"the difference in {scale.of} for a unit of {name} was {with_interval((estimate, low, high), more)}"
 
 
 def contrasts_in_words(found: MarginalEstimates, labels: Sequence[str], scale: Scale) -> list[tuple[str, str]]:
@@ -221,7 +229,7 @@ def contrasts_in_words(found: MarginalEstimates, labels: Sequence[str], scale: S
             with np.errstate(over="ignore"):
                 numbers = np.exp(numbers).tolist()
         more = tested(float(table["statistic"][k]), float(table["df"][k]), float(table["p_value"][k]))
-        told.append((label, with_interval(*numbers, more=more)))
+        told.append((label, with_interval(numbers, more)))
     return told
 
 
@@ -266,7 +274,7 @@ def two_levels(
     clear = float(table["p_value"][place]) < CLEAR
     if scale.ratio:
         with np.errstate(over="ignore"):
-            numbers = with_interval(*np.exp([estimate, low, high]).tolist(), more=more)
+            numbers = with_interval(np.exp([estimate, low, high]), more)
         if not clear:
             return f"the {scale.name} of {scale.of} with {name} {levels[1]} against {levels[0]} was {numbers}"
         value, _, behind = numbers.partition(" (")
@@ -275,11 +283,11 @@ def two_levels(
             f"({scale.name}; {behind}"
         )
     if not clear:
-        numbers = with_interval(estimate, low, high, more=more)
+        numbers = with_interval((estimate, low, high), more)
         return f"the difference in {scale.of} between {name} {levels[1]} and {levels[0]} was {numbers}"
     size = (estimate, low, high) if estimate > 0 else (-estimate, -high, -low)
     way = "higher" if estimate > 0 else "lower"
-    value, _, behind = with_interval(*size, more=more).partition(" (")
+    value, _, behind = with_interval(size, more).partition(" (")
     return f"{scale.of} {scale.be} {value} {way} with {name} {levels[1]} than with {levels[0]} ({behind}"
 
 
@@ -303,7 +311,9 @@ def of_two_factors(
     """The effect of the first factor at each level of the second; where they do not interact, averages as well."""
     first, second = sorted(factors, key=lambda f: len(f.levels)) if len(factors[0].levels) > 2 else factors
     begin = interaction(first.name, second.name, test, p)
-    if (len(first.levels) - 1) * len(second.levels) > MOST_NAMED:
+    if len(first.levels) > 2 and (len(first.levels) - 1) * len(second.levels) > MOST_NAMED:
+        return begin if test else ""
+    if len(second.levels) > 2 * MOST_NAMED:
         return begin if test else ""
     how = testing(component, ddf)
     means = marginal_means(record, [first.name], [second.name], component=component, testing=how)
@@ -355,7 +365,7 @@ def at_deciles(record: FittedModel, name: str, ddf: str | None) -> str:
         return ""
     table = effects(record, f"{name} [{low!r}, {high!r}]", testing=Testing(ddf, None, None)).columns
     said = [
-        f"{with_interval(*(float(table[c][k]) for c in ('estimate', 'conf_low', 'conf_high')))} at {name} = {short(v)}"
+        f"{with_interval(table[c][k] for c in ('estimate', 'conf_low', 'conf_high'))} at {name} = {short(v)}"
         for k, v in enumerate((low, high))
     ]
     what = "probability" if record.model.family.counts_trials else "mean"
@@ -398,7 +408,7 @@ def grand_mean(record: FittedModel, ddf: str | None) -> str:
     group = " and ".join(record.ngroups)
     typical = f" for a typical level of {group}" if record.ngroups and record.link != "identity" else ""
     what = "the probability of" if record.model.family.counts_trials else "the mean of"
-    return f"{what} {response_in_words(record)}{typical} was estimated as {with_interval(value, *sorted(interval))}"
+    return f"{what} {response_in_words(record)}{typical} was estimated as {with_interval((value, *sorted(interval)))}"
 
 
 def level_of(record: FittedModel, component: str) -> str:
@@ -408,7 +418,7 @@ def level_of(record: FittedModel, component: str) -> str:
     table = coefficient_table(record, component)
     values = links.inverse("logit", np.array([table.estimate[0], table.conf_low[0], table.conf_high[0]])).tolist()
     what = scale_of(record, "zi").of.replace("the odds of ", "")
-    return f"the probability of {what} was {with_interval(*values)}"
+    return f"the probability of {what} was {with_interval(values)}"
 
 
 # -- random effects, shares of variance, checks -----------------------------------------------------------------------
@@ -429,9 +439,10 @@ def spreads(record: FittedModel) -> list[str]:
     if residual:
         found.append(f"the residual standard deviation was {_told(residual[0])}")
     correlation = [p for p in parameters if p.kind == "residual" and p.component == "cond"]
-    if correlation and len(correlation) <= MOST_NAMED:
+    part = record.model.correlation
+    if part is not None and correlation and len(correlation) <= MOST_NAMED:
         said = listed([f"{p.term.split('__')[0]} = {_told(p)}" for p in correlation])
-        found.append(f"the correlation of the residuals ({record.model.correlation.text}) had {said}")
+        found.append(f"the correlation of the residuals ({part.text}) had {said}")
     if record.singular:
         found.append(
             "the fit was singular: a variance of the random effects was estimated as zero, or a correlation as one"
@@ -447,14 +458,17 @@ def of_group(record: FittedModel, component: str, group: str, own: Sequence[Vari
         component
     ]
     sds, others = [p for p in own if p.kind == "sd"], [p for p in own if p.kind != "sd"]
+    many = group.removeprefix("the ") if group.startswith("the combinations") else f"levels of {group}"
     names = [p.term.removeprefix("sd__") for p in sds]
     if names == ["Intercept"]:
-        text = f"the standard deviation among levels of {group}{part} was {_told(sds[0])}{unit}"
+        text = f"the standard deviation among {many}{part} was {_told(sds[0])}{unit}"
     elif sds:
         of = listed(["the intercept" if name == "Intercept" else f"the effect of {name}" for name in names])
         verb = "was" if len(sds) == 1 else "were"
         plural = "" if len(sds) == 1 else "s"
-        text = f"the standard deviation{plural} of {of} among levels of {group}{part} {verb} {listed([_told(p) for p in sds])}{unit}"
+        text = (
+            f"the standard deviation{plural} of {of} among {many}{part} {verb} {listed([_told(p) for p in sds])}{unit}"
+        )
     else:
         text = f"for {group}{part}"
     if others:
@@ -473,23 +487,33 @@ def scale_link(record: FittedModel, component: str) -> str:
 def _told(p: VarianceParameter) -> str:
     if p.kind == "sd" and p.estimate < 1e-6 and not math.isfinite(p.conf_high):
         return "estimated as zero"
-    return with_interval(p.estimate, p.conf_low, p.conf_high)
+    return with_interval((p.estimate, p.conf_low, p.conf_high))
 
 
-def shares(record: FittedModel) -> str:
-    """R-squared."""
-    if not has_r2(record):
-        return ""
+def variances_of(record: FittedModel) -> Decomposition | str:
+    """The sources of variance, or why there are none to tell."""
+    if not record.ngroups:
+        return "R² and the intraclass correlation are for models with random effects of groups."
+    if not record.converged:
+        return "R² and the intraclass correlation are not told: the fit did not converge."
     try:
         found = decompose(record)[0]
-    except (ModelError, ZeroDivisionError):
-        return ""
-    if not (math.isfinite(found.marginal) and math.isfinite(found.conditional)):
+    except ModelError as error:
+        return str(error)
+    if not (math.isfinite(found.total) and found.total > 0.0):
+        return "R² is not defined: there is no variance to explain."
+    return found
+
+
+def shares(record: FittedModel, found: Decomposition | str) -> str:
+    """R-squared."""
+    if isinstance(found, str):
         return ""
     if not fixed_terms(record, "cond") and not record.design.smooths:
         if record.singular:
             return ""
-        return f"random effects accounted for {found.conditional:.0%} of the variance (conditional R² = {found.conditional:.2f})"
+        share = f"{found.conditional:.0%} of the variance (conditional R² = {found.conditional:.2f})"
+        return f"random effects accounted for {share}"
     return (
         f"the fixed effects explained {found.marginal:.0%} of the variance, and fixed and random effects together "
         f"{found.conditional:.0%} (marginal R² = {found.marginal:.2f}, conditional R² = {found.conditional:.2f})"
@@ -506,7 +530,12 @@ def verdicts(findings: Sequence[Any] | None) -> str:
         return f"none of the {len(findings)} checks of the model found anything"
     parts = []
     if problems:
-        parts.append(f"{len(problems)} found a problem ({listed(problems)})")
+        parts.append(f"{_number(len(problems))} found a problem ({listed(problems)})")
     if looks:
-        parts.append(f"{len(looks)} {'was' if len(looks) == 1 else 'were'} worth a look ({listed(looks)})")
+        parts.append(f"{_number(len(looks))} {'was' if len(looks) == 1 else 'were'} worth a look ({listed(looks)})")
     return f"of the {len(findings)} checks of the model, {listed(parts)}"
+
+
+def _number(count: int) -> str:
+    words = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return words[count] if count < len(words) else str(count)

@@ -8,20 +8,18 @@ from itertools import combinations
 
 import numpy as np
 
-from ranef.errors import ModelError
 from ranef.fitting import FittedModel
 from ranef.formula.design import RandomTerm
 from ranef.inference.coefficients import coefficient_table
-from ranef.inference.explained_variance import decompose, shares
+from ranef.inference.explained_variance import Decomposition
 from ranef.inference.marginal_means.variables import Variables
 from ranef.inference.smooths import smooth_table
 from ranef.inference.variance_components import variance_parameters
-from ranef.reports.article.methods import group_in_words
-from ranef.reports.article.phrases import counted, degrees, listed, short, signed
+from ranef.reports.article.phrases import capital, counted, degrees, listed, short, signed
 from ranef.reports.article.results import term_tests
 from ranef.reports.article.scales import scale_of
 from ranef.reports.numbers import column, decimals_for, fixed, probability
-from ranef.reports.summary import LONGEST_TABLE, TITLES, Section, unprinted
+from ranef.reports.summary import LONGEST_TABLE, TITLES, Section, sizes, unprinted
 
 # Levels that are named with their counts, and characters of a name before it is cut.
 MOST_LEVELS, LONGEST_NAME = 8, 60
@@ -57,7 +55,9 @@ def rows(record: FittedModel) -> list[tuple[str, str]]:
     if design.n_dropped:
         because = listed([f"{name} ({count:,})" for name, count in design.dropped_because.items()])
         found.insert(0, ("Rows given", f"{design.n + design.n_dropped:,}"))
-        found.insert(1, ("Rows dropped", f"{design.n_dropped:,}, missing values" + (f" in {because}" if because else "")))
+        found.insert(
+            1, ("Rows dropped", f"{design.n_dropped:,}, missing values" + (f" in {because}" if because else ""))
+        )
     else:
         found.append(("Rows dropped", "none"))
     return found
@@ -126,8 +126,11 @@ def variables(record: FittedModel) -> Section:
             said += named_levels([_label(v) for v in levels], [by.get(str(v), 0) for v in levels])
         lines.append((name, ", ".join(dict.fromkeys(roles.get(name, ["other"]))), said))
     if design.weights_name:
-        lines.append((design.weights_name, "weights", numbers_in_words(np.asarray(design.weights, float)))
-                     if design.weights is not None else (design.weights_name, "weights", ""))
+        lines.append(
+            (design.weights_name, "weights", numbers_in_words(np.asarray(design.weights, float)))
+            if design.weights is not None
+            else (design.weights_name, "weights", "")
+        )
     header = ("Variable", "Part in the model", "Values")
     return Section("Variables", header=header, rows=tuple(lines), left=3)
 
@@ -168,33 +171,32 @@ def fixed_effects(record: FittedModel, component: str, ddf: str | None = None, l
     places = decimals_for([*table.estimate, *table.std_error])
     hidden = {j for js in unprinted(record, component) for j in js}
     held = record.held(component)
+    ratios = scale is not None and scale.ratio and table.terms != ("Intercept",)
+    percent = f"{level * 100:g} % interval"
     lines = []
     for j, name in enumerate(table.terms):
         if j in hidden:
             continue
-        numbers = [fixed(float(v), places) for v in (table.estimate[j], table.std_error[j], table.conf_low[j], table.conf_high[j])]
+        known = not held[j] and math.isfinite(table.std_error[j])
+        ends = (float(table.conf_low[j]), float(table.conf_high[j]))
+        cells = [fixed(float(table.estimate[j]), places), fixed(float(table.std_error[j]), places) if known else ""]
+        cells[1] = "held" if held[j] else cells[1]
+        cells += [] if ratios else [_to(*(fixed(end, places) for end in ends)) if known else ""]
         tests = [*([degrees(float(table.df[j]))] if t else []), fixed(float(table.statistic[j]), 2)]
         tests += [probability(float(table.p_value[j]))] if component != "threshold" else []
-        if held[j] or not math.isfinite(table.std_error[j]):
-            numbers = [numbers[0], "held" if held[j] else "", "", ""]
-            tests = [""] * len(tests)
-        ratio = []
-        if scale is not None and scale.ratio:
-            ratio = ["", ""]
-            if name != "Intercept":
-                with np.errstate(over="ignore"):
-                    values = np.exp([table.estimate[j], table.conf_low[j], table.conf_high[j]])
-                shown = _ratio(*(float(v) for v in values))
-                ratio = [shown[0], f"{shown[1]} to {shown[2]}" if not held[j] else ""]
-        lines.append((name, *map(signed, numbers), *map(signed, tests), *ratio))
-    percent = f"{level:.0%}".replace("%", " %")
-    header: tuple[str, ...] = ("Term", "Estimate", "SE", "lower", "upper")
+        cells += tests if known else [""] * len(tests)
+        if ratios:
+            with np.errstate(over="ignore"):
+                value, low, high = (_ratio(float(np.exp(v))) for v in (table.estimate[j], *ends))
+            cells += ["", ""] if name == "Intercept" else [value, _to(low, high) if known else ""]
+        lines.append((name, *map(signed, cells)))
+    header: tuple[str, ...] = ("Term", "Estimate", "SE", *(() if ratios else (percent,)))
     header += ("df", "t") if t else ("z",)
     header += ("p",) if component != "threshold" else ()
-    header += (scale.name, f"{percent} interval") if scale is not None and scale.ratio else ()
-    notes = [f"Estimates on the {link_of(record, component)} scale; lower and upper are the ends of the {percent} interval."]
-    if scale is not None and scale.ratio:
-        notes.append(f"The {scale.name} is exp(estimate): what multiplies {scale.of}.")
+    header += (capital(scale.name), percent) if scale is not None and ratios else ()
+    notes = [f"Estimates are on the {link_of(record, component)} scale."]
+    if scale is not None and ratios:
+        notes[0] += f" The {scale.name} is exp(estimate), what multiplies {scale.of} (the intercept has none)."
     if component == "cond" and record.model.linear:
         notes.append(f"Tests: {table.method}.")
     if hidden:
@@ -205,11 +207,12 @@ def fixed_effects(record: FittedModel, component: str, ddf: str | None = None, l
     return Section(title, header=header, rows=tuple(lines), notes=tuple(notes))
 
 
-def _ratio(value: float, low: float, high: float) -> tuple[str, str, str]:
-    def shown(v: float) -> str:
-        return f"{v:.3f}" if 0.01 <= v < 10.0 else short(v)
+def _ratio(value: float) -> str:
+    return f"{value:.3f}" if 0.01 <= value < 10.0 else short(value)
 
-    return shown(value), shown(low), shown(high)
+
+def _to(low: str, high: str) -> str:
+    return f"{low} to {high}"
 
 
 def link_of(record: FittedModel, component: str) -> str:
@@ -223,8 +226,6 @@ def link_of(record: FittedModel, component: str) -> str:
 
 def constants(record: FittedModel) -> list[tuple[str, str]]:
     """Parameters of the family without a formula."""
-    from ranef.reports.summary import sizes
-
     return [(name, value) for line in sizes(record).lines[1:] for name, _, value in [line.rpartition(": ")]]
 
 
@@ -243,7 +244,7 @@ def criteria(record: FittedModel) -> list[tuple[str, str]]:
 
 def random_effects(record: FittedModel) -> Section:
     """Standard deviations, correlations and further parameters with intervals."""
-    parameters = [p for p in variance_parameters(record)]
+    parameters = variance_parameters(record)
     if not parameters:
         return Section()
     many = len(parameters) > LONGEST_TABLE
@@ -257,14 +258,21 @@ def random_effects(record: FittedModel) -> Section:
         places = decimals_for([v for v in (p.estimate, p.std_error) if math.isfinite(v)], 3)
         ends = [fixed(v, places) if math.isfinite(v) else "" for v in (p.std_error, p.conf_low, p.conf_high)]
         value = "0" if p.estimate == 0.0 else fixed(p.estimate, places)
-        lines.append((f"{p.group}{where}", of, what, *map(signed, (value, *ends))))
-    header = ("Group", "Effect", "Parameter", "Estimate", "SE", "lower", "upper")
-    unit = "the response" if record.link == "identity" and record.model.linear else f"the link ({record.link.replace('_', ' ')})"
+        interval = _to(ends[1], ends[2]) if ends[1] and ends[2] else ""
+        lines.append((f"{p.group}{where}", of, what, *map(signed, (value, ends[0], interval))))
+    header = ("Group", "Effect", "Parameter", "Estimate", "SE", "95 % interval")
+    unit = (
+        "the response"
+        if record.link == "identity" and record.model.linear
+        else f"the link ({record.link.replace('_', ' ')})"
+    )
     notes = [f"On the scale of {unit}; intervals are formed on log(sd) and atanh(correlation)."]
     if many:
         notes.append(f"{len(parameters) - LONGEST_TABLE:,} more are in tidy('random').")
     if record.singular:
-        notes.append("An empty interval belongs to a variance of zero or a correlation of one, where there is no curvature.")
+        notes.append(
+            "An empty interval belongs to a variance of zero or a correlation of one, where there is no curvature."
+        )
     return Section("Variance components", header=header, rows=tuple(lines), left=3, notes=tuple(notes))
 
 
@@ -274,7 +282,13 @@ def smooths(record: FittedModel) -> Section:
     lines = tuple(
         (name if c == "cond" else f"{name} ({c})", basis, str(k), f"{edf:.2f}", sd)
         for c, name, basis, k, edf, sd in zip(
-            table["component"], table["smooth"], table["basis"], table["k"], table["edf"], column(table["sd"]), strict=True
+            table["component"],
+            table["smooth"],
+            table["basis"],
+            table["k"],
+            table["edf"],
+            column(table["sd"]),
+            strict=True,
         )
     )
     return Section("Smooths", header=("Smooth", "Basis", "k", "edf", "sd"), rows=lines, left=2)
@@ -283,7 +297,7 @@ def smooths(record: FittedModel) -> Section:
 # -- inference --------------------------------------------------------------------------------------------------------
 
 
-def tests(record: FittedModel, component: str, ddf: str | None = None) -> Section:
+def joint_tests(record: FittedModel, component: str, ddf: str | None = None) -> Section:
     """Joint tests of the terms of a component."""
     found = term_tests(record, component, ddf)
     if not found.columns.get("term"):
@@ -299,28 +313,17 @@ def tests(record: FittedModel, component: str, ddf: str | None = None) -> Sectio
     return Section(title, header=header, rows=tuple(lines), notes=(f"{found.heading}.",))
 
 
-def explained(record: FittedModel) -> tuple[Section, str]:
-    """R-squared, intraclass correlation and where the variance is; or why there are none."""
-    if not record.ngroups:
-        return Section(), "R² and the intraclass correlation are for models with random effects of groups."
-    try:
-        found = decompose(record)[0]
-        parts = shares(record, None)
-    except ModelError as error:
-        return Section(), str(error)
-    except ZeroDivisionError:
-        return Section(), "The variance explained is not defined: there is no variance to explain."
-    if not math.isfinite(found.total) or found.total <= 0.0:
-        return Section(), "The variance explained is not defined: there is no variance to explain."
+def explained(found: Decomposition) -> Section:
+    """R-squared, intraclass correlation and where the variance is."""
     lines = [
         ("Marginal R²", "fixed effects", f"{found.marginal:.3f}"),
         ("Conditional R²", "fixed and random effects", f"{found.conditional:.3f}"),
     ]
     rest = found.total - found.fixed
     if rest > 0.0:
-        lines.append(("Adjusted ICC", "random effects, of the variance that fixed effects leave", f"{found.all_random / rest:.3f}"))
-    for source, group, share in zip(parts["source"], parts["group"], parts["share"], strict=True):
-        if source == "random":
-            lines.append(("Share of the variance", str(group), f"{share:.3f}"))
+        of = "random effects, of the variance that fixed effects leave"
+        lines.append(("Adjusted ICC", of, f"{found.all_random / rest:.3f}"))
+    for group, variance in found.random.items():
+        lines.append(("Share of the variance", group, f"{variance / found.total:.3f}"))
     note = f"Variances on the scale of the link ({found.approximation} variance of the distribution)."
-    return Section("Variance explained", header=("Quantity", "Of", "Value"), rows=tuple(lines), left=2, notes=(note,)), ""
+    return Section("Variance explained", header=("Quantity", "Of", "Value"), rows=tuple(lines), left=2, notes=(note,))
