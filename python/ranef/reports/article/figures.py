@@ -63,7 +63,12 @@ def drawing() -> Iterator[None]:
     """Settings under which figures for a page are drawn: a dollar in a level's name is no mathematics."""
     from matplotlib import rc_context
 
-    settings = {"text.parse_math": False, "svg.fonttype": "none", "svg.hashsalt": "ranef", "axes.unicode_minus": True}
+    settings: Any = {
+        "text.parse_math": False,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "ranef",
+        "axes.unicode_minus": True,
+    }
     with rc_context(settings):
         yield
 

@@ -16,6 +16,7 @@ from ranef.covariances import catalogue as covariances
 from ranef.errors import ModelError
 from ranef.fitting import FittedModel
 from ranef.formula.design import RandomTerm
+from ranef.formula.parser import Name
 from ranef.formula.terms import Term
 from ranef.inference.contrasts import denominator
 from ranef.inference.explained_variance import approximations
@@ -84,12 +85,14 @@ def kind_of_model(record: FittedModel) -> str:
     title = family.title.split(" (")[0]
     title = title if title.split()[0] in PROPER else title[:1].lower() + title[1:]
     if family.name.startswith("truncated") and model.zero_inflated:
-        return f"hurdle {title.replace(' truncated at zero', '')} {name} (counts above zero: {title})"
+        return f"hurdle {title.replace(' truncated at zero', '')} {name}"
     if model.zero_inflated and family.support in ("counts", "trials", "nonnegative"):
         return f"zero-inflated {title} {name}"
     return f"{title} {name}" + (" with a model of the zeros" if model.zero_inflated else "")
 
 
+# Families whose variance tells them from their like.
+TOLD_VARIANCE = ("nbinom1", "nbinom2", "betabinomial", "genpois", "beta", "gamma")
 # Titles of families that begin with a name.
 PROPER = ("Poisson", "Bell", "Conway-Maxwell-Poisson", "Student's", "Tweedie", "Gaussian")
 
@@ -101,15 +104,10 @@ def what_was_fitted(record: FittedModel, cite: Citations) -> str:
     details = []
     if family.name != "gaussian" or family.link != "identity":
         details.append(f"{family.link.replace('_', ' ')} link")
-    if family.variance and family.engine is None and not family.ordinal and family.name not in ("gaussian", "binomial"):
-        parameters = ", ".join(p.name for p in family.parameters if p.component == "disp" and p.name in family.variance)
+    if family.name in TOLD_VARIANCE:
+        parameter = next((p.name for p in family.parameters if p.component == "disp"), "")
         details.append(
-            f"variance {in_letters(family.variance)}"
-            + (
-                f" with {in_letters(parameters)} the dispersion parameter"
-                if parameters and family.name.startswith("nbinom")
-                else ""
-            )
+            f"variance {in_letters(family.variance)}, {in_letters(parameter)} being the dispersion parameter"
         )
     if family.ordinal:
         cite("mccullagh1980")
@@ -176,7 +174,7 @@ def in_letters(formula: str) -> str:
 
 def term_in_words(term: Term) -> str:
     """A term as a sentence calls it: factors with a times sign between them."""
-    return " × ".join(node.text for node in term.factors)
+    return " × ".join(node.name if isinstance(node, Name) else node.text for node in term.factors)
 
 
 def fixed_terms(record: FittedModel, component: str) -> list[Term]:
@@ -284,7 +282,7 @@ def _random_term(own: Sequence[RandomTerm]) -> str:
     if first.coupling is not None or first.structure not in ("us", "diag", "homdiag"):
         title = str(covariances()[first.structure]["title"]).split(":")[0]
         title = title if title.split("-")[0].split(" ")[0] in NAMES else title[:1].lower() + title[1:]
-        return f"the effects {first.text} ({title})"
+        return f"the random effects {first.text} (covariance: {title})"
     slopes = [name for name in names if name != "Intercept"]
     shown = listed(slopes) if len(slopes) <= MOST_NAMED else f"{len(slopes)} columns"
     if not slopes:

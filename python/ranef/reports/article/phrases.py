@@ -73,9 +73,9 @@ def decimals(low: float, high: float, estimate: float = math.nan) -> int:
     sizes = [abs(v) for v in (low, high, estimate) if math.isfinite(v) and v != 0.0]
     if not math.isfinite(width) or width <= 0.0:
         width = min(sizes, default=1.0)
-    places = 1 - math.floor(math.log10(width))
+    places = max(0, 1 - math.floor(math.log10(width)))
     least = 1 - math.floor(math.log10(min(sizes, default=width)))
-    return int(min(7, max(0, min(max(places, least), places + 1))))
+    return int(min(7, max(places, min(least, places + 1))))
 
 
 def with_interval(numbers: Iterable[float], more: str = "") -> str:

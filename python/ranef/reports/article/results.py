@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ranef import links
+from ranef.covariances import catalogue as covariances
 from ranef.errors import ModelError
 from ranef.fitting import FittedModel, said
 from ranef.formula.parser import Name
@@ -46,6 +47,8 @@ from ranef.reports.article.scales import Scale, response_in_words, scale_of
 
 # More levels or combinations than this make no sentence, and more fixed effects no tests of terms.
 MOST_LEVELS, MOST_COLUMNS = 12, 200
+# An interval of a standard deviation whose ends differ by a larger factor says nothing.
+MOST_SPREAD = 1e4
 # A p-value below this is told as an effect, else as an estimate.
 CLEAR = 0.05
 
@@ -204,17 +207,20 @@ def of_number(record: FittedModel, component: str, name: str, scale: Scale, ddf:
         return ""
     more = tested(table.statistic[k], table.df[k], table.p_value[k])
     clear = table.p_value[k] < CLEAR
+    numbers = np.array([estimate, low, high], float)
     if scale.ratio:
         with np.errstate(over="ignore"):
-            value = with_interval(np.exp([estimate, low, high]), more)
-        if clear:
-            return f"{scale.of} {scale.be} multiplied by {value} for each unit of {name}"
-        return f"the {scale.name} of {scale.of} for a unit of {name} was {value}"
-    if clear:
-        verb = "rose" if estimate > 0 else "fell"
-        size = (estimate, low, high) if estimate > 0 else (-estimate, -high, -low)
-        return f"{scale.of} {verb} by {with_interval(size, more)} for each unit of {name}"
-    return f"the difference in {scale.of} for a unit of {name} was {with_interval((estimate, low, high), more)}"
+            numbers = np.exp(numbers)
+        if not np.isfinite(numbers).all():
+            return ""
+    if not clear:
+        value, _, behind = with_interval(numbers, more).partition(" (")
+        return f"{scale.of} did not clearly depend on {name} ({scale.name} for a unit {value}; {behind}"
+    if scale.ratio:
+        return f"{scale.of} {scale.be} multiplied by {with_interval(numbers, more)} for each unit of {name}"
+    verb = "rose" if estimate > 0 else "fell"
+    size = (estimate, low, high) if estimate > 0 else (-estimate, -high, -low)
+    return f"{scale.of} {verb} by {with_interval(size, more)} for each unit of {name}"
 
 
 def contrasts_in_words(found: MarginalEstimates, labels: Sequence[str], scale: Scale) -> list[tuple[str, str]]:
@@ -254,7 +260,7 @@ def of_factor(
         return f"{scale.of} {verb} the {len(levels)} levels of {name}" + (f" ({test})" if test else "")
     found = against_first(means)
     if len(levels) == 2:
-        return two_levels(found, 0, scale, name, levels, p)
+        return two_levels(found, 0, scale, name, levels)
     said = listed([f"{numbers} for {level}" for level, numbers in contrasts_in_words(found, levels[1:], scale)])
     verb = "differed between" if p < CLEAR else "did not clearly differ between"
     plural = f"{scale.name}s" if scale.ratio else "differences"
@@ -262,29 +268,26 @@ def of_factor(
     return f"{begin}; {plural} against {levels[0]} were {said}"
 
 
-def two_levels(
-    found: MarginalEstimates, place: int, scale: Scale, name: str, levels: Sequence[str], p: float = math.nan
-) -> str:
+def two_levels(found: MarginalEstimates, place: int, scale: Scale, name: str, levels: Sequence[str]) -> str:
     """The second level of a factor against the first."""
     table = found.table()
     estimate, low, high = (float(table[key][place]) for key in (found.shown_as, "conf_low", "conf_high"))
     if not math.isfinite(estimate):
         return ""
     more = tested(*(float(table[key][place]) for key in ("statistic", "df", "p_value")))
-    clear = float(table["p_value"][place]) < CLEAR
+    numbers = np.array([estimate, low, high])
     if scale.ratio:
         with np.errstate(over="ignore"):
-            numbers = with_interval(np.exp([estimate, low, high]), more)
-        if not clear:
-            return f"the {scale.name} of {scale.of} with {name} {levels[1]} against {levels[0]} was {numbers}"
-        value, _, behind = numbers.partition(" (")
+            numbers = np.exp(numbers)
+    value, _, behind = with_interval(numbers, more).partition(" (")
+    if not float(table["p_value"][place]) < CLEAR:
+        between = f"{name} {levels[1]} and {levels[0]}"
+        return f"{scale.of} did not clearly differ between {between} ({scale.name} {value}; {behind}"
+    if scale.ratio:
         return (
             f"{scale.of} with {name} {levels[1]} {scale.be} {value} times {scale.those} with {levels[0]} "
             f"({scale.name}; {behind}"
         )
-    if not clear:
-        numbers = with_interval((estimate, low, high), more)
-        return f"the difference in {scale.of} between {name} {levels[1]} and {levels[0]} was {numbers}"
     size = (estimate, low, high) if estimate > 0 else (-estimate, -high, -low)
     way = "higher" if estimate > 0 else "lower"
     value, _, behind = with_interval(size, more).partition(" (")
@@ -462,6 +465,8 @@ def of_group(record: FittedModel, component: str, group: str, own: Sequence[Vari
     names = [p.term.removeprefix("sd__") for p in sds]
     if names == ["Intercept"]:
         text = f"the standard deviation among {many}{part} was {_told(sds[0])}{unit}"
+    elif len(sds) == 1 and names[0] in covariances():
+        text = f"the standard deviation of the {names[0]} effects of {group}{part} was {_told(sds[0])}{unit}"
     elif sds:
         of = listed(["the intercept" if name == "Intercept" else f"the effect of {name}" for name in names])
         verb = "was" if len(sds) == 1 else "were"
@@ -487,6 +492,8 @@ def scale_link(record: FittedModel, component: str) -> str:
 def _told(p: VarianceParameter) -> str:
     if p.kind == "sd" and p.estimate < 1e-6 and not math.isfinite(p.conf_high):
         return "estimated as zero"
+    if p.kind == "sd" and p.conf_high > MOST_SPREAD * max(p.conf_low, 1e-300):
+        return f"{short(p.estimate)} (with no useful interval)"
     return with_interval((p.estimate, p.conf_low, p.conf_high))
 
 
