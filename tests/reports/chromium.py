@@ -6,6 +6,7 @@ with a zero byte; https://chromedevtools.github.io/devtools-protocol/ has the co
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -47,19 +48,32 @@ class Chromium:
             "--remote-debugging-pipe",
             "about:blank",
         ]
-        # A shell gives the pipes the numbers that the browser expects.
-        shell = ["sh", "-c", f'exec "$0" "$@" 3<&{their_read} 4>&{their_write}', *arguments]
+
+        def pipes_in_place() -> None:
+            # Out of the way first, in case one of them has the other's number.
+            inward, outward = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (their_read, their_write))
+            os.dup2(inward, 3)
+            os.dup2(outward, 4)
+
         self._process = subprocess.Popen(
-            shell, pass_fds=(their_read, their_write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            arguments,
+            close_fds=False,
+            preexec_fn=pipes_in_place,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         os.close(their_read)
         os.close(their_write)
         self._session = None
-        targets = self.ask("Target.getTargets")["targetInfos"]
-        page = next(target["targetId"] for target in targets if target["type"] == "page")
-        self._session = self.ask("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.ask(f"{domain}.enable")
+        try:
+            targets = self.ask("Target.getTargets")["targetInfos"]
+            page = next(target["targetId"] for target in targets if target["type"] == "page")
+            self._session = self.ask("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
+            for domain in ("Page", "Runtime", "Log", "Network"):
+                self.ask(f"{domain}.enable")
+        except Exception:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> "Chromium":
         return self

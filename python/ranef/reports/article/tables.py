@@ -306,8 +306,11 @@ def joint_tests(record: FittedModel, component: str, ddf: str | None = None) -> 
     f = any(not math.isinf(d) for d in c["den_df"])
     lines = []
     for k, term in enumerate(c["term"]):
-        line = [term, f"{c['num_df'][k]:g}", *([degrees(c["den_df"][k])] if f else [])]
-        lines.append((*line, signed(fixed(float(c["statistic"][k]), 2)), probability(float(c["p_value"][k]))))
+        den, statistic, p = (float(c[name][k]) for name in ("den_df", "statistic", "p_value"))
+        line = [term, f"{c['num_df'][k]:g}", *([degrees(den)] if f else [])]
+        # A term all of whose coefficients are held has nothing to test.
+        known = not math.isnan(statistic)
+        lines.append((*line, signed(fixed(statistic, 2)) if known else "", probability(p) if known else ""))
     header = ("Term", "df", *(("denominator df", "F") if f else ("χ²",)), "p")
     title = "Tests of the terms" + ("" if component == "cond" else f": {TITLES[component].lower()}")
     return Section(title, header=header, rows=tuple(lines), notes=(f"{found.heading}.",))
