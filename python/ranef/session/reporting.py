@@ -25,6 +25,7 @@ from ranef.reports.article.results import results_paragraph
 from ranef.session.checking import Check, Checking
 from ranef.session.plots import Drawn, Plots
 from ranef.session.residual_checks import ResidualChecks
+from ranef.session.writing import Writing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +38,7 @@ MOST_PANELS, MOST_DRAWN = 6, 2_000
 INCHES = 4.0
 
 
-class Reporting(Drawn, Checking, ResidualChecks):
+class Reporting(Drawn, Checking, ResidualChecks, Writing):
     """The report of a fit, and its paragraphs."""
 
     def report(
@@ -114,7 +115,7 @@ class Reporting(Drawn, Checking, ResidualChecks):
             effect_figures, notes = self._effect_figures(wanted, effects is not None, ddf)
         announce(control, "report: text ...")
         asked = Asked(title, author, int(seed), ddf)
-        page = page_of(self, asked, checked, self._equation(), random_figures, effect_figures, notes)
+        page = page_of(self, asked, checked, self.equation("mathml").mathml, random_figures, effect_figures, notes)
         file = Path(path)
         file.write_text(html_of(page), encoding="utf-8")
         announce(control, f"report: written to {file}")
@@ -181,9 +182,6 @@ class Reporting(Drawn, Checking, ResidualChecks):
         return bibtex(cite.references)
 
     # -- the parts of a report ----------------------------------------------------------------------------------------
-
-    def _equation(self) -> str | None:
-        return None
 
     def _simulations(self) -> int:
         """Simulations of each row that memory allows; 0 where the family cannot be simulated from."""

@@ -88,7 +88,7 @@ class Page:
     groups: Section
     variables: Section
     model: list[tuple[str, str]]
-    equation: str | None
+    equation: str
     priors: Section
     restrictions: list[str]
     fixed: list[Section]
@@ -122,7 +122,7 @@ def page_of(
     record: FittedModel,
     asked: Asked,
     checked: Checked | None,
-    equation: str | None,
+    equation: str,
     random_figures: list[tuple[list[Picture], str]],
     effect_figures: list[tuple[list[Picture], str]],
     effect_notes: list[str],
