@@ -27,6 +27,9 @@ HOSTILE = [
 ]
 
 
+SCOPES = {"row", "col", "colgroup", "rowgroup"}
+
+
 class Page(HTMLParser):
     """A page taken apart: its elements with their attributes and text, and what was left open."""
 
