@@ -431,7 +431,10 @@ def inference(record: FittedModel, cite: Citations, ddf: str | None = None) -> s
         by = "t and F tests with residual degrees of freedom"
     else:
         by = "Wald z and χ² tests"
-    return f"Fixed effects were tested by {by}, terms by type III tests; intervals are 95% Wald confidence intervals"
+    text = f"Fixed effects were tested by {by}, terms by type III tests; intervals are 95% Wald confidence intervals"
+    if record.ngroups and record.link != "identity":
+        text += ", and effects are those at given random effects, not averages over them"
+    return text
 
 
 def explained(record: FittedModel, cite: Citations) -> str:
@@ -484,5 +487,5 @@ def checks(record: FittedModel, cite: Citations, simulations: int | None) -> str
 def software(record: FittedModel, cite: Citations) -> str:
     """The package and its version."""
     return (
-        f"Models were fitted with ranef {_engine.__version__} ({cite('ranef')}) in Python {platform.python_version()}"
+        f"The model was fitted with ranef {_engine.__version__} ({cite('ranef')}) in Python {platform.python_version()}"
     )

@@ -61,6 +61,15 @@ def response_in_words(record: FittedModel) -> str:
     return response.name
 
 
+def apart(record: FittedModel) -> str:
+    """What the mean of the conditional model leaves out, where a ratio of it is not one of the whole mean."""
+    if record.family.startswith("truncated"):
+        return " (before truncation at zero)"
+    if record.model.zero_inflated and len(record.kept["zi"]) > 1:
+        return " (excess zeros apart)"
+    return ""
+
+
 def scale_of(record: FittedModel, component: str) -> Scale:
     """The scale on which the coefficients of a component are told."""
     family, y = record.model.family, response_in_words(record)
@@ -91,8 +100,8 @@ def scale_of(record: FittedModel, component: str) -> Scale:
         if family.counts_trials:
             return Scale(True, "risk ratio", "RR", f"the probability of {y}")
         if family.support in COUNTS:
-            return Scale(True, "rate ratio", "rate ratio", f"the expected {y}")
-        return Scale(True, "ratio of means", "ratio", f"the mean of {y}")
+            return Scale(True, "rate ratio", "rate ratio", f"the expected {y}{apart(record)}")
+        return Scale(True, "ratio of means", "ratio", f"the mean of {y}{apart(record)}")
     if link == "logit":
         what = f"the odds of {y}" if family.counts_trials else f"the odds of the mean {y}"
         return Scale(True, "odds ratio", "OR", what, True)
