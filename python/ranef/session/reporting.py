@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Simulations of each row, and numbers held at most for all of them.
-SIMULATIONS, MOST_SIMULATED = 250, 5_000_000
+SIMULATIONS, MOST_SIMULATED = 250, 10_000_000
 # Panels of conditional modes, and levels drawn of a factor: beyond it nobody reads the figure.
-MOST_PANELS, MOST_DRAWN = 6, 2_000
+MOST_PANELS, MOST_DRAWN = 6, 20_000
 # Width of a figure of one panel, so that its letters are read on a phone.
 INCHES = 4.0
 

@@ -191,7 +191,7 @@ def banners(record: FittedModel) -> list[Banner]:
     """That a fit did not converge, or is singular."""
     found = []
     if not record.converged:
-        text = f"Its numbers are not estimates and must not be published. {said(record.verdict)}"
+        text = f"Its numbers are not estimates and must not be published. {capital(said(record.verdict))}"
         found.append(Banner("problem", "This fit did not converge.", text))
     if record.singular:
         text = (

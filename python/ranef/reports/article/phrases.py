@@ -83,7 +83,7 @@ def with_interval(numbers: Iterable[float], more: str = "") -> str:
 
     Examples
     --------
-    >>> with_interval((0.674, 0.515, 0.883))
+    >>> with_interval((0.674, 0.5149, 0.883))
     '0.67 (95% CI 0.51 to 0.88)'
     """
     estimate, low, high = map(float, numbers)

@@ -18,7 +18,8 @@ from ranef.inference.variance_components import variance_parameters
 from ranef.reports.article.phrases import capital, counted, degrees, listed, short, signed
 from ranef.reports.article.results import term_tests
 from ranef.reports.article.scales import scale_of
-from ranef.reports.numbers import column, decimals_for, fixed, probability
+from ranef.reports.check import probability
+from ranef.reports.numbers import column, decimals_for, fixed
 from ranef.reports.summary import LONGEST_TABLE, TITLES, Section, sizes, unprinted
 
 # Levels that are named with their counts, and characters of a name before it is cut.
@@ -196,7 +197,8 @@ def fixed_effects(record: FittedModel, component: str, ddf: str | None = None, l
     header += (capital(scale.name), percent) if scale is not None and ratios else ()
     notes = [f"Estimates are on the {link_of(record, component)} scale."]
     if scale is not None and ratios:
-        notes[0] += f" The {scale.name} is exp(estimate), what multiplies {scale.of} (the intercept has none)."
+        notes[0] += f" The {scale.name} is exp(estimate), what multiplies {scale.of}."
+        notes[0] += " The intercept has none." if "Intercept" in table.terms else ""
     if component == "cond" and record.model.linear:
         notes.append(f"Tests: {table.method}.")
     if hidden:
@@ -328,5 +330,5 @@ def explained(found: Decomposition) -> Section:
         lines.append(("Adjusted ICC", of, f"{found.all_random / rest:.3f}"))
     for group, variance in found.random.items():
         lines.append(("Share of the variance", group, f"{variance / found.total:.3f}"))
-    note = f"Variances on the scale of the link ({found.approximation} variance of the distribution)."
+    note = f"Variances on the scale of the link; that of the distribution: {found.approximation}."
     return Section("Variance explained", header=("Quantity", "Of", "Value"), rows=tuple(lines), left=2, notes=(note,))
