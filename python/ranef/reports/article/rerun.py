@@ -43,7 +43,7 @@ def code_of(record: FittedModel, seed: int) -> str:
             f"data = ...  # {' '.join(rows.split())}",
             *before,
             f"fit = rf.{function}(",
-            f"    {record.formula!r},",
+            f"    {_quoted(record.formula)},",
             "    data,",
             *lines,
             ")",
@@ -58,7 +58,9 @@ def _written(name: str, value: Any) -> tuple[str, list[str]]:
         if value.engine is not None:
             return "family", [f"family = ...  # the custom family {value.name}, made by rf.families.custom"]
         return f"rf.families.{value!r}", []
-    if isinstance(value, str | bool | int | float):
+    if isinstance(value, str):
+        return _quoted(value), []
+    if isinstance(value, bool | int | float):
         return repr(value), []
     if isinstance(value, dict):
         if name == "matrices":
@@ -70,6 +72,11 @@ def _written(name: str, value: Any) -> tuple[str, list[str]]:
     if isinstance(value, list | tuple):
         return repr(list(value)), []
     return name, [f"{name} = ...  # the array that was given"]
+
+
+def _quoted(text: str) -> str:
+    """A text between double quotes, unless it holds some."""
+    return repr(text) if '"' in text or not text.isprintable() or "\\" in text else f'"{text}"'
 
 
 def _safe(name: str) -> str:
