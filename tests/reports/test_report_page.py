@@ -14,6 +14,7 @@ import models
 import ranef as rf
 from ranef.errors import ModelError
 from ranef.reports.article import page as page_module
+from ranef.reports.article.rerun import code_of
 
 VOID = {"meta", "link", "br", "img", "wbr", "hr", "input"}
 HOSTILE = [
@@ -303,6 +304,35 @@ def test_code_fits_the_model_again(written):
         lines = [line for line in code.splitlines() if not line.startswith(("data =", "fit.report"))]
         exec("\n".join(lines), names)
         assert names["fit"].loglik == pytest.approx(fit.loglik, abs=1e-8), kind
+
+
+def test_code_tells_what_only_the_caller_has():
+    data = models.data("cbpp")
+    share, size = data["incidence"] / data["size"], data["size"].tolist()
+    fit = rf.glmm(
+        'share ~ factor(period) + (1 | `the "herd"`)',
+        data.assign(share=share, **{'the "herd"': data["herd"]}),
+        family=rf.families.binomial(link="probit"),
+        weights=size,
+        control=rf.Control(max_iter=80),
+    )
+    assert code_of(fit, 7).splitlines() == [
+        "import ranef as rf",
+        "",
+        'data = ...  # 56 rows with share, period, the "herd"',
+        "weights = ...  # the array that was given",
+        "fit = rf.glmm(",
+        "    'share ~ factor(period) + (1 | `the \"herd\"`)',",
+        "    data,",
+        "    family=rf.families.binomial(link='probit'),",
+        "    weights=weights,",
+        "    control=rf.Control(max_iter=80),",
+        ")",
+        'fit.report("report.html", seed=7)',
+    ]
+    assumed = code_of(models.assumed(), 1)
+    assert "'fixed': rf.prior.normal(0, 1)" in assumed
+    assert "fixed={'cover': 0.1, 'sd(spp)': 0.6}" in assumed
 
 
 def test_effects_are_those_asked_for(tmp_path):

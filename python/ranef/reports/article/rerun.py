@@ -9,7 +9,9 @@ from ranef.fitting import Control, FittedModel
 from ranef.prior import Prior
 
 # What a call says only where it is not this.
-DEFAULTS = {"quadrature": 1, "missing": "drop", "reml": None}
+DEFAULTS: dict[str, Any] = {"quadrature": 1, "missing": "drop", "reml": None}
+# A longer list is told as an array.
+LONGEST = 20
 
 
 def code_of(record: FittedModel, seed: int) -> str:
@@ -69,7 +71,7 @@ def _written(name: str, value: Any) -> tuple[str, list[str]]:
                 f"{_safe(n)} = ...  # the known matrix" for n in names
             ]
         return "{" + ", ".join(f"{key!r}: {_value(entry)}" for key, entry in value.items()) + "}", []
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and len(value) <= LONGEST:
         return repr(list(value)), []
     return name, [f"{name} = ...  # the array that was given"]
 
