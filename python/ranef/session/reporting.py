@@ -24,7 +24,7 @@ from ranef.reports.article.references import Citations, bibtex
 from ranef.reports.article.results import results_paragraph
 from ranef.session.checking import Check, Checking
 from ranef.session.plots import Drawn, Plots
-from ranef.session.residual_checks import ResidualChecks
+from ranef.session.residual_checks import ResidualChecks, SimulatedResiduals
 from ranef.session.writing import Writing
 
 if TYPE_CHECKING:
@@ -121,13 +121,20 @@ class Reporting(Drawn, Checking, ResidualChecks, Writing):
         announce(control, f"report: written to {file}")
         return file
 
-    def methods_text(self, checks: bool = True, ddf: str | None = None) -> str:
+    def methods_text(
+        self,
+        check: Check | None = None,
+        simulated: SimulatedResiduals | None = None,
+        ddf: str | None = None,
+    ) -> str:
         """A methods paragraph for an article: what was fitted to what, how it was estimated, tested and checked.
 
         Parameters
         ----------
-        checks : bool
-            Whether it tells of the checks that `report` makes (`check` and simulated residuals).
+        check : Check, optional
+            What `check` gave, if the paragraph is to tell what was checked.
+        simulated : SimulatedResiduals, optional
+            What `simulate_residuals` gave, if it is to tell of them.
         ddf : str, optional
             Degrees of freedom of tests and intervals, as in `tidy`.
 
@@ -138,8 +145,7 @@ class Reporting(Drawn, Checking, ResidualChecks, Writing):
         >>> fit.methods_text().split(". ")[0]
         'We modelled Reaction with a linear mixed model, fitted to 180 observations from 18 levels of Subject'
         """
-        _require_ddf(ddf)
-        return methods_paragraph(self, Citations(), self._simulations() if checks else None, ddf)
+        return self._methods(Citations(), check, simulated, ddf)
 
     def results_text(self, check: Check | None = None, ddf: str | None = None) -> str:
         """A results paragraph for an article: each term on a scale that readers know, variances, shares of variance.
@@ -161,25 +167,36 @@ class Reporting(Drawn, Checking, ResidualChecks, Writing):
         _require_ddf(ddf)
         return results_paragraph(self, None if check is None else check._findings, ddf)
 
-    def citations(self, checks: bool = True, ddf: str | None = None) -> str:
+    def citations(
+        self,
+        check: Check | None = None,
+        simulated: SimulatedResiduals | None = None,
+        ddf: str | None = None,
+    ) -> str:
         """BibTeX entries of ranef and of the methods that `methods_text` cites.
 
         Parameters
         ----------
-        checks, ddf
+        check, simulated, ddf
             As in `methods_text`.
 
         Examples
         --------
         >>> import ranef as rf
         >>> fit = rf.lmm("Reaction ~ Days + (Days | Subject)", rf.load_dataset("sleepstudy"))
-        >>> [line.split("{")[1].rstrip(",") for line in fit.citations(checks=False).splitlines() if line[:1] == "@"]
+        >>> [line.split("{")[1].rstrip(",") for line in fit.citations().splitlines() if line[:1] == "@"]
         ['ranef', 'bates2015', 'patterson1971', 'satterthwaite1946', 'nakagawa2017', 'johnson2014']
         """
-        _require_ddf(ddf)
         cite = Citations()
-        methods_paragraph(self, cite, self._simulations() if checks else None, ddf)
+        self._methods(cite, check, simulated, ddf)
         return bibtex(cite.references)
+
+    def _methods(
+        self, cite: Citations, check: Check | None, simulated: SimulatedResiduals | None, ddf: str | None
+    ) -> str:
+        _require_ddf(ddf)
+        findings = None if check is None else check._findings
+        return methods_paragraph(self, cite, findings, 0 if simulated is None else simulated.n, ddf)
 
     # -- the parts of a report ----------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from itertools import combinations
 import numpy as np
 
 from ranef import _engine
+from ranef.checks.finding import Finding
 from ranef.covariances import catalogue as covariances
 from ranef.errors import ModelError
 from ranef.fitting import FittedModel
@@ -32,7 +33,11 @@ NAMES = ("Toeplitz", "Ornstein", "Gaussian", "Matern")
 
 
 def methods_paragraph(
-    record: FittedModel, cite: Citations, simulations: int | None = None, ddf: str | None = None
+    record: FittedModel,
+    cite: Citations,
+    findings: Sequence[Finding] | None = None,
+    simulations: int = 0,
+    ddf: str | None = None,
 ) -> str:
     """The paragraph.
 
@@ -41,8 +46,10 @@ def methods_paragraph(
     record : FittedModel
     cite : Citations
         Takes down what is cited.
-    simulations : int, optional
-        Simulated responses of each row in the check of residuals; None where nothing was checked.
+    findings : sequence of Finding, optional
+        Of the checks, if any were made.
+    simulations : int
+        Simulated responses of each row, where scaled residuals were looked at; else 0.
     ddf : str, optional
         Degrees of freedom, as `denominator` takes them.
     """
@@ -57,7 +64,8 @@ def methods_paragraph(
         assumptions(record, cite),
         inference(record, cite, ddf),
         explained(record, cite),
-        checks(record, cite, simulations),
+        checks(cite, findings, record.model.correlation is not None),
+        scaled_residuals(cite, simulations),
         software(record, cite),
     ]
     return " ".join(sentence(part) for part in parts if part)
@@ -461,27 +469,38 @@ def has_r2(record: FittedModel) -> bool:
     return True
 
 
-def checks(record: FittedModel, cite: Citations, simulations: int | None) -> str:
+def checks(cite: Citations, findings: Sequence[Finding] | None, normalized: bool) -> str:
     """What was checked."""
-    if simulations is None:
+    if not findings:
         return ""
-    looked = ["convergence (gradient, curvature and restarts)", "identifiability and collinearity"]
-    laplace = not record.model.linear and record.design.random and record.family != "gaussian"
-    if laplace and record.model.quadrature == 1:
+    names, areas = {finding.check for finding in findings}, {finding.area for finding in findings}
+    looked = []
+    if "convergence" in areas:
+        searched = ["gradient", "curvature"] + (["restarts"] if "restarts" in names else [])
+        looked.append(f"convergence ({listed(searched)})")
+    if "identifiability" in areas:
+        looked.append("identifiability" + (" and collinearity" if "collinearity" in names else ""))
+    if "approximation" in areas:
         looked.append("the Laplace approximation")
-    normalized = record.model.correlation is not None
-    kind = "normalized residuals" if normalized else f"quantile residuals ({cite('dunn1996')})"
-    looked.append(f"the distribution, dispersion and outliers of {kind}")
-    if record.ngroups:
-        looked += ["the distribution of the random effects", "influential groups"]
-    text = f"We checked {', '.join(looked[:-1])}, and {looked[-1]}"
-    text += f"; tests were adjusted for their number ({cite('holm1979')})"
-    if simulations:
-        text += (
-            f". We also inspected scaled residuals from {simulations:,} simulations of each observation, as DHARMa "
-            f"makes them ({cite('hartig_dharma')})"
-        )
-    return text
+    if "residuals" in areas:
+        kind = "normalized residuals" if normalized else f"quantile residuals ({cite('dunn1996')})"
+        looked.append(f"the distribution, spread and outliers of {kind}")
+    if "random effects" in areas:
+        looked.append("the distribution of the random effects")
+    if "influence" in areas:
+        looked.append("influential groups")
+    text = listed(looked) if len(looked) < 3 else f"{', '.join(looked[:-1])}, and {looked[-1]}"
+    return f"We checked {text}; tests were adjusted for their number ({cite('holm1979')})"
+
+
+def scaled_residuals(cite: Citations, simulations: int) -> str:
+    """Residuals by simulation."""
+    if not simulations:
+        return ""
+    return (
+        f"We inspected residuals scaled by {simulations:,} simulations of each observation, as DHARMa makes them "
+        f"({cite('hartig_dharma')})"
+    )
 
 
 def software(record: FittedModel, cite: Citations) -> str:

@@ -129,14 +129,14 @@ def page_of(
 ) -> Page:
     """Put the parts of a page together."""
     cite = Citations()
-    simulations = None if checked is None else checked.simulations
+    simulations = 0 if checked is None else checked.simulations
     findings = None if checked is None else checked.findings
     written = [c for c in ("cond", "threshold", "zi", "disp", "shape") if c in record.model.written_components]
     random, smooths = tables.random_effects(record), tables.smooths(record)
     variances = variances_of(record)
     tests = [found for c in written if (found := tables.joint_tests(record, c, asked.ddf)).rows]
     has_random = bool(random.rows or smooths.rows)
-    methods = methods_paragraph(record, cite, simulations, asked.ddf)
+    methods = methods_paragraph(record, cite, findings, simulations, asked.ddf)
     sections = [("data", "Data"), ("model", "Model"), ("estimates", "Estimates")]
     sections += [("random", "Random effects")] if has_random else []
     sections += [("checks", "Checks")] if checked is not None else []

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ranef import links
+from ranef.checks.finding import Finding
 from ranef.covariances import catalogue as covariances
 from ranef.errors import ModelError
 from ranef.fitting import FittedModel, said
@@ -87,7 +88,7 @@ def term_tests(record: FittedModel, component: str, ddf: str | None = None) -> T
 
 def results_paragraph(
     record: FittedModel,
-    findings: Sequence[Any] | None = None,
+    findings: Sequence[Finding] | None = None,
     ddf: str | None = None,
     variances: Decomposition | str | None = None,
 ) -> str:
@@ -527,7 +528,7 @@ def shares(record: FittedModel, found: Decomposition | str) -> str:
     )
 
 
-def verdicts(findings: Sequence[Any] | None) -> str:
+def verdicts(findings: Sequence[Finding] | None) -> str:
     """What the checks found."""
     if findings is None:
         return ""
