@@ -68,11 +68,16 @@ def test_demo_prints_the_published_numbers(demo, what, numbers):
 
 
 @pytest.mark.xdist_group("demo")
-def test_demo_saves_a_figure_and_says_where(demo):
+def test_demo_saves_figures_and_a_report_and_says_where(demo):
     printed, folder = demo
-    (figure,) = folder.glob("*.png")
-    assert figure.read_bytes().startswith(b"\x89PNG")
-    assert str(figure) in printed
+    figures = sorted(folder.glob("*.png"))
+    assert [figure.name for figure in figures] == ["owls-demo-effects.png", "owls-demo-ranef.png"]
+    for figure in figures:
+        assert figure.read_bytes().startswith(b"\x89PNG")
+        assert str(figure) in printed
+    (report,) = folder.glob("*.html")
+    assert "Calls of barn owl nestlings" in report.read_text(encoding="utf-8")
+    assert str(report) in printed
 
 
 def test_fit_prints_the_summary(run, owls_csv):
@@ -316,6 +321,22 @@ def test_every_command_has_an_example_in_its_help(run):
         status, out, _ = run(command, "--help")
         assert status == 0
         assert f"  ranef {command} " in out
+
+
+def test_report_of_a_fit(run, owls_csv, tmp_path):
+    status, out, err = run("fit", owls_csv, OWLS_MODEL, "--family", "poisson", "--report", tmp_path / "owls.html")
+    assert status == 0
+    assert err == ""
+    assert "SiblingNegotiation ~ FoodTreatment" in out
+    assert "Analysis of SiblingNegotiation" in (tmp_path / "owls.html").read_text(encoding="utf-8")
+
+
+def test_report_that_cannot_be_written(run, owls_csv, tmp_path):
+    where = tmp_path / "nowhere" / "owls.html"
+    status, _, err = run("fit", owls_csv, OWLS_MODEL, "--family", "poisson", "--report", where)
+    assert status == 2
+    assert str(where) in err
+    assert err.count("\n") == 1
 
 
 BAD = {

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from ranef.session.loading import load
     from ranef.session.pooling import pool
     from ranef.session.power import Power, power
-    from ranef.session.residual_checks import SimulatedResiduals, scaled_residuals
     from ranef.session.table import Table, table
     from ranef.session.residual_checks import scaled_residuals
     from ranef.session.simulated_residuals import SimulatedResiduals

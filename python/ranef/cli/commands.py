@@ -59,7 +59,7 @@ def start(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the figure.")] = Path(),
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the figures and the report.")] = Path(),
 ) -> None:
     """Run the Owls analysis end to end."""
     run_demo(console(), out)
@@ -88,6 +88,9 @@ def fit(
     json: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write every result as JSON; - prints it instead of the summary.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the whole analysis to this HTML file.")
+    ] = None,
 ) -> None:
     """Fit a model to a file and print its summary.
 
@@ -109,6 +112,8 @@ def fit(
             typer.echo(text)
         else:
             Path(json).write_text(text + "\n", encoding="utf-8")
+    if report is not None:
+        fitted.report(report, progress=sys.stderr.isatty())
 
 
 def fit_as_values(fitted: Any) -> dict[str, Any]:

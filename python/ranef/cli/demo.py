@@ -1,7 +1,8 @@
-"""`ranef demo`: the Owls analysis from the data to a figure.
+"""`ranef demo`: the Owls analysis from the data to figures and a report.
 
 How loudly barn owl nestlings beg differs between nests. Four negative binomial models ask how: by level, by the effect
-of brood size, or by both, with or without correlation (Roulin & Bersier 2007; Zuur et al. 2009, chapter 13).
+of brood size, or by both, with or without correlation (Roulin & Bersier 2007; Zuur et al. 2009, chapter 13). A fifth
+asks what food and the parent's sex do, with zero inflation; it is checked, and its report written.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from ranef.session import glmm
 
 RESPONSE = "SiblingNegotiation"
 RANDOM = ("(1 | Nest)", "(0 + BroodSize | Nest)", "(BroodSize || Nest)", "(BroodSize | Nest)")
-FIGURE = "owls-demo-ranef.png"
+TREATMENT = f"{RESPONSE} ~ FoodTreatment * SexParent + offset(log(BroodSize)) + (1 | Nest)"
+FIGURE, EFFECTS, REPORT = "owls-demo-ranef.png", "owls-demo-effects.png", "owls.html"
 
 
 def run_demo(out: Console, folder: Path) -> None:
@@ -49,9 +51,21 @@ def run_demo(out: Console, folder: Path) -> None:
     out.rule("Random effects: conditional modes with 95 % intervals")
     show_table(out, [mode_row(row) for row in records(chosen.ranef())], text=("level", "term"), keep=True)
 
-    path = save_caterpillar(chosen, folder)
-    out.rule("Figure")
+    out.rule("Food and the parent's sex")
+    treatment = glmm(TREATMENT, owls, family="nbinom2", zi="~ 1")
+    show_text(out, str(treatment.summary()))
+    out.rule("Checks")
+    show_text(out, str(treatment.check()))
+    out.rule("Results, ready for the article")
+    show_prose(out, treatment.results_text())
+
+    out.rule("Figures and report")
+    path = save_figure(chosen.plot.ranef(), folder / FIGURE)
     show_text(out, f"Caterpillar plot saved as {path}")
+    path = save_figure(treatment.plot.effects("FoodTreatment", by="SexParent"), folder / EFFECTS)
+    show_text(out, f"Effects saved as {path}")
+    path = treatment.report(folder / REPORT, title="Calls of barn owl nestlings")
+    show_text(out, f"Report saved as {path}: open it in a browser")
 
 
 def comparison_row(term: str, fit: Any) -> dict[str, str]:
@@ -90,13 +104,8 @@ def mode_row(row: dict[str, Any]) -> dict[str, str]:
     return {"level": str(row["level"]), "term": str(row["term"]), **numbers}
 
 
-def save_caterpillar(fit: Any, folder: Path) -> Path:
-    """Draw the conditional modes in their order and save the figure."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / FIGURE
-    figure = fit.plot.ranef()
+def save_figure(figure: Any, path: Path) -> Path:
+    """Save a figure, in a folder that is made where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, bbox_inches="tight")
     return path

@@ -18,14 +18,13 @@ from ranef.frames import IntoFrame
 from ranef.model import Model, build_model
 from ranef.prior import Prior
 from ranef.saving.record import content_of, fields_of
-from ranef.session.checking import Checking
 from ranef.session.estimates import Estimates
 from ranef.session.explained_variance import ExplainedVariance
 from ranef.session.influencing import Influencing
 from ranef.session.interchange import Interchange
 from ranef.session.marginal_means import Marginal
-from ranef.session.plots import Drawn, Plots
-from ranef.session.residual_checks import ResidualChecks
+from ranef.session.plots import Plots
+from ranef.session.reporting import Reporting
 from ranef.session.rows import Rows
 from ranef.session.saved import Saved
 from ranef.session.writing import Writing
@@ -320,12 +319,10 @@ def fitted(model: Model, control: Control | None, start: FittedModel | Mapping[s
 class Fit(
     Estimates,
     Rows,
-    Checking,
-    ResidualChecks,
     Influencing,
     Marginal,
     ExplainedVariance,
-    Drawn,
+    Reporting,
     Writing,
     Saved,
     Interchange,
