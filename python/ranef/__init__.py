@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from ranef.session.loading import load
     from ranef.session.pooling import pool
     from ranef.session.power import Power, power
-    from ranef.session.table import Table, table
     from ranef.session.residual_checks import scaled_residuals
     from ranef.session.simulated_residuals import SimulatedResiduals
+    from ranef.session.table import Table, table
     from ranef.variance_functions import list_variance_functions
 
 __all__ = [
