@@ -32,7 +32,7 @@ SAME_DRAWING = 0.5
 
 
 def run_block(code: str, names: dict) -> tuple[str, Figure | None]:
-    """Run a block: what it prints, where a last line that is an expression shows its value, and the figure it ends in."""
+    """Run a block: what it prints, the value of a last line that is an expression included, and the figure it ends in."""
     tree = ast.parse(code)
     last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
     printed = io.StringIO()
@@ -49,7 +49,7 @@ def run_block(code: str, names: dict) -> tuple[str, Figure | None]:
 
 
 def drawn(figure: Figure) -> Image.Image:
-    """A figure in at most 64 colours, sharp on screens of two points a pixel, without a date or a version in the file."""
+    """A figure in at most 64 colours, sharp on screens of two pixels a point, without date or version in the file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=144, facecolor="white", metadata={"Software": None})
     return Image.open(buffer).convert("RGB").quantize(64, dither=Image.Dither.NONE)

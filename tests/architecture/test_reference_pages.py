@@ -34,7 +34,9 @@ OBJECTS = [shown for shown, _ in SHOWN.values()]
 
 @pytest.mark.parametrize("name", sorted(set(ranef.__all__) - {"__version__"}))
 def test_public_name_is_on_a_reference_page(name):
-    assert any(shown is getattr(ranef, name) for shown in OBJECTS), f"add `::: ranef.{name}` to a page of docs/reference"
+    assert any(shown is getattr(ranef, name) for shown in OBJECTS), (
+        f"add `::: ranef.{name}` to a page of docs/reference"
+    )
 
 
 def test_what_users_hold_is_on_a_reference_page():
