@@ -1,7 +1,7 @@
 """What mkdocs does to a page before it becomes HTML.
 
-GitHub wants a bar inside code in a table written with a backslash before it; Python-Markdown knows code when it sees it,
-and would show the backslash. The pages are written for GitHub.
+GitHub wants a bar inside code in a table written with a backslash before it; Python-Markdown knows code when it sees
+it, and would show the backslash. The pages are written for GitHub.
 """
 
 
