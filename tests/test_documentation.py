@@ -7,8 +7,12 @@ the images, before committing them.
 
 import ast
 import contextlib
+import doctest
 import io
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +23,8 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(
     r"^```python\n(?P<code>.*?)^```\n(?:\n?^```text\n(?P<output>.*?)^```\n)?"
     r"(?P<drawing>\n!\[[^\]]*\]\((?P<image>[^)]*images/[^)]*\.png)\)(?:\{[^}]*\})?\n)?",
@@ -107,6 +112,15 @@ def test_page_runs_and_prints_what_it_says(page, request):
             assert off <= SAME_DRAWING, f"{match['image']} looks otherwise now: --update-documentation"
 
 
+def test_command_of_the_readme_prints_what_it_says():
+    """The first command for a file of one's own, as it stands there; `...` is for lines left out."""
+    found = re.search(r"```sh\n(ranef fit .*)\n```\n\n```text\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
+    ran = subprocess.run(
+        [sys.executable, "-m", *shlex.split(found[1])], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert doctest.OutputChecker().check_output(found[2], ran.stdout, doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+
+
 def test_every_image_is_drawn_on_a_page():
     shown = {
         (page.parent / match["image"]).resolve()
@@ -124,6 +138,5 @@ def test_links_between_pages_lead_somewhere(page):
 
 
 def test_every_page_is_in_the_navigation():
-    listed = set(re.findall(r"^\s+- ([\w/-]+\.md)$|- ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M))
-    named = {name for pair in listed for name in pair if name}
+    named = set(re.findall(r"^\s+- (?:\w+: )?([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M))
     assert named == {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")}
