@@ -256,7 +256,7 @@ def markdown(rows: Iterator[dict[str, object]]) -> Iterator[str]:
     for number, row in enumerate(rows):
         if number == 0:
             yield "| " + " | ".join(row) + " |\n|" + " --- |" * len(row)
-        yield "| " + " | ".join(str(value) for value in row.values()) + " |"
+        yield "| " + " | ".join(str(value).replace("|", "\\|") for value in row.values()) + " |"
 
 
 HEAD = """# Families

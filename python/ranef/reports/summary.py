@@ -106,7 +106,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Summary:
-    """The summary of a fit: `print` it, or let a notebook show its HTML."""
+    """The summary of a fit: `print` it, or let a notebook show its HTML.
+
+    Attributes
+    ----------
+    sections : tuple of Section
+        Its parts, each with `text()` and `html()`.
+    """
 
     sections: tuple[Section, ...]
 
