@@ -46,6 +46,7 @@ __all__ = [
     "Control",
     "ConvergenceWarning",
     "DataError",
+    "EngineFault",
     "Fit",
     "FormulaError",
     "ModelError",
