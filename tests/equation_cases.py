@@ -14,6 +14,7 @@ from ranef.model import Model
 LEVELS = ["s1", "s2", "s3", "s4"]
 A = pd.DataFrame(0.3 + 0.7 * np.eye(4), index=LEVELS, columns=LEVELS)
 W = pd.DataFrame(np.eye(4, k=1) + np.eye(4, k=-1), index=LEVELS, columns=LEVELS)
+MATRICES = {"A": A, "W": W, "W2": 2.0 * W}
 
 # Terms whose left side is not a factor of a few occasions.
 TERMS = {
@@ -37,6 +38,7 @@ OTHERS = {
     "long ar1": {"formula": "y ~ 1 + ar1(0 + time | g)"},
     "known matrix with slopes": {"formula": "y ~ 1 + propto(1 + x | species, A)"},
     "known matrix in groups": {"formula": "y ~ 1 + propto(0 + species | g, A)"},
+    "map with weights": {"formula": "y ~ 1 + icar(0 + species | 1, W2)"},
     "wide unstructured": {"formula": "y ~ 1 + (1 + x + east + north + time | g)"},
     "weights": {"formula": "y ~ x + (1 | g)", "weights": "w"},
     "codings": {
@@ -80,6 +82,7 @@ def frame() -> pd.DataFrame:
             "share": rng.uniform(0.05, 0.95, n),
             "hits": rng.binomial(9, 0.4, n),
             "misses": 3,
+            "trials": 12,
             "rating": pd.Categorical(rng.choice(list("1234"), n), list("1234"), ordered=True),
         }
     )
@@ -130,6 +133,12 @@ def family_cases() -> dict[str, dict]:
         "family": "gaussian",
         "dispersion": "~ 0",
     }
+    counted = {"formula": "cbind(hits, trials - hits) ~ x + (1 | g)", "family": "binomial"}
+    found["successes among trials"] = counted
+    found["proportion"] = counted | {"formula": "hits / trials ~ x + (1 | g)", "weights": "trials"}
+    found["two levels"] = counted | {"formula": "sex ~ x + (1 | g)"}
+    gumbel = rf.families.custom("gumbel", lambda y, mu, sigma: -np.log(sigma) - (y - mu) / sigma, ["mu", "sigma"])
+    found["custom"] = {"formula": "y ~ x + (1 | g)", "family": gumbel}
     found["fixed parameter"] = {"formula": "count ~ 1", "family": rf.families.nbinom2(phi=2)}
     return found
 
@@ -159,4 +168,4 @@ def unfitted(name: str) -> Model:
     """The model of a case."""
     linear = name in structure_cases()
     arguments = (structure_cases() if linear else family_cases())[name]
-    return model_from_arguments(linear, {"matrices": {"A": A, "W": W}} | arguments, frame())
+    return model_from_arguments(linear, {"matrices": MATRICES} | arguments, frame())

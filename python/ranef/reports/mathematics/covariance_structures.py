@@ -7,6 +7,7 @@ effects are distributed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from ranef.reports.mathematics.expressions import (
     Fenced,
@@ -345,9 +346,19 @@ def _intrinsic(t: TermQuantities, at: tuple[Node, ...], aside: Node | None) -> L
     j, k = Letter("j"), Letter("k")
     steps = power(Fenced(difference(indexed(t.letter, j), indexed(t.letter, k))), TWO)
     over = Indexed(Sign("sum"), row(j, Sign("neighbours"), k))
-    inside = row(Sign("minus"), product(Ratio(ONE, product(TWO, t.variance())), over, steps))
+    known = t.term.coupling.known if t.term.coupling is not None else None
+    weighted = known is not None and known.precision is not None and not _counts_neighbours(known.precision)
+    weight = (indexed(Letter("w"), row(j, k)),) if weighted else ()
+    inside = row(Sign("minus"), product(Ratio(ONE, product(TWO, t.variance())), row(over, product(*weight, steps))))
     density = applied(Letter("p"), _vector(t, ()))
     return [Line(density, "propto", (applied("exp", inside),), row(indexed(t.letter, ONE), Sign("="), ZERO))]
+
+
+def _counts_neighbours(laplacian: Any) -> bool:
+    """Whether all borders of a map count the same."""
+    entries = laplacian.tocoo()
+    borders = entries.data[(entries.row != entries.col) & (entries.data != 0.0)]
+    return bool((borders == -1.0).all())
 
 
 def _by_name(t: TermQuantities, at: tuple[Node, ...], aside: Node | None) -> Lines:

@@ -34,6 +34,8 @@ from ranef.reports.mathematics.expressions import (
 from ranef.reports.mathematics.glyphs import LETTERS
 
 ONE, TWO, ZERO = Number("1"), Number("2"), Number("0")
+#: Parameters of which the link takes what they exceed 1 by: (family, component).
+ABOVE_ONE = frozenset({("tweedie", "shape")})
 _POSITIVE = row(Sign(">"), ZERO)
 
 

@@ -17,7 +17,7 @@ from ranef.fitting import FittedModel
 from ranef.formula.design import RandomTerm
 from ranef.inference.variance_components import correlation, covariances
 from ranef.model import Model
-from ranef.reports.mathematics.distributions import letter_of
+from ranef.reports.mathematics.distributions import ABOVE_ONE, letter_of
 from ranef.reports.mathematics.expressions import (
     Letter,
     Node,
@@ -67,7 +67,7 @@ class Quantities:
         """The symbol of a fixed effect: the intercept has the index 0."""
         names = self.model.design.fixed[component].names
         kept = [int(j) for j in self.kept[component]]
-        shift = 0 if "Intercept" in names[:1] and component != "threshold" else 1
+        shift = 0 if names[kept[0]] == "Intercept" else 1
         return indexed(Letter(COEFFICIENTS[component]), Number(str(kept.index(column) + shift)))
 
     def coefficient(self, component: str, column: int) -> tuple[str, Node]:
@@ -213,8 +213,7 @@ def given_number(value: float) -> Number:
 
 
 def _natural(family: str, component: str, value: float) -> float:
-    # The link of Tweedie's power takes what it exceeds 1 by.
-    return 1.0 + value if (family, component) == ("tweedie", "shape") else value
+    return 1.0 + value if (family, component) in ABOVE_ONE else value
 
 
 def _own_scale(family: str, component: str, link: str, eta: float) -> float:

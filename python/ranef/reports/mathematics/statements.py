@@ -16,6 +16,7 @@ from ranef.formula.parser import Name as FormulaName
 from ranef.model import Model, Named
 from ranef.reports.mathematics.covariance_structures import distribution
 from ranef.reports.mathematics.distributions import (
+    ABOVE_ONE,
     Parameters,
     facts_of,
     letter_of,
@@ -140,6 +141,9 @@ class _Equation:
         if response.form == "proportion":
             name = self.model.arguments.get("weights")
             trials = variable(name) if isinstance(name, str) else n
+            if isinstance(node, Binary) and node.operator == "/" and expression(node.right) == trials:
+                # hits / trials
+                return expression(node.left), trials, []
             return product(trials, subject), trials, []
         if response.form in ("factor", "bool") and self.model.family.counts_trials and response.levels:
             return Fenced(row(subject, Sign("="), Word(response.levels[-1])), "[]"), None, []
@@ -268,7 +272,7 @@ class _Equation:
         if component == "cond" and family.name == "ordbeta":
             left = row(linked(family.link, symbol), Sign("="), indexed(Letter("eta"), _I))
             return Line(left, "=", total(terms))
-        if (family.name, component) == ("tweedie", "shape"):
+        if (family.name, component) in ABOVE_ONE:
             symbol = difference(symbol, ONE)
         link = family.link if component == "cond" else parameter.link
         return Line(linked(link, symbol), "=", total(terms))
@@ -395,7 +399,7 @@ class _Equation:
         model = self.model
         lines: list[Line] = []
         if model.likelihood_weights is not None and not model.linear:
-            weighted = product(self._weight(), applied("log", applied(Letter("f"), self._observed()[0])))
+            weighted = product(self._weight(), applied("log", applied(Letter("f"), self._given(self._observed()[0]))))
             lines.append(equal(Word("log-likelihood"), row(Indexed(Sign("sum"), _I), weighted)))
         for assumed in model.assumed.priors:
             lines.append(Line(self._named(assumed.parameter), "~", (_prior(assumed.prior.text),)))

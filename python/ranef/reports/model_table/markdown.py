@@ -6,7 +6,9 @@ import re
 
 from ranef.reports.model_table.table import TableContents
 
-_SPECIAL = re.compile(r"([\\`*_<>|~$&#])")
+# What every reader of Markdown takes a backslash before; not all of them do before other characters.
+_BACKSLASHED = re.compile(r"([\\`*_|])")
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;", "~": "&#126;", "#": "&#35;"}
 
 
 def escaped(text: str) -> str:
@@ -14,12 +16,12 @@ def escaped(text: str) -> str:
 
     Examples
     --------
-    >>> escaped("a|b *c*")
-    'a\\|b \\*c\\*'
+    >>> escaped("a|b *c* <d>")
+    'a\\|b \\*c\\* &lt;d&gt;'
     """
-    text = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    text = "".join(_ENTITIES.get(character, character) for character in " ".join(text.split()))
     # The one pair of characters that would make a link of a name like f[a](b).
-    return text.replace("](", "]&#40;")
+    return _BACKSLASHED.sub(r"\\\1", text).replace("](", "]&#40;")
 
 
 def markdown(table: TableContents) -> str:
