@@ -64,7 +64,7 @@ def diagnostics_columns(record: FittedModel, seed: int = 1) -> dict[str, Any]:
 def random_effect_panels(record: FittedModel, most: int | None = None) -> list[Panel]:
     """A QQ plot of each column of random effects, over the standard deviation its modes have under the model."""
     found = []
-    for term, name, z, _ in standardised_modes(Subject(record)):
+    for term, name, z, _ in standardised_modes(Subject(record, record)):
         title = f"{term.group}: {name}" + ("" if term.component == "cond" else f" ({term.component})")
         found.append(_qq(title, z, "standardised random effect"))
     return found[:most]
@@ -76,7 +76,7 @@ def residual_panel(record: FittedModel, kind: str | None, ranef: Any, seed: int)
     values, label = found.residual, found.label
     if record.family == "gaussian" and kind is None and record.model.correlation is None:
         # As the checks take them: over the residual standard deviation and the root of one minus the leverage.
-        values, label = Subject(record, seed).residuals, "standardised residual"
+        values, label = Subject(record, record, seed).residuals, "standardised residual"
     return _qq("residuals", values, label)
 
 
