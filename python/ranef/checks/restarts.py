@@ -15,8 +15,9 @@ from ranef.errors import ConvergenceWarning, ModelError
 from ranef.fitting import FittedModel, fit_model
 from ranef.formula.level_columns import column_sds
 
-# A fit that took less than this is repeated unasked, so often.
-CHEAP_SECONDS, UNASKED = 0.1, 2
+# Rows, and effects, up to which a fit is repeated unasked, so often: whatever the time that it took, which depends on what
+# else the machine had to do.
+CHEAP_ROWS, CHEAP_EFFECTS, UNASKED = 1000, 200, 2
 # Log-likelihoods that differ by more are different optima.
 SAME = 1e-3
 
@@ -25,7 +26,9 @@ def restarts(subject: Subject) -> Iterator[Finding]:
     """The best log-likelihood of fits from perturbed starts, against this one."""
     record, count = subject.record, subject.restarts
     if count is None:
-        count = UNASKED if record.optimum.seconds < CHEAP_SECONDS and record.verdict["status"] == "converged" else 0
+        effects = sum(term.size * len(term.names) for term in record.terms())
+        cheap = record.nobs <= CHEAP_ROWS and effects <= CHEAP_EFFECTS
+        count = UNASKED if cheap and record.verdict["status"] == "converged" else 0
     if not count or not startable(record):
         return
     gains = []

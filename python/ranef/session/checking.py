@@ -123,7 +123,7 @@ class Checking(Answers):
         space : list of str, optional
             Two or three columns of coordinates: whether residuals of neighbours are alike.
         restarts : int, optional
-            How often the model is fitted again from elsewhere; None: twice where that costs nothing.
+            How often the model is fitted again from elsewhere; None: twice up to 1000 rows and 200 effects.
         seed : int
             Of all that is drawn; the same seed gives the same table.
 
