@@ -61,11 +61,12 @@ def drawn(figure: Figure) -> Image.Image:
     return Image.open(buffer).convert("RGB").quantize(64, dither=Image.Dither.NONE)
 
 
-def difference(one: Image.Image, other: Image.Image) -> float:
-    """Mean absolute difference of two images, from 0 to 255."""
-    if one.size != other.size:
-        return 255.0
-    pixels = [np.asarray(image.convert("RGB"), dtype=float) for image in (one, other)]
+def difference(drawing: Image.Image, path: Path) -> float:
+    """Mean absolute difference of a drawing and a stored image, from 0 to 255; 255 where sizes differ."""
+    with Image.open(path) as stored:
+        if drawing.size != stored.size:
+            return 255.0
+        pixels = [np.asarray(image.convert("RGB"), dtype=float) for image in (drawing, stored)]
     return float(np.abs(pixels[0] - pixels[1]).mean())
 
 
@@ -96,7 +97,7 @@ def test_page_runs_and_prints_what_it_says(page, request):
             if drawing:
                 path = page.parent / match["image"]
                 path.parent.mkdir(exist_ok=True)
-                if not path.exists() or difference(drawing, Image.open(path)) > SAME_DRAWING:
+                if not path.exists() or difference(drawing, path) > SAME_DRAWING:
                     drawing.save(path, optimize=True)
             if without_counts(printed) == without_counts(match["output"] or ""):
                 continue
@@ -108,7 +109,7 @@ def test_page_runs_and_prints_what_it_says(page, request):
     for match, printed, drawing in blocks:
         assert without_counts(printed) == without_counts(match["output"] or ""), match["code"]
         if drawing:
-            off = difference(drawing, Image.open(page.parent / match["image"]))
+            off = difference(drawing, page.parent / match["image"])
             assert off <= SAME_DRAWING, f"{match['image']} looks otherwise now: --update-documentation"
 
 
