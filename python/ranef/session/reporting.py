@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # Simulations of each row, and numbers held at most for all of them.
 SIMULATIONS, MOST_SIMULATED = 250, 10_000_000
+# Fits from elsewhere, up to so many rows.
+RESTARTS, FEW_ROWS = 2, 2_000
 # Panels of conditional modes, and levels drawn of a factor: beyond it nobody reads the figure.
 MOST_PANELS, MOST_DRAWN = 6, 20_000
 # Width of a figure of one panel, so that its letters are read on a phone.
@@ -208,7 +210,8 @@ class Reporting(Drawn, Checking, ResidualChecks, Writing):
         return found if found >= 20 else 0
 
     def _checked(self, seed: int) -> Checked:
-        found = self.check(seed=seed)
+        # How often it is fitted again must not depend on how busy the machine is: the same seed gives the same page.
+        found = self.check(seed=seed, restarts=RESTARTS if self.nobs <= FEW_ROWS else 0)
         figures: list[tuple[list[Picture], str]] = []
         shown = panels(found.plot(), "check", what="Check of ")
         figures.append((shown, "What the checks looked at, each panel with its verdict."))

@@ -79,12 +79,8 @@ def kind_of_model(record: FittedModel) -> str:
         return "linear model by generalized least squares"
     if family.ordinal:
         return f"cumulative link{mixed} model"
-    if record.design.smooths:
-        name = f"generalized additive{mixed} model"
-    elif model.linear or (family.name == "gaussian" and family.link == "identity"):
-        name = f"linear{mixed} model"
-    else:
-        name = f"generalized linear{mixed} model"
+    generalized = "" if family.name == "gaussian" and family.link == "identity" else "generalized "
+    name = f"{generalized}{'additive' if record.design.smooths else 'linear'}{mixed} model"
     if family.name == "gaussian":
         return name
     if family.engine is not None:
@@ -92,11 +88,14 @@ def kind_of_model(record: FittedModel) -> str:
     # The distribution in the words of its card, without what tells its two versions apart.
     title = family.title.split(" (")[0]
     title = title if title.split()[0] in PROPER else title[:1].lower() + title[1:]
-    if family.name.startswith("truncated") and model.zero_inflated:
+    if is_hurdle(record):
         return f"hurdle {title.replace(' truncated at zero', '')} {name}"
-    if model.zero_inflated and family.support in ("counts", "trials", "nonnegative"):
-        return f"zero-inflated {title} {name}"
-    return f"{title} {name}" + (" with a model of the zeros" if model.zero_inflated else "")
+    return f"zero-inflated {title} {name}" if model.zero_inflated else f"{title} {name}"
+
+
+def is_hurdle(record: FittedModel) -> bool:
+    """Whether all zeros come from the component `zi`, the family having none."""
+    return record.model.zero_inflated and record.model.family.support not in ("counts", "trials", "nonnegative")
 
 
 # Families whose variance tells them from their like.
@@ -121,7 +120,7 @@ def what_was_fitted(record: FittedModel, cite: Citations) -> str:
         cite("mccullagh1980")
         odds = "proportional odds; " if family.link == "logit" and family.thresholds == "flexible" else ""
         details.append(f"{odds}{family.thresholds} thresholds; McCullagh 1980")
-    if model.zero_inflated and "hurdle" in text:
+    if is_hurdle(record):
         details.append(cite("mullahy1986"))
     elif model.zero_inflated and family.name == "poisson":
         details.append(cite("lambert1992"))
@@ -310,7 +309,7 @@ def component(record: FittedModel, name: str) -> str:
     family = record.model.family
     link = next((p.link for p in family.parameters if p.component == name), "logit")
     what = PARTS[name]
-    if name == "zi" and "zero-inflated" not in kind_of_model(record):
+    if name == "zi" and is_hurdle(record):
         what = "probability of a zero"
     if name == "disp" and family.name == "gaussian":
         what = "residual standard deviation"

@@ -441,7 +441,8 @@ def spreads(record: FittedModel) -> list[str]:
             found.append(of_group(record, component, written.get(group, group), own))
     residual = [p for p in parameters if p.group == "Residual" and p.kind == "sd"]
     if residual:
-        found.append(f"the residual standard deviation was {_told(residual[0])}")
+        where = " where the other terms of its formula are zero" if fixed_terms(record, "disp") else ""
+        found.append(f"the residual standard deviation was {_told(residual[0])}{where}")
     correlation = [p for p in parameters if p.kind == "residual" and p.component == "cond"]
     part = record.model.correlation
     if part is not None and correlation and len(correlation) <= MOST_NAMED:
@@ -535,13 +536,13 @@ def verdicts(findings: Sequence[Finding] | None) -> str:
     problems = list(dict.fromkeys(f.check for f in findings if f.verdict == "problem"))
     looks = list(dict.fromkeys(f.check for f in findings if f.verdict == "look"))
     if not problems and not looks:
-        return f"none of the {len(findings)} checks of the model found anything"
+        return "none of the checks of the model found anything"
     parts = []
     if problems:
         parts.append(f"{_number(len(problems))} found a problem ({listed(problems)})")
     if looks:
         parts.append(f"{_number(len(looks))} {'was' if len(looks) == 1 else 'were'} worth a look ({listed(looks)})")
-    return f"of the {len(findings)} checks of the model, {listed(parts)}"
+    return f"of the checks of the model, {listed(parts)}"
 
 
 def _number(count: int) -> str:

@@ -74,7 +74,7 @@ def scale_of(record: FittedModel, component: str) -> Scale:
     """The scale on which the coefficients of a component are told."""
     family, y = record.model.family, response_in_words(record)
     if component == "zi":
-        if family.name.startswith("truncated") or family.support in ("positive", "positive_counts", "unit"):
+        if family.support not in ("counts", "trials", "nonnegative"):
             return Scale(True, "odds ratio", "OR", "the odds of a zero", True)
         return Scale(True, "odds ratio", "OR", "the odds of an excess zero", True)
     if component in ("disp", "shape"):
