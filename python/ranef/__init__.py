@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ranef.relatedness.phylogeny import phylogeny
     from ranef.session import Fit, glmm, lmm
     from ranef.session.comparison import Comparison, compare
+    from ranef.session.plots import plot_coefficients, plot_coefficients_data
     from ranef.session.pooling import pool
     from ranef.session.power import Power, power
     from ranef.session.residual_checks import SimulatedResiduals, scaled_residuals
@@ -53,6 +54,8 @@ __all__ = [
     "load_dataset",
     "pedigree",
     "phylogeny",
+    "plot_coefficients",
+    "plot_coefficients_data",
     "pool",
     "power",
     "precision_matrix",
@@ -72,6 +75,8 @@ _HOME = {
     "Fit": "ranef.session",
     "compare": "ranef.session.comparison",
     "Comparison": "ranef.session.comparison",
+    "plot_coefficients": "ranef.session.plots",
+    "plot_coefficients_data": "ranef.session.plots",
     "pool": "ranef.session.pooling",
     "power": "ranef.session.power",
     "Power": "ranef.session.power",

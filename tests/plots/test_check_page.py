@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 
 import models
 from ranef.plots.canvas import new_axes
-from ranef.plots.check import qq, rootogram
+from ranef.plots.qq import draw_qq, qq_columns
+from ranef.plots.responses import binned, rootogram
 
 
 def titles(figure):
@@ -38,7 +39,7 @@ def test_a_model_without_random_effects_has_its_page_too():
 
 def test_points_of_a_qq_plot_are_sorted_values_against_normal_quantiles():
     _, (axis,) = new_axes(1, 1, 3.0, 3.0)
-    qq(axis, np.array([2.0, -1.0, 0.5]), "", "")
+    draw_qq(axis, qq_columns(np.array([2.0, -1.0, 0.5])), "")
     points = axis.lines[-1].get_xydata()
     assert points[:, 1].tolist() == [-1.0, 0.5, 2.0]
     # Normal quantiles of 1/6, 1/2 and 5/6, from tables.
@@ -49,7 +50,7 @@ def test_bars_of_a_rootogram_hang_from_the_expected_frequencies():
     _, (axis,) = new_axes(1, 1, 3.0, 3.0)
     observed = np.array([0.0] * 9 + [1.0] * 16)
     draws = np.tile(np.array([[0.0]] * 16 + [[1.0]] * 9), (1, 3))
-    rootogram(axis, observed, draws)
+    rootogram(axis, binned(observed, draws, True))
     bars = axis.patches[:2]
     assert [bar.get_height() for bar in bars] == pytest.approx([3.0, 4.0])
     assert [bar.get_y() for bar in bars] == pytest.approx([4.0 - 3.0, 3.0 - 4.0])
@@ -57,7 +58,7 @@ def test_bars_of_a_rootogram_hang_from_the_expected_frequencies():
 
 def test_many_points_are_thinned():
     _, (axis,) = new_axes(1, 1, 3.0, 3.0)
-    qq(axis, np.random.default_rng(1).normal(size=100_000), "", "")
+    draw_qq(axis, qq_columns(np.random.default_rng(1).normal(size=100_000)), "")
     points = axis.lines[-1].get_xydata()
     assert len(points) < 2_000
     # The tails are all there.

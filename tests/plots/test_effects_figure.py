@@ -54,7 +54,7 @@ def test_data_and_axes_of_the_callers_own():
     own = Figure().subplots()
     assert fit.plot.effects("FoodTreatment", ax=own, data=True) is own.figure
     assert max(len(line.get_xdata()) for line in own.get_lines()) == fit.nobs
-    with pytest.raises(ModelError, match="2 panels and were given 1 axes"):
+    with pytest.raises(ModelError, match="draws 2 panels and was given 1 axes"):
         by_time().plot.effects("ArrivalTime", ["FoodTreatment", "SexParent"], ax=own)
     with pytest.raises(ModelError, match="draws responses"):
         fit.plot.effects("FoodTreatment", data=True, kind="zprob")

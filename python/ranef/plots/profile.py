@@ -14,7 +14,7 @@ import numpy as np
 from ranef.errors import ModelError
 from ranef.inference.intervals import ProfileCurve
 from ranef.inference.wald import quantile
-from ranef.plots.canvas import BLUE, GREY, new_axes
+from ranef.plots.canvas import BLUE, GREY, SMALL, finish, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,20 +28,8 @@ def profile(curves: Sequence[ProfileCurve], ax: Axes | Sequence[Axes] | None = N
     drawn = [curve for curve in curves if len(curve.value) > 1]
     if not drawn:
         raise ModelError("no parameter has a profile to draw; the notes of confint(method='profile') say why")
-    if ax is None:
-        across = min(len(drawn), 3)
-        down = -(-len(drawn) // across)
-        figure, axes = new_axes(down, across, 3.2 * across, 2.6 * down)
-        for spare in axes[len(drawn) :]:
-            spare.remove()
-    else:
-        axes = [ax] if hasattr(ax, "plot") else list(ax)
-        if len(axes) != len(drawn):
-            raise ModelError(
-                f"plot.profile() draws {len(drawn)} panels and was given {len(axes)} axes; give parm=, or as many axes."
-            )
-        figure = axes[0].figure
-    for axis, curve in zip(axes, drawn, strict=False):
+    figure, axes = panels(ax, len(drawn), (3.2, 2.6), "plot.profile()", "give parm=, or as many axes.")
+    for axis, curve in zip(axes, drawn, strict=True):
         _draw(axis, curve)
     return figure
 
@@ -59,11 +47,18 @@ def _draw(axis: Any, curve: ProfileCurve) -> None:
         if z <= np.abs(zeta).max() * 1.02:
             for side in (-z, z):
                 axis.axhline(side, color=GREY, linewidth=0.6, linestyle=":")
+            axis.annotate(
+                f"{100 * level:.0f} %",
+                (1.0, z),
+                (-1, 1),
+                xycoords=("axes fraction", "data"),
+                textcoords="offset points",
+                ha="right",
+                fontsize=SMALL - 1.0,
+                color=GREY,
+            )
     axis.axhline(0.0, color="black", linewidth=0.6)
     axis.axvline(curve.estimate, color="black", linewidth=0.6)
     parameter = curve.parameter
-    axis.set_title(parameter.name + ("" if parameter.group is None else f", {parameter.group}"), fontsize=9)
-    axis.set_ylabel("zeta", fontsize=8)
-    axis.tick_params(labelsize=7)
-    for edge in ("top", "right"):
-        axis.spines[edge].set_visible(False)
+    group = "" if parameter.group is None or parameter.kind == "sigma" else f", {parameter.group}"
+    finish(axis, parameter.name + group, "value", "zeta", wide=32)

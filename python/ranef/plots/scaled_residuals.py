@@ -9,18 +9,26 @@ import numpy as np
 
 from ranef.checks.simulated_residuals.quantile_trend import quantile_curves, ranked
 from ranef.checks.simulated_residuals.residual_test import ResidualTest
-from ranef.plots.canvas import BLUE, GREY, PALETTE, new_axes
+from ranef.plots.canvas import (
+    BLUE,
+    DENSITY,
+    GREY,
+    MANY,
+    NAMED,
+    PALETTE,
+    SMALL,
+    finish,
+    name_levels,
+    new_axes,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Rows above which points would cover each other: density in hexagons.
-MANY = 5000
-# Levels of a factor that are named along the axis.
-NAMED = 30
 RED = PALETTE[1]
-SMALL = 7.5
+# Marks of residuals at 0 and 1, beyond which their shares are written.
+MOST_STARS = 300
 
 
 def verdict(test: ResidualTest) -> str:
@@ -76,14 +84,21 @@ def against(
     n = len(scaled)
     ranks = np.full(n, 0.5) if len(np.unique(predictor)) < 2 else ranked(predictor)
     if n > MANY:
-        hexes = axis.hexbin(ranks, scaled, gridsize=36, extent=(0, 1, 0, 1), cmap="Greys", linewidths=0.1)
+        hexes = axis.hexbin(ranks, scaled, gridsize=36, extent=(0, 1, 0, 1), cmap=DENSITY, linewidths=0.1)
         hexes.set_clim(0, float(np.max(hexes.get_array())) * 1.6)
-        axis.figure.colorbar(hexes, ax=axis, label="rows", shrink=0.7)
+        bar = axis.figure.colorbar(hexes, ax=axis, shrink=0.7, pad=0.02)
+        bar.set_label("rows", fontsize=SMALL)
+        bar.ax.tick_params(labelsize=SMALL)
     else:
         size = 14 if n <= 300 else 7
         axis.scatter(ranks, scaled, s=size, color=BLUE, alpha=0.35, linewidths=0)
     edge = (scaled == 0.0) | (scaled == 1.0)
-    axis.scatter(ranks[edge], scaled[edge], s=16, marker="*", color=RED, zorder=4, clip_on=False)
+    if edge.sum() <= MOST_STARS:
+        axis.scatter(ranks[edge], scaled[edge], s=16, marker="*", color=RED, zorder=4, clip_on=False)
+    else:
+        for end, where, below in ((0.0, "top", (1.0, -0.025)), (1.0, "bottom", (1.0, 1.025))):
+            share = f"{100.0 * float((scaled == end).mean()):.1f} % at {end:.0f}"
+            axis.text(*below, share, color=RED, fontsize=SMALL, ha="right", va=where)
     if trend is not None:
         taus = [float(test.test.split()[1]) for test in trend.details]
         found = quantile_curves(scaled, predictor, taus)
@@ -110,33 +125,27 @@ def by_level(
     count = len(levels)
     axis: Any = new_axes(1, 1, min(11.0, max(4.6, 0.28 * count + 1.5)), 4.4)[1][0] if ax is None else ax
     rng = np.random.default_rng(0)
+    few = len(scaled) <= MANY and count <= NAMED
     for tau in (0.25, 0.5, 0.75):
         axis.axhline(tau, color=GREY, linewidth=0.8, linestyle=":")
     for k, own in enumerate(rows):
         off = test is not None and test.details[k].p_value < 0.05
         colour = RED if off else BLUE
-        shown = own if len(own) <= 400 else rng.choice(own, 400, replace=False)
-        axis.plot(
-            k + rng.uniform(-0.22, 0.22, len(shown)),
-            scaled[shown],
-            "o",
-            color=colour,
-            alpha=0.3,
-            markersize=3,
-            markeredgewidth=0,
-        )
+        if few:
+            across = k + rng.uniform(-0.22, 0.22, len(own))
+            axis.plot(across, scaled[own], "o", color=colour, alpha=0.3, markersize=3, markeredgewidth=0)
         low, middle, high = np.quantile(scaled[own], [0.25, 0.5, 0.75])
-        axis.vlines(k, low, high, color=colour, linewidth=3 if count < 60 else 1.5)
-        axis.plot(k, middle, "D" if off else "o", color="white", markeredgecolor=colour, markersize=5, zorder=4)
-    if count <= NAMED:
-        crowded = sum(map(len, levels)) > 45
-        axis.set_xticks(range(count), levels, rotation=90 if crowded else 0, fontsize=7)
-    else:
-        axis.set_xticks([])
-    axis.set_xlabel(name)
+        if count <= NAMED:
+            axis.vlines(k, low, high, color=colour, linewidth=3)
+            axis.plot(k, middle, "D" if off else "o", color="white", markeredgecolor=colour, markersize=5, zorder=4)
+        else:
+            axis.vlines(k, low, high, color=colour, linewidth=0.8, alpha=0.35)
+            axis.plot(k, middle, "D" if off else "o", color=colour, markersize=4 if off else 2.5, zorder=4)
     axis.set_ylabel("scaled residual")
     axis.set_xlim(-0.6, count - 0.4)
-    return _finished(axis, [] if test is None else [verdict(test)])
+    figure = _finished(axis, [] if test is None else [verdict(test)])
+    name_levels(axis, levels, name)
+    return figure
 
 
 def histogram(scaled: np.ndarray, ax: Axes | Any = None) -> Figure:
@@ -159,8 +168,7 @@ def _finished(axis: Any, lines: Sequence[str], unit: bool = True) -> Figure:
         axis.set_ylim(-0.02, 1.02)
     if lines:
         axis.set_title("\n".join(_wrapped(line) for line in lines), fontsize=SMALL, loc="left")
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
+    finish(axis, None, axis.get_xlabel(), axis.get_ylabel())
     return cast("Figure", axis.figure)
 
 

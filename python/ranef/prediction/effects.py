@@ -91,7 +91,7 @@ def effects(
     names = [term.name for term in found]
     values = {name: v[:1] for name, v in values_at(variables, at, "effects").items()}
     values |= {term.name: term.values for term in found}
-    keep, unmet = _kept(record, variables, names, ranef)
+    keep, unmet = kept_for(record, variables, names, ranef)
     if keep is None and not unmet and interval == "confidence":
         return _averaged(record, variables, found, values, margin, kind, bias_correction, weights, testing, level)
     if margin != "reference":
@@ -105,7 +105,7 @@ def effects(
     return _of_rows(record, variables, found, block, kind, interval, keep, unmet, testing, level, seed)
 
 
-def _kept(
+def kept_for(
     record: FittedModel, variables: Variables, names: Sequence[str], ranef: Any
 ) -> tuple[list[bool] | None, bool]:
     """Which terms are at their conditional modes, None for none but smooths; whether groups are not met before.
@@ -283,12 +283,7 @@ def _of_rows(
         raise ModelError("kind='probability' goes with random effects zero: take ranef=False.")
     smooth = [term.smooth is not None for term in record.terms()]
     wanted = [True] * len(smooth) if unmet else (keep or smooth)
-    replayed, extra = without_offset_array(record)
-    rows = engine_rows(replayed, block.frame, wanted, "population")
-    if extra is not None:
-        place = record.model.predictor("cond")
-        given = rows["offset"][place]
-        rows["offset"][place] = np.full(len(rows["x"][0]), extra.mean()) if given is None else given + extra.mean()
+    rows = effect_rows(record, block.frame, wanted)
     if unmet:
         # A level that the fit has not met: effect zero, its variance in the standard error.
         rows["codes"] = [
@@ -327,6 +322,17 @@ def _of_rows(
     if interval == "prediction":
         notes.append("Intervals are for a new response")
     return EffectsTable(terms, columns, variables, kind, None, tuple(note for note in notes if note))
+
+
+def effect_rows(record: FittedModel, frame: Mapping[str, np.ndarray], keep: Sequence[bool]) -> dict[str, Any]:
+    """Rows of a frame as the engine takes them; an offset that was an array is at its mean."""
+    replayed, extra = without_offset_array(record)
+    rows = engine_rows(replayed, frame, keep, "population")
+    if extra is not None:
+        place = record.model.predictor("cond")
+        given = rows["offset"][place]
+        rows["offset"][place] = np.full(len(rows["x"][0]), extra.mean()) if given is None else given + extra.mean()
+    return rows
 
 
 def adjusted_for(variables: Variables, block: Block) -> str:

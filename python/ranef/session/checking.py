@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ranef.checks import catalogue, optimizers
 from ranef.checks.finding import PROBLEM, Finding
@@ -14,6 +14,7 @@ from ranef.reports import check as check_report
 from ranef.session.answers import Answers
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -60,17 +61,23 @@ class Check:
         """Checks that this model does not allow, with the reason."""
         return dict(self._refused)
 
-    def plot(self) -> Figure:
+    def plot(self, ax: Axes | Any = None) -> Figure:
         """One page of figures, each titled with its verdict.
 
         QQ plot of the residuals, residuals against fitted values, QQ plots of the random effects, observed against
-        simulated responses (a rootogram for counts), influence of groups.
+        simulated responses (a rootogram for counts), influence of groups. What they draw: `Fit.plot.diagnostics_data`
+        and `Fit.influence`.
+
+        Parameters
+        ----------
+        ax : sequence of matplotlib axes, one per panel, optional
+            Where to draw; a new figure when left out.
 
         Returns
         -------
         matplotlib.figure.Figure
         """
-        return check_plot.check(self._subject, self._findings)
+        return check_plot.check(self._subject, self._findings, ax)
 
     def __repr__(self) -> str:
         return check_report.check_text(self._findings, self._refused)

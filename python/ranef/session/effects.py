@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ranef.errors import ModelError
+from ranef.frames import IntoFrame
 from ranef.inference.marginal_means.testing import Testing
 from ranef.plots import effects as effects_plot
+from ranef.prediction import effect_layers
 from ranef.prediction.effects import EffectsTable, effects
+from ranef.prediction.residuals import observed_response
 from ranef.reports.summary import Section
 from ranef.reports.tidy_table import tidy_table
 from ranef.session.answers import Answers
@@ -34,8 +39,16 @@ class Effects(PrintedTable):
     [251.4, 303.7]
     """
 
-    def __init__(self, fit: Answers, found: EffectsTable, level: float) -> None:
+    def __init__(
+        self,
+        fit: Answers,
+        found: EffectsTable,
+        level: float,
+        ranef: Any = False,
+        at: Mapping[str, Any] | None = None,
+    ) -> None:
         self._fit = fit
+        self._others = (ranef, at)
         self._found = found
         self._columns = found.columns
         self._level = level
@@ -69,7 +82,9 @@ class Effects(PrintedTable):
             )
         return MarginalMeans(self._fit, estimates.contrasts(method, adjust, by, None, reference), self._level)
 
-    def plot(self, ax: Axes | Any = None, data: bool = False) -> Figure:
+    def plot(
+        self, ax: Axes | Any = None, data: bool = False, residuals: bool = False, lines: str | None = None
+    ) -> Figure:
         """Draw the predictions with their intervals, and return the figure.
 
         Along a number a line with a band and ticks where the data are, along a factor points with intervals; the second
@@ -80,23 +95,54 @@ class Effects(PrintedTable):
         ax : matplotlib axes, or a sequence with one per panel, optional
             Where to draw; a new figure when left out.
         data : bool
-            Whether the responses of the data are drawn too.
+            Whether the responses of the data are drawn too; of binary responses shares in bins.
+        residuals : bool
+            Whether partial residuals are drawn: the effect at a row's values of the terms plus its working residual.
+        lines : str, optional
+            A grouping factor: a thin line for each of its levels, at the conditional modes.
         """
+        if data and residuals:
+            raise ModelError("plot(data=True, residuals=True): responses or partial residuals, not both.")
         found = self._found
         terms = [term.name for term in found.terms]
         if found.kind == "probability":
             terms = [terms[0], "category", *terms[1:]]
         variable = found.variables[terms[0]]
-        points = None
-        if data:
-            if found.kind not in ("response", "conditional"):
-                raise ModelError(f"plot(data=True) draws responses; these effects are of kind {found.kind!r}.")
-            response = self._fit.design.response
-            y = response.y if response.trials is None else response.y / response.trials
-            points = (variable.data, y)
-        label = self._axis_label()
+        points = threads = None
+        if data or residuals:
+            binary = data and bool(np.isin(observed_response(self._fit), (0.0, 1.0)).all())
+            columns = self._layer("data" if data else "residuals", None)
+            points = effects_plot.Behind(columns, "data" if data else "residuals", binary)
+        if lines is not None:
+            threads = effects_plot.Behind(self._layer("lines", lines), lines)
         places = None if variable.is_factor else variable.data
-        return effects_plot.effects(found.columns, terms, label, ax, places, points)
+        return effects_plot.effects(found.columns, terms, self._axis_label(), ax, places, points, threads)
+
+    def layer(self, layer: str = "estimates", lines: str | None = None) -> IntoFrame:
+        """A layer of the figure as a frame.
+
+        Parameters
+        ----------
+        layer : {"estimates", "data", "residuals", "lines"}
+            The estimates; responses or partial residuals (the terms and y, a row for each row of the fit); lines of a
+            group (group, the terms, y).
+        lines : str, optional
+            The grouping factor of the lines.
+        """
+        return self._fit._frame(self._layer(layer, lines))
+
+    def _layer(self, layer: str, lines: str | None) -> dict[str, Any]:
+        if layer == "estimates":
+            return dict(self._found.columns)
+        if layer == "data":
+            return effect_layers.response_layer(self._fit, self._found)
+        if layer == "residuals":
+            return effect_layers.residual_layer(self._fit, self._found, *self._others)
+        if layer != "lines":
+            raise ModelError(f"layer={layer!r}: give 'estimates', 'data', 'residuals' or 'lines'.")
+        if lines is None:
+            raise ModelError("layer='lines': name the grouping factor, lines='g'.")
+        return effect_layers.group_layer(self._fit, self._found, lines, *self._others)
 
     def _axis_label(self) -> str:
         response = self._fit.formula.partition("~")[0].strip()
@@ -203,4 +249,4 @@ class AlongVariables(Answers):
             level,
             seed,
         )
-        return Effects(self, found, level)
+        return Effects(self, found, level, ranef, at)

@@ -365,6 +365,13 @@ class SimulatedResiduals:
         trend = next((test for test in self._usual if test.test == "quantiles"), None)
         return figures.overview(self._found.scaled, self._found.fitted, first, trend, ax)
 
+    def plot_data(self) -> IntoFrame:
+        """The frame behind the figures: residual, expected (the uniform quantile of its rank), fitted; a row each."""
+        scaled = self._found.scaled
+        expected = np.empty(len(scaled))
+        expected[np.argsort(scaled, kind="stable")] = (np.arange(len(scaled)) + 0.5) / len(scaled)
+        return frame_from({"residual": scaled, "expected": expected, "fitted": self._found.fitted}, self._backend)
+
     def plot_qq(self, ax: Axes | Any = None) -> Figure:
         """Residuals against the uniform distribution, with a band that holds 95 % of each point."""
         return figures.qq(self._found.scaled, [test for test in self._usual if test.test != "quantiles"], ax)
