@@ -119,7 +119,7 @@ def _draw(axis: Any, columns: dict[str, list[Any]], rows: list[int], key: tuple[
         )
     axis.axvline(0.0, color="black", linewidth=0.8, linestyle=":", zorder=1)
     component, group, term = key
-    title = f"{group}: {term}" + ("" if component == "cond" else f" ({component})")
+    title = (term if group == "1" else f"{group}: {term}") + ("" if component == "cond" else f" ({component})")
     finish(axis, title, f"random effect, {scale if component == 'cond' else 'link scale'}", wide=40)
     axis.set_ylim(0.0, len(rows) + 1.0)
     if many:

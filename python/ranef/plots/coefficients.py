@@ -106,8 +106,8 @@ def coefficients(
         )
         if said not in (None, "estimate"):
             _logarithmic(axis)
-        links = {record.link for record in records.values()} if component == "cond" else {None}
-        scale = f" ({next(iter(links))} scale)" if len(links) == 1 and links != {"identity"} and links != {None} else ""
+        links = {_link(record, component) for record in records.values() if component in record.model.components}
+        scale = f" ({next(iter(links))} scale)" if len(links) == 1 and links != {"identity"} else ""
         label = said if said is not None else "estimate" if group else f"coefficient{scale}"
         finish(axis, title if len(drawn) > 1 else None, label)
         axis.tick_params(axis="y", labelsize=TICK if len(rows_of[key]) <= 40 else 6.0)
@@ -127,6 +127,8 @@ def _panel(columns: Mapping[str, Sequence[Any]], i: int) -> tuple[str, str]:
     """Component, and for parameters of random effects what they are: correlations have an axis of their own."""
     if columns["effect"][i] == "fixed":
         return columns["component"][i], ""
+    if columns["group"][i] in ("Residual", None):
+        return columns["component"][i], "residual"
     what = "correlations" if str(columns["term"][i]).startswith("cor__") else "standard deviations"
     return columns["component"][i], f"{what} of {columns['group'][i]}"
 
@@ -167,13 +169,17 @@ def _draw(
     axis.set_ylim(-0.6, len(terms) - 0.4)
 
 
+def _link(record: FittedModel, component: str) -> str:
+    """The link of a component; thresholds are on that of the mean."""
+    if component in ("cond", "threshold"):
+        return record.link
+    own = next((p.link for p in record.model.family.parameters if p.component == component), None)
+    return own or ("logit" if component == "zi" else "log")
+
+
 def _ratio(record: FittedModel, component: str) -> str | None:
     """What the exponential of a coefficient is, on the scale of its link; None for other links."""
-    link = record.link if component == "cond" else None
-    if component != "cond":
-        link = next((p.link for p in record.model.family.parameters if p.component == component), None)
-        link = link or ("logit" if component == "zi" else None)
-    return {"log": "ratio", "logit": "odds ratio", "cloglog": "hazard ratio"}.get(link or "")
+    return {"log": "ratio", "logit": "odds ratio", "cloglog": "hazard ratio"}.get(_link(record, component))
 
 
 def _logarithmic(axis: Any) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from ranef.errors import ModelError
 from ranef.fitting import FittedModel
 from ranef.inference.located_effects import NUMBERS, borders, groups_of, map_columns, over_space
-from ranef.plots.canvas import DIVERGING, GREY, LABEL, TICK, finish, panels, shortened
+from ranef.plots.canvas import DIVERGING, GREY, LABEL, SMALL, TICK, finish, panels, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,8 +45,13 @@ def effects_map(
     if ax is None and len(every) > MOST_PANELS:
         raise ModelError(f"plot.map(): {len(every)} maps are too many for a figure; draw them from plot.map_data().")
     across = 1 if len(every) == 1 else 2 if len(every) in (2, 4) else 3
-    size = (5.6, 4.6) if across == 1 else (3.9, 3.5)
-    figure, axes = panels(ax, len(every), size, "plot.map()", "give group=, or as many axes.", across)
+    x, y = np.array(columns["x"], float), np.array(columns["y"], float)
+    wide = 4.6 if across == 1 else 3.4
+    tall = float(np.clip(np.ptp(y) / max(float(np.ptp(x)), 1e-300), 0.4, 1.6)) * wide
+    share = {"sharex": True, "sharey": True} if len(every) > 1 and len({key[:2] for key in every}) == 1 else {}
+    # Room for the key, the title and the labels.
+    size = (wide + 1.0 / across, tall + 0.9)
+    figure, axes = panels(ax, len(every), size, "plot.map()", "give group=, or as many axes.", across, **share)
     value = np.array(columns[column], float)
     apart = (np.array(columns["conf_low"]) > 0) | (np.array(columns["conf_high"]) < 0)
     shown = value[np.concatenate([np.array(rows) for rows in every.values()])]
@@ -54,7 +59,6 @@ def effects_map(
     colours: dict[str, Any] = {"cmap": DIVERGING, "vmin": -reach, "vmax": reach}
     if column == "std_error":
         colours = {"cmap": "cividis", "vmin": float(shown.min()), "vmax": float(shown.max())}
-    x, y = np.array(columns["x"], float), np.array(columns["y"], float)
     neighbours = borders(record)
     for axis, (key, rows) in zip(axes, every.items(), strict=True):
         term = next(
@@ -79,9 +83,11 @@ def effects_map(
             zorder=2,
             **colours,
         )
-        axis.set_aspect("equal", adjustable="datalim")
+        axis.set_aspect("equal")
         one_map = key[2] == "1" or len([k for k in every if k[:2] == key[:2]]) == 1
-        title = f"effects of {term.coupling.label}" if one_map else f"{key[1]}: {shortened([key[2]])[0]}"
+        title = (
+            f"effects of {term.coupling.label.replace(',', ', ')}" if one_map else f"{key[1]}: {shortened([key[2]])[0]}"
+        )
         names = ["", ""] if regions and positions is None else ["x", "y"] if regions else term.coupling.label.split(",")
         if regions and positions is not None and not hasattr(positions, "keys"):
             names = list(positions)
@@ -90,9 +96,23 @@ def effects_map(
             axis.set_xticks([])
             axis.set_yticks([])
             axis.set_xlabel("neighbours lie near each other", fontsize=LABEL)
+            for side in ("left", "bottom"):
+                axis.spines[side].set_visible(False)
     scale = "" if record.link == "identity" else f", {record.link} scale"
     said = {"estimate": "random effect", "std_error": "standard error"}.get(column, f"{column}, {100 * level:g} %")
     bar = figure.colorbar(points, ax=axes, shrink=0.8, pad=0.02)
     bar.set_label(said + scale, fontsize=LABEL)
     bar.ax.tick_params(labelsize=TICK)
+    if column != "std_error" and len(shown) <= _EDGED:
+        from matplotlib.lines import Line2D
+
+        edge = Line2D([], [], marker="o", linestyle="", markerfacecolor="white", markeredgecolor="black")
+        where: Any = figure if ax is None else axes[-1]
+        where.legend(
+            [edge],
+            [f"{100 * level:g} % interval excludes zero"],
+            loc="outside lower center" if ax is None else "best",
+            fontsize=SMALL,
+            frameon=False,
+        )
     return figure

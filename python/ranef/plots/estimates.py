@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranef.errors import ModelError
-from ranef.plots.canvas import BLUE, GREY, new_axes
+from ranef.plots.canvas import BLUE, GREY, TICK, finish, panels, room_for, shortened
 from ranef.prediction.effect_terms import told
 
 if TYPE_CHECKING:
@@ -45,11 +45,8 @@ def estimates(
     if n > MOST_ROWS:
         raise ModelError(f"plot() draws up to {MOST_ROWS} estimates, and there are {n}; ask for fewer, or use table.")
     values, low, high = (np.array(columns[name], float) for name in (head, "conf_low", "conf_high"))
-    if ax is None:
-        figure, axes = new_axes(1, 1, 5.5, 1.1 + 0.27 * n)
-        axis: Any = axes[0]
-    else:
-        axis, figure = ax, ax.figure  # type: ignore[assignment]
+    names = shortened([", ".join(told([columns[name][i] for name in labels])) for i in range(n)], 44)
+    figure, (axis,) = panels(ax, 1, (4.2 + min(2.6, room_for(names)), 1.1 + 0.27 * n), "plot()")
     place = np.arange(n)[::-1]
     apart = np.ones(n, bool) if null is None else (low > null) | (high < null)
     reach = np.r_[low[np.isfinite(low)], high[np.isfinite(high)], values[np.isfinite(values)]]
@@ -69,11 +66,8 @@ def estimates(
         axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axis.xaxis.set_minor_formatter(NullFormatter())
-    names = [", ".join(told([columns[name][i] for name in labels])) for i in range(n)]
-    axis.set_yticks(place, names, fontsize=8)
+    axis.set_yticks(place, names)
     axis.set_ylim(-0.7, n - 0.3)
-    axis.set_xlabel(head.replace("_", " "), fontsize=9)
-    axis.tick_params(axis="x", labelsize=8, which="both")
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
+    finish(axis, None, head.replace("_", " "))
+    axis.tick_params(axis="x", labelsize=TICK, which="both")
     return figure

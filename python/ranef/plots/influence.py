@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MANY = 40
 # Points that carry a name where there are more.
 NAMED = 5
+LABELLED = "Cook's distance (dotted: 4/n)"
 # Points above which those below the limit are thinned to so many.
 MOST_POINTS = 5_000
 
@@ -44,7 +45,10 @@ def influence(found: Deletion, ax: Axes | Any = None, most: int = MANY) -> Figur
         axis.set_xlim(left=0.0)
         axis.set_ylim(-0.8, len(order) - 0.2)
         finish(
-            axis, None, "Cook's distance", kind if len(order) == count else f"{kind}: {len(order)} of {count} levels"
+            axis,
+            None,
+            "Cook's distance (dotted: 4/n)",
+            kind if len(order) == count else f"{kind}: {len(order)} of {count} levels",
         )
         axis.tick_params(axis="y", labelsize=small)
         return figure
@@ -80,5 +84,10 @@ def influence(found: Deletion, ax: Axes | Any = None, most: int = MANY) -> Figur
             )
     axis.axhline(limit, color=GREY, linewidth=0.8, linestyle=":")
     axis.set_ylim(0.0, top)
-    finish(axis, None, "row" if kind == "row" else f"{kind} ({count} levels in their order)", "Cook's distance")
+    finish(
+        axis,
+        None,
+        "row" if kind == "row" else f"{kind} ({count} levels in their order)",
+        "Cook's distance (dotted: 4/n)",
+    )
     return figure

@@ -7,19 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranef.inference.power import PowerCurve
-from ranef.plots.canvas import BLUE, GREY, new_axes
+from ranef.plots.canvas import DASHES, GREY, MARKERS, PALETTE, finish, legend, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe & Ito's colours, for the curves beyond the first.
-COLOURS = (BLUE, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-
 
 def power_curve(found: PowerCurve, ax: Axes | Any = None) -> Figure:
     """Draw the curve, a line for each combination of what varies besides the first, and return the figure."""
-    axis: Any = new_axes(1, 1, 4.8, 3.4)[1][0] if ax is None else ax
+    figure, (axis,) = panels(ax, 1, (4.8, 3.4), "plot()")
     columns = {name: np.asarray(values, float) for name, values in found.columns.items()}
     moving = [name for name in found.varying if len(np.unique(columns[name])) > 1]
     across = moving[0] if moving else "rows"
@@ -31,15 +28,18 @@ def power_curve(found: PowerCurve, ax: Axes | Any = None) -> Figure:
         x, y = columns[across][rows], columns["power"][rows]
         errors = [y - columns["conf_low"][rows], columns["conf_high"][rows] - y]
         label = ", ".join(f"{name} = {value:g}" for name, value in zip(others, key, strict=True)) or None
-        colour = COLOURS[k % len(COLOURS)]
-        axis.errorbar(x, y, errors, fmt="o-", color=colour, markersize=4, linewidth=1.3, capsize=2.5, label=label)
+        colour = PALETTE[k % len(PALETTE)]
+        mark = {"fmt": MARKERS[k % len(MARKERS)], "linestyle": DASHES[k % len(DASHES)], "color": colour}
+        axis.errorbar(x, y, errors, markersize=4, linewidth=1.3, capsize=2.5, label=label, **mark)
     axis.axhline(0.8, color=GREY, linewidth=0.8, linestyle="--")
     axis.axhline(found.alpha, color=GREY, linewidth=0.6, linestyle=":")
     axis.set_ylim(0.0, 1.02)
-    axis.set_xlabel(f"levels of {across}" if across in found.groups else across)
-    axis.set_ylabel(f"power of the test of {found.what.label}")
     if others:
-        axis.legend(fontsize=7, frameon=False)
-    for edge in ("top", "right"):
-        axis.spines[edge].set_visible(False)
-    return axis.figure
+        legend(axis)
+    finish(
+        axis,
+        None,
+        f"levels of {across}" if across in found.groups else across,
+        f"power of the test of {found.what.label}",
+    )
+    return figure

@@ -9,7 +9,7 @@ import numpy as np
 
 from ranef.errors import ModelError
 from ranef.inference.comparison import Reference
-from ranef.plots.canvas import BLUE, GREY, new_axes
+from ranef.plots.canvas import BLUE, GREY, finish, legend, panels, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,13 +20,7 @@ def reference_distribution(references: Sequence[Reference], ax: Axes | Sequence[
     """A panel for each pair of models; returns the figure."""
     if not references:
         raise ModelError("there is no reference distribution to draw: give rf.compare(..., test='bootstrap')")
-    if ax is None:
-        figure, axes = new_axes(1, len(references), 4.2 * len(references), 3.2)
-    else:
-        axes = [ax] if hasattr(ax, "hist") else list(ax)
-        if len(axes) != len(references):
-            raise ModelError(f"plot() draws {len(references)} panels and was given {len(axes)} axes; give as many")
-        figure = axes[0].figure
+    figure, axes = panels(ax, len(references), (4.2, 3.2), "plot()", "give as many", least=4.2)
     for axis, drawn in zip(axes, references, strict=True):
         _draw(axis, drawn)
     return figure
@@ -41,8 +35,6 @@ def _draw(axis: Any, drawn: Reference) -> None:
     grid = np.linspace(top / 200, top, 200)
     axis.plot(grid, chi2.pdf(grid, drawn.df), color="black", linewidth=0.9, label=f"chi-square, df = {drawn.df}")
     axis.axvline(drawn.observed, color=BLUE, linewidth=1.6, label=f"observed, p = {drawn.p_value:.3g}")
-    axis.set_xlabel("likelihood ratio")
-    axis.set_ylabel("density")
-    axis.legend(fontsize=7, frameon=False)
-    for edge in ("top", "right"):
-        axis.spines[edge].set_visible(False)
+    legend(axis)
+    title = f"{drawn.large} against {drawn.small}"
+    finish(axis, "\n".join(shortened([title], 90)), "likelihood ratio", "density", wide=48)

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RED = PALETTE[1]
-# Marks of residuals at 0 and 1, beyond which their shares are written.
-MOST_STARS = 300
 
 
 def verdict(test: ResidualTest) -> str:
@@ -93,10 +91,11 @@ def against(
         size = 14 if n <= 300 else 7
         axis.scatter(ranks, scaled, s=size, color=BLUE, alpha=0.35, linewidths=0)
     edge = (scaled == 0.0) | (scaled == 1.0)
-    if edge.sum() <= MOST_STARS:
+    if n <= MANY:
         axis.scatter(ranks[edge], scaled[edge], s=16, marker="*", color=RED, zorder=4, clip_on=False)
     else:
         for end, where, below in ((0.0, "top", (1.0, -0.025)), (1.0, "bottom", (1.0, 1.025))):
+            # So many stars would make a line.
             share = f"{100.0 * float((scaled == end).mean()):.1f} % at {end:.0f}"
             axis.text(*below, share, color=RED, fontsize=SMALL, ha="right", va=where)
     if trend is not None:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranef.errors import ModelError
 from ranef.fitting import FittedModel
 from ranef.formula.design import SmoothTerm
 from ranef.inference.smooths import chosen_smooths, smooth_curves, smooth_table, variables_of_smooth
-from ranef.plots.canvas import BLUE, GREY, new_axes
+from ranef.plots.canvas import BLUE, DIVERGING, GREY, SMALL, finish, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,26 +25,16 @@ def smooth(
 ) -> Figure:
     """Draw the smooths of that name, a panel each, and return the figure."""
     chosen = chosen_smooths(record, name)
-    if ax is None:
-        across = min(len(chosen), 3)
-        down = -(-len(chosen) // across)
-        figure, axes = new_axes(down, across, max(4.5, 3.6 * across), 3.3 * down)
-        for spare in axes[len(chosen) :]:
-            spare.remove()
-    else:
-        axes = [ax] if hasattr(ax, "plot") else list(ax)
-        if len(axes) != len(chosen):
-            raise ModelError(
-                f"plot.smooth() draws {len(chosen)} panels and was given {len(axes)} axes; name one smooth, or give as "
-                "many axes."
-            )
-        figure = axes[0].figure
+    figure, axes = panels(
+        ax, len(chosen), (3.6, 3.3), "plot.smooth()", "name one smooth, or give as many axes.", least=4.5
+    )
     table = smooth_table(record)
     edf = dict(zip(zip(table["component"], table["smooth"], strict=True), table["edf"], strict=True))
     for axis, one in zip(axes, chosen, strict=False):
         title = f"{one.label}, edf {edf[one.component, one.label]:.1f}"
-        axis.set_title(title + ("" if one.component == "cond" else f" ({one.component})"), fontsize=10)
         _draw(axis, record, one, level)
+        title += "" if one.component == "cond" else f" ({one.component})"
+        finish(axis, title, axis.get_xlabel(), axis.get_ylabel())
     return figure
 
 
@@ -57,16 +46,24 @@ def _draw(axis: Any, record: FittedModel, one: SmoothTerm, level: float) -> None
     )
     places = record.design.smooth_points(one)
     names = variables_of_smooth(one)
-    axis.set_xlabel(names[0], fontsize=9)
-    axis.tick_params(labelsize=8)
+    axis.set_xlabel(names[0])
     if len(names) == 2:
+        from matplotlib.ticker import MaxNLocator
+
         across = np.unique(x)
         shape = (len(across), -1)
-        axis.contourf(across, np.unique(z), estimate.reshape(shape).T, levels=12, cmap="viridis", alpha=0.85)
-        lines = axis.contour(across, np.unique(z), estimate.reshape(shape).T, levels=6, colors="black", linewidths=0.6)
-        axis.clabel(lines, fontsize=7)
-        axis.plot(places[:, 0], places[:, 1], ".", color="white", markersize=2, alpha=0.6)
-        axis.set_ylabel(names[1], fontsize=9)
+        surface = estimate.reshape(shape).T
+        reach = float(np.abs(surface).max()) or 1.0
+        levels = MaxNLocator(14, symmetric=True).tick_values(-reach, reach)
+        colours = axis.contourf(across, np.unique(z), surface, levels=levels, cmap=DIVERGING, alpha=0.85)
+        lines = axis.contour(across, np.unique(z), surface, levels=levels[::2], colors="black", linewidths=0.6)
+        axis.clabel(lines, fontsize=SMALL)
+        sample = places[:: max(1, len(places) // _MOST_TICKS)]
+        axis.plot(sample[:, 0], sample[:, 1], ".", color="black", markersize=2, alpha=0.35)
+        bar = axis.figure.colorbar(colours, ax=axis, shrink=0.8, pad=0.02)
+        bar.set_label(f"{one.label}, link scale", fontsize=SMALL)
+        bar.ax.tick_params(labelsize=SMALL)
+        axis.set_ylabel(names[1])
         return
     axis.fill_between(x, low, high, color=BLUE, alpha=0.2, linewidth=0)
     axis.plot(x, estimate, color=BLUE, linewidth=1.5)
@@ -74,9 +71,7 @@ def _draw(axis: Any, record: FittedModel, one: SmoothTerm, level: float) -> None
     distinct = np.unique(places[:, 0])
     ticks = distinct[:: max(1, len(distinct) // _MOST_TICKS)]
     axis.plot(ticks, np.zeros(len(ticks)), "|", color=GREY, markersize=6, transform=axis.get_xaxis_transform())
-    axis.set_ylabel(f"{one.label}, link scale", fontsize=9)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
+    axis.set_ylabel(f"{one.label}, link scale")
 
 
 def _keys(curves: dict[str, list[Any]]) -> tuple[list[Any], list[Any]]:

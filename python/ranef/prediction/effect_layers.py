@@ -81,9 +81,12 @@ def group_layer(
         record.terms()[place].levels[m] if len(record.terms()[place].levels) > m else texts[f]
         for m, f in zip(members, first, strict=True)
     ]
-    keep, _ = kept_for(record, variables, [*names, *parts], ranef)
+    kept, _ = kept_for(record, variables, names, ranef)
     smooth = [term.smooth is not None for term in record.terms()]
-    y = record.engine.predict(effect_rows(record, frame, keep or smooth), found.kind, False)[0]
+    # With the effects of a level come those of the groups it lies in.
+    within = [bool(own) and set(own) <= set(parts) for own in variables.groups]
+    keep = [k or w for k, w in zip(kept or smooth, within, strict=True)]
+    y = record.engine.predict(effect_rows(record, frame, keep), found.kind, False)[0]
     met = np.ones(size * len(members), bool)
     for name in names:
         if variables[name].is_factor:
