@@ -35,6 +35,8 @@ MANY = 5_000
 NAMED = 60
 # Characters of a level's name; of longer ones the middle is left out.
 LONGEST = 32
+# Characters in a line of an axis' label, which a panel of the least size holds.
+_WIDE = 40
 # Width of a character of a tick's label, in inches.
 _CHARACTER = 0.062
 
@@ -104,13 +106,13 @@ def panels(
 
 
 def finish(axis: Any, title: str | None = None, x: str | None = None, y: str | None = None, wide: int = 46) -> None:
-    """Title and labels in the house's sizes, long titles wrapped; no frame above and to the right."""
+    """Title and labels in the house's sizes, long ones wrapped; no frame above and to the right."""
     if title:
-        axis.set_title("\n".join(textwrap.wrap(title, wide)), fontsize=TITLE)
+        axis.set_title(textwrap.fill(title, wide), fontsize=TITLE)
     if x is not None:
-        axis.set_xlabel(x, fontsize=LABEL)
+        axis.set_xlabel(textwrap.fill(x, _WIDE), fontsize=LABEL)
     if y is not None:
-        axis.set_ylabel(y, fontsize=LABEL)
+        axis.set_ylabel(textwrap.fill(y, _WIDE), fontsize=LABEL)
     axis.tick_params(labelsize=TICK)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
@@ -159,16 +161,16 @@ def name_levels(axis: Any, names: Sequence[Any], name: str, along: str = "x", in
         Length of the axis, for whether names fit beside each other.
     """
     put = axis.set_xticks if along == "x" else axis.set_yticks
-    title = axis.set_xlabel if along == "x" else axis.set_ylabel
+    label = axis.set_xlabel if along == "x" else axis.set_ylabel
     axis.tick_params(labelsize=TICK)
     if len(names) > NAMED:
         put([])
-        title(f"{name} ({len(names)} levels)", fontsize=LABEL)
+        label(textwrap.fill(f"{name} ({len(names)} levels)", _WIDE), fontsize=LABEL)
         return
     texts = shortened(names)
     size = TICK if len(texts) <= 30 else 6.0
     put(range(len(texts)), texts, fontsize=size)
-    title(name, fontsize=LABEL)
+    label(textwrap.fill(name, _WIDE), fontsize=LABEL)
     if along == "x":
         length = axis.figure.get_figwidth() * axis.get_position().width if inches is None else inches
         room = length / max(len(texts), 1) / _CHARACTER

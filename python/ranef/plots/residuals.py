@@ -17,7 +17,7 @@ from ranef.data import label
 from ranef.errors import ModelError
 from ranef.fitting import FittedModel
 from ranef.inference.marginal_means.variables import Variables
-from ranef.plots.canvas import BLUE, GREY, MANY, NAMED, ORANGE, finish, legend, name_levels, panels, points
+from ranef.plots.canvas import BLUE, GREY, MANY, NAMED, ORANGE, finish, legend, name_levels, panels, points, room_for
 from ranef.plots.local_regression import LocalLine, local_line
 from ranef.prediction.predictions import predict
 from ranef.prediction.residuals import residuals as residuals_of
@@ -143,8 +143,11 @@ def residual_points(
 
 def residuals(found: ResidualPoints, ax: Axes | Any = None, key: bool = True, title: str | None = None) -> Figure:
     """Draw the residuals and return the figure."""
-    count = 0 if found.levels is None else min(len(found.levels), NAMED)
-    size = (max(4.8, min(11.0, 0.2 * count + 1.5)), 3.6)
+    named = found.levels if found.levels is not None and len(found.levels) <= NAMED else []
+    # Names that stand upright take of the height.
+    size = (max(4.8, min(11.0, 0.2 * len(named) + 1.5)), 3.6 + 0.8 * room_for(named))
+    if found.levels is not None and not named:
+        size = (8.0, 3.6)
     figure, (axis,) = panels(ax, 1, size, "plot.residuals()")
     axis.axhline(0.0, color=GREY, linewidth=0.8, zorder=1)
     if found.levels is not None:

@@ -20,6 +20,7 @@ from ranef.plots.canvas import (
     finish,
     name_levels,
     new_axes,
+    room_for,
 )
 
 if TYPE_CHECKING:
@@ -122,7 +123,10 @@ def by_level(
 ) -> Figure:
     """Residuals of each level of a factor with their quartiles; levels that are not uniform are red."""
     count = len(levels)
-    axis: Any = new_axes(1, 1, min(11.0, max(4.6, 0.28 * count + 1.5)), 4.4)[1][0] if ax is None else ax
+    axis: Any = ax
+    if ax is None:
+        upright = 0.8 * room_for(levels) if count <= NAMED else 0.0
+        axis = new_axes(1, 1, min(11.0, max(4.6, 0.28 * count + 1.5)), 4.0 + upright)[1][0]
     rng = np.random.default_rng(0)
     few = len(scaled) <= MANY and count <= NAMED
     for tau in (0.25, 0.5, 0.75):
