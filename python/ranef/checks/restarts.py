@@ -60,7 +60,7 @@ def perturbed_start(record: FittedModel, seed: int) -> dict[str, Any]:
     for factor in record.engine.factor:
         relative = np.asarray(factor, float) / scale
         size = max(float(np.abs(relative).max()), 0.1)
-        factors.append(relative * np.exp(rng.normal(0.0, 0.5)) + 0.1 * size * np.eye(len(relative)))
+        factors.append(relative * np.exp(rng.normal(0.0, 0.5)) + 0.1 * size * np.eye(*relative.shape))
     start: dict[str, Any] = {"factor": factors}
     if not record.model.profiled:
         start["beta"] = {}
