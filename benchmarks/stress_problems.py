@@ -1,9 +1,10 @@
 """Five hundred problems on which fits go wrong: fifty kinds, ten data sets each, every one the same in every run.
 
-A *kind* is a function from a random generator and the number of the data set to a `Problem`; its name is its entry in `KINDS`, by
-which its seed is made. Most kinds lie where programs are known to stop too early, too late or somewhere else: variances at zero,
-correlations of one, likelihoods without a maximum, predictors of odd units, few groups, dispersions at the end of their range. Some
-resample the rows or the groups of published data. Every formula is also one of lme4's or glmmTMB's, so that these can be asked too.
+A *kind* is a function from a random generator and the number of the data set to a `Problem`; its name is its entry
+in `KINDS`, by which its seed is made. Most kinds lie where programs are known to stop too early, too late or
+somewhere else: variances at zero, correlations of one, likelihoods without a maximum, predictors of odd units, few
+groups, dispersions at the end of their range. Some resample the rows or the groups of published data. Every formula
+is also one of lme4's or glmmTMB's, so that these can be asked too.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ EACH = 10
 class Problem:
     """A model with its data.
 
-    `linear` means lmm, else glmm. `weights` and `offset` name columns. `name` is that of the kind with the number of the data set.
+    `linear` means lmm, else glmm. `weights` and `offset` name columns. `name` is that of the kind with the number of
+    the data set.
     """
 
     formula: str
@@ -74,7 +76,7 @@ def problem(name: str, number: int) -> Problem:
     return Problem(**{**made.__dict__, "name": f"{name}-{number}"})
 
 
-# -- what the kinds are made of ------------------------------------------------------------------------------------------
+# -- what the kinds are made of ----------------------------------------------------------------------------------------
 
 
 def logistic(eta: np.ndarray) -> np.ndarray:
@@ -128,13 +130,15 @@ def gaussian(formula: str, frame: pd.DataFrame, number: int, **given: Any) -> Pr
     return Problem(formula, "gaussian", frame, linear=True, reml=number % 2 == 1, **given)
 
 
-# -- normal responses ----------------------------------------------------------------------------------------------------
+# -- normal responses --------------------------------------------------------------------------------------------------
 
 
 @kind
 def normal_groups_of_two(rng: Rng, number: int) -> Problem:
     frame = grouped(rng, 12, 2 if number < 5 else 3)
-    frame["y"] = 1 + frame.x + effects(rng, frame, 0.7) + effects(rng, frame, 0.3) * frame.x + rng.normal(size=len(frame))
+    frame["y"] = (
+        1 + frame.x + effects(rng, frame, 0.7) + effects(rng, frame, 0.3) * frame.x + rng.normal(size=len(frame))
+    )
     return gaussian("y ~ x + (1 | g)" if number < 5 else "y ~ x + (1 + x || g)", frame, number)
 
 
@@ -230,7 +234,9 @@ def normal_over_time(rng: Rng, number: int) -> Problem:
     root = np.linalg.cholesky(rho**distance)
     course = rng.normal(size=(groups, times)) @ root.T
     frame["y"] = np.hstack([course, course]).ravel() + 0.5 * frame.x + rng.normal(0, 0.7, len(frame))
-    term = ("ar1(0 + t | g)", "cs(0 + t | g)", "toep(0 + t | g)", "homtoep(0 + t | g)", "rr(0 + t | g, d=2)")[number % 5]
+    term = ("ar1(0 + t | g)", "cs(0 + t | g)", "toep(0 + t | g)", "homtoep(0 + t | g)", "rr(0 + t | g, d=2)")[
+        number % 5
+    ]
     return Problem(f"y ~ x + {term}", "gaussian", frame, linear=True, reml=number >= 5)
 
 
@@ -240,7 +246,7 @@ def sleepstudy_resampled(rng: Rng, number: int) -> Problem:
     return gaussian("Reaction ~ Days + (Days | Subject)", frame, number)
 
 
-# -- successes -------------------------------------------------------------------------------------------------------------
+# -- successes ---------------------------------------------------------------------------------------------------------
 
 
 @kind
@@ -335,7 +341,7 @@ def toenail_resampled(rng: Rng, number: int) -> Problem:
     return Problem("y ~ treatment * time + (1 | patientID)", "binomial", frame)
 
 
-# -- counts ----------------------------------------------------------------------------------------------------------------
+# -- counts ------------------------------------------------------------------------------------------------------------
 
 
 @kind
@@ -417,7 +423,9 @@ def negative_binomial_without_excess(rng: Rng, number: int) -> Problem:
 @kind
 def negative_binomial_wild(rng: Rng, number: int) -> Problem:
     frame = grouped(rng, 8, 6)
-    frame["y"] = negative_binomial(rng, np.exp(2 + 0.3 * frame.x + effects(rng, frame, 0.5)), (0.05, 0.2, 1.0)[number % 3])
+    frame["y"] = negative_binomial(
+        rng, np.exp(2 + 0.3 * frame.x + effects(rng, frame, 0.5)), (0.05, 0.2, 1.0)[number % 3]
+    )
     frame.loc[0, "y"] += 1
     return Problem("y ~ x + (1 | g)", ("nbinom2", "nbinom1")[number >= 6], frame)
 
@@ -488,7 +496,7 @@ def grouseticks_resampled(rng: Rng, number: int) -> Problem:
     return Problem(formula if number % 2 else "TICKS ~ YEAR + HEIGHT + (1 + HEIGHT | LOCATION)", "poisson", frame)
 
 
-# -- positive numbers, shares, and others ----------------------------------------------------------------------------------
+# -- positive numbers, shares, and others ------------------------------------------------------------------------------
 
 
 @kind
@@ -538,7 +546,10 @@ def skewed_residuals(rng: Rng, number: int) -> Problem:
 @kind
 def shares_near_bounds(rng: Rng, number: int) -> Problem:
     frame = grouped(rng, 10, 6)
-    mean, precision = logistic((-4, 0, 3)[number % 3] + 0.5 * frame.x + effects(rng, frame, 0.5)), (0.5, 2, 500)[number % 3]
+    mean, precision = (
+        logistic((-4, 0, 3)[number % 3] + 0.5 * frame.x + effects(rng, frame, 0.5)),
+        (0.5, 2, 500)[number % 3],
+    )
     y = np.clip(rng.beta(mean * precision, (1 - mean) * precision), 1e-12, 1 - 1e-12)
     if number >= 6:
         y = np.where(y < 0.02, 0.0, np.where(y > 0.98, 1.0, y))

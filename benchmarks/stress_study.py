@@ -2,20 +2,21 @@
 
 python benchmarks/stress_study.py [--kinds REGEX] [--each N] [--jobs N] [--no-r] [--save FILE]
 
-Every problem is fitted as a user would. The truth is the highest log-likelihood that anything finds: ten further searches
-(seven of the engine's from starts that are perturbed a little, a lot, or know nothing; two of L-BFGS-B, one of Nelder and Mead's
-simplex), and searches from the estimates of lme4 and glmmTMB where R has them. A fit is *optimal* if it is not more than 1e-4 below.
-Two shares are printed: of the optimal fits, those that say that they converged (wanted: 99 %); of the others, those that say
-that they did not (wanted: all). For R the statements are: lme4, no message but that on singular fits, and the optimiser's code;
-glmmTMB, the optimiser's code and a positive definite Hessian. R's estimates are judged by the likelihood at their place, as ranef
-computes it, where it can.
+Every problem is fitted as a user would. The truth is the highest log-likelihood that anything finds: ten further
+searches (seven of the engine's from starts that are perturbed a little, a lot, or know nothing; two of L-BFGS-B,
+one of Nelder and Mead's simplex), and searches from the estimates of lme4 and glmmTMB where R has them. A fit is
+*optimal* if it is not more than 1e-4 below. Two shares are printed: of the optimal fits, those that say that they
+converged (wanted: 99 %); of the others, those that say that they did not (wanted: all). For R the statements are:
+lme4, no message but that on singular fits, and the optimiser's code; glmmTMB, the optimiser's code and a positive
+definite Hessian. R's estimates are judged by the likelihood at their place, as ranef computes it, where it can.
 
-Points at which Laplace's approximation has broken down (the effects of some group have several modes given the data) have no
-likelihood and are left out.
+Points at which Laplace's approximation has broken down (the effects of some group have several modes given the
+data) have no likelihood and are left out.
 
-A likelihood that rises forever along a coefficient (separation) has no maximum: no fit of it is optimal, however high it ends, and
-none may say that it converged. Whether it does is asked of the likelihood alone: a coefficient that is far out is held twice as
-far out and everything else is fitted again; if nothing is lost, there is no maximum. These problems have a column of their own.
+A likelihood that rises forever along a coefficient (separation) has no maximum: no fit of it is optimal, however
+high it ends, and none may say that it converged. Whether it does is asked of the likelihood alone: a coefficient
+that is far out is held twice as far out and everything else is fitted again; if nothing is lost, there is no
+maximum. These problems have a column of their own.
 """
 
 from __future__ import annotations
@@ -38,7 +39,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 import ranef as rf
 from ranef.checks import optimizers
@@ -101,7 +101,7 @@ def fitted(problem: Problem) -> rf.Fit:
         return call(problem.formula, problem.frame, **problem.arguments())
 
 
-# -- the truth -----------------------------------------------------------------------------------------------------------
+# -- the truth ---------------------------------------------------------------------------------------------------------
 
 
 def restarts(record: FittedModel, others: list[dict[str, Any]]) -> Iterator[tuple[str, float]]:
@@ -231,7 +231,7 @@ def ended(surface: Any, record: FittedModel, start: dict[str, Any] | None, repor
     return found if found > -1e200 else reported
 
 
-# -- the rivals ----------------------------------------------------------------------------------------------------------
+# -- the rivals --------------------------------------------------------------------------------------------------------
 
 
 def rival_start(record: FittedModel, rival: dict[str, Any]) -> dict[str, Any] | None:
@@ -308,7 +308,7 @@ def answers_of_r(asked: list[Problem], jobs: int) -> dict[str, list[dict[str, An
     return by_name
 
 
-# -- the shares ----------------------------------------------------------------------------------------------------------
+# -- the shares --------------------------------------------------------------------------------------------------------
 
 
 def share(part: int, whole: int) -> str:
@@ -351,13 +351,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kinds", default="")
     parser.add_argument("--each", type=int, default=EACH)
-    parser.add_argument("--first", type=int, default=0, help="the first data set of each kind: 10 and more are new ones")
+    parser.add_argument(
+        "--first", type=int, default=0, help="the first data set of each kind: 10 and more are new ones"
+    )
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--no-r", action="store_true")
     parser.add_argument("--save", type=Path)
     parser.add_argument("--r-answers", type=Path, help="answers of R to be read, or written where there are none")
     options = parser.parse_args()
-    pairs = [(name, i) for name in KINDS if re.search(options.kinds, name) for i in range(options.first, options.first + options.each)]
+    pairs = [
+        (name, i)
+        for name in KINDS
+        if re.search(options.kinds, name)
+        for i in range(options.first, options.first + options.each)
+    ]
     rivals: dict[str, list[dict[str, Any]]] = {}
     if not options.no_r and shutil.which("Rscript"):
         stored = options.r_answers
@@ -369,7 +376,9 @@ def main() -> None:
                 stored.write_text(json.dumps(rivals), encoding="utf-8")
     records = []
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn"), initializer=one_thread) as pool:
-        for future in as_completed([pool.submit(judged_pair, pair, rivals.get("-".join(map(str, pair)), [])) for pair in pairs]):
+        for future in as_completed(
+            [pool.submit(judged_pair, pair, rivals.get("-".join(map(str, pair)), [])) for pair in pairs]
+        ):
             records.append(future.result())
             print(f"\r{len(records)} of {len(pairs)} problems", end="", file=sys.stderr, flush=True)
             if options.save:

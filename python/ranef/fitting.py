@@ -89,8 +89,8 @@ class Optimum:
     trace : tuple of dict
         One entry per outer iteration.
     remedies : tuple of str
-        What was done besides searching, in plain words with numbers: columns of very different size scaled, searches begun
-        again, saddles left, Newton steps at the end.
+        What was done besides searching, in plain words with numbers: columns of very different size scaled, searches
+        begun again, saddles left, Newton steps at the end.
     """
 
     iterations: int

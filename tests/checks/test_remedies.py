@@ -23,7 +23,11 @@ def test_scaled_columns_are_told_where_units_are_odd():
 @pytest.mark.parametrize(
     ("kind", "number", "told"),
     [
-        ("binary_groups_of_one_kind", 15, "searched again from effects three times as wide: the log-likelihood rose by"),
+        (
+            "binary_groups_of_one_kind",
+            15,
+            "searched again from effects three times as wide: the log-likelihood rose by",
+        ),
         ("skewed_residuals", 14, "searched again from another shape of the distribution: the log-likelihood rose by"),
         ("zero_inflation_without_zeros", 3, "searched again from within the space"),
         ("normal_few_groups", 3, "polished by a Newton step: from"),
@@ -52,7 +56,9 @@ def test_what_cannot_be_known_to_be_the_maximum_is_not_called_one(kind, number, 
 def test_searches_side_by_side_end_as_one_after_the_other():
     columns = []
     for threads in (1, 4):
-        fit = rf.lmm("Reaction ~ Days + (Days | Subject)", models.data("sleepstudy"), control=rf.Control(threads=threads))
+        fit = rf.lmm(
+            "Reaction ~ Days + (Days | Subject)", models.data("sleepstudy"), control=rf.Control(threads=threads)
+        )
         columns.append(fit.all_fit(starts=3).drop(columns="seconds"))
     assert columns[0]["optimizer"].tolist() == ["trust region"] * 4 + ["L-BFGS-B", "Nelder-Mead"] * 3
     assert columns[0].equals(columns[1])

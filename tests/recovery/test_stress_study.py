@@ -25,7 +25,8 @@ FEW = sorted(set(KINDS) - LONG)
 
 
 def test_the_catalogue_has_five_hundred_problems_that_repeat_themselves():
-    assert len(KINDS) * EACH == 500 and len(FEW) == 40
+    assert len(KINDS) * EACH == 500
+    assert len(FEW) == 40
     name = "counts_random_slopes"
     assert problem(name, 1).frame.equals(problem(name, 1).frame)
     assert not problem(name, 1).frame.equals(problem(name, 2).frame)

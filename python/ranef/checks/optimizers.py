@@ -91,8 +91,8 @@ def all_fit(record: FittedModel, starts: int, seed: int, progress: bool | None) 
 def side_by_side(searches: Sequence[Callable[[], Attempt]], record: FittedModel, progress: bool) -> list[Attempt]:
     """What the searches find, in their order; as many at a time as there are processors or `Control.threads` allows.
 
-    The engine gives up Python's lock while it works, and no search knows of another, so that nothing depends on how many
-    run at once.
+    The engine gives up Python's lock while it works, and no search knows of another, so that nothing depends on how
+    many run at once.
     """
     workers = max(1, min(len(searches), record.control.threads or os.cpu_count() or 1))
     found: dict[int, Attempt] = {}
@@ -103,7 +103,11 @@ def side_by_side(searches: Sequence[Callable[[], Attempt]], record: FittedModel,
         for done in as_completed(waiting):
             attempt = found[waiting[done]] = done.result()
             if progress:
-                print(f"ranef: {attempt.optimizer} from {attempt.start}: {attempt.loglik:.4f}", file=sys.stderr, flush=True)
+                print(
+                    f"ranef: {attempt.optimizer} from {attempt.start}: {attempt.loglik:.4f}",
+                    file=sys.stderr,
+                    flush=True,
+                )
     return [found[place] for place in range(len(searches))]
 
 
