@@ -18,6 +18,7 @@ from ranef.assumptions import assuming, start_values
 from ranef.errors import ConvergenceWarning, DataError, ModelError
 from ranef.families import as_family
 from ranef.formula.design import Design, RandomTerm
+from ranef.formula.level_columns import LevelColumns
 from ranef.model import Model, build_model, raised_by_engine
 
 # The fields of Control that the engine knows by the same names.
@@ -95,6 +96,9 @@ class Optimum:
         The optimiser's reason to stop.
     trace : tuple of dict
         One entry per outer iteration.
+    remedies : tuple of str
+        What was done besides searching, in plain words with numbers: columns of very different size scaled, searches
+        begun again, saddles left, Newton steps at the end.
     """
 
     iterations: int
@@ -104,6 +108,7 @@ class Optimum:
     seconds: float
     message: str
     trace: tuple[dict[str, Any], ...] = ()
+    remedies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -323,7 +328,40 @@ class FittedModel:
             seconds=float(found["seconds"]),
             message=str(found["message"]),
             trace=tuple(found.get("trace") or ()),
+            remedies=(*scaling(self), *(found.get("remedies") or ())),
         )
+
+
+# Standard deviations of two predictors that differ by this factor: lme4's rule.
+SCALES_APART = 1e3
+
+
+def spreads(record: FittedModel) -> dict[str, float]:
+    """Standard deviations of the columns of fixed effects that vary."""
+    found: dict[str, float] = {}
+    for component in record.model.written_components:
+        if component == "threshold":
+            continue
+        part, kept = record.design.fixed[component], record.kept[component]
+        # Columns of thousands of levels are indicators, or a covariate that stands among the others.
+        levels = isinstance(part.x, LevelColumns)
+        places = np.intersect1d(kept, part.x.places) if levels else kept
+        columns = part.x.dense[:, np.searchsorted(part.x.places, places)] if levels else part.x[:, kept]
+        sds = zip((part.names[j] for j in places), np.asarray(columns, float).std(axis=0).tolist(), strict=True)
+        found |= {name: sd for name, sd in sds if sd > 0.0}
+    return found
+
+
+def scaling(record: FittedModel) -> tuple[str, ...]:
+    """What is to be said of the scaling of columns, which is always done, where it mattered."""
+    found = spreads(record)
+    if not found:
+        return ()
+    low, high = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
+    ratio = found[high] / found[low]
+    if ratio <= SCALES_APART:
+        return ()
+    return (f"columns scaled for the search: {high} varies {ratio:.1e} times as much as {low}",)
 
 
 def model_from_arguments(linear: bool, arguments: Mapping[str, Any], data: Any) -> Model:

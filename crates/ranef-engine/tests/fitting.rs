@@ -7,7 +7,7 @@ use ranef_engine::covariance;
 use ranef_engine::design::{Column, Design, Fixed, TermSpec};
 use ranef_engine::family;
 use ranef_engine::fitting::verdict::Status;
-use ranef_engine::fitting::{Control, Fit, Likelihood, fit};
+use ranef_engine::fitting::{Control, Fit, Likelihood, Remedy, fit};
 use ranef_engine::likelihood::data::{Data, Method};
 use ranef_engine::likelihood::laplace::Laplace;
 use ranef_engine::objective::Objective;
@@ -213,4 +213,24 @@ fn modes_do_not_depend_on_the_factor_that_leads_to_them() {
             assert!((a - b).abs() < 1e-6 * (1.0 + b.abs()), "{x:?}: {gradient:?}");
         }
     }
+}
+
+#[test]
+fn a_remedy_tells_what_it_was_worth() {
+    let rose = Remedy::Saddle { eigenvalue: -0.012, gain: 0.31 };
+    assert_eq!(rose.message(), "left a saddle point (eigenvalue -1.2e-2): the log-likelihood rose by 0.310");
+    let dropped = Remedy::Restart { from: "from elsewhere", gain: -12.5 };
+    assert_eq!(dropped.message(), "searched again from elsewhere: it ended 12.5 lower and was dropped");
+    assert!(rose.gained() && !dropped.gained());
+}
+
+#[test]
+fn a_polish_is_recorded_with_the_distance_it_leaves() {
+    let fit = fitted(data("gaussian", "us", 0.8, 0.4), PROFILED, &Control::default());
+    let polish = fit.optimum.remedies.iter().find_map(|remedy| match remedy {
+        Remedy::Polish { steps, before, after } => Some((*steps, *before, *after)),
+        _ => None,
+    });
+    let (steps, before, after) = polish.expect("a search ends at 1e-4 standard errors, which a Newton step squares");
+    assert!(steps >= 1 && after < before && after == fit.optimum.verdict.gradient_scaled);
 }

@@ -666,6 +666,8 @@ impl Fitted {
             trace.append(entry)?;
         }
         out.set_item("trace", trace)?;
+        let remedies: Vec<String> = optimum.remedies.iter().map(|remedy| remedy.message()).collect();
+        out.set_item("remedies", remedies)?;
         Ok(out)
     }
 }

@@ -79,7 +79,7 @@ impl Model {
         let out = PyDict::new(py);
         let (value, betas, factors) = match &self.likelihood {
             Likelihood::Laplace(method) => self.evaluate_laplace(py, *method, beta, factor)?,
-            Likelihood::Profiled { reml, weights } => self.evaluate_profiled(*reml, weights.as_deref(), factor)?,
+            Likelihood::Profiled { reml, weights } => self.evaluate_profiled(py, *reml, weights.as_deref(), factor)?,
             Likelihood::Marginal { .. } => {
                 return Err(refuse("spec", "the marginal likelihood is evaluated by its fit only"));
             }
@@ -174,14 +174,17 @@ impl Model {
 
     fn evaluate_profiled(
         &self,
+        py: Python<'_>,
         reml: bool,
         weights: Option<&[f64]>,
         factor: &Bound<'_, PyList>,
     ) -> PyResult<Evaluation> {
         let design = &self.data.design;
-        let mut profiled = profiled_of(&self.data, reml, weights).map_err(raised)?;
         let theta = self.theta(factor)?;
-        let (value, slopes) = profiled.value_factor_gradient(&theta);
+        let evaluated = py.detach(|| {
+            profiled_of(&self.data, reml, weights).map(|mut profiled| profiled.value_factor_gradient(&theta))
+        });
+        let (value, slopes) = evaluated.map_err(raised)?;
         let constant = if reml { 2.0 * design.fixed[0].log_det() } else { 0.0 };
         let factors = (0..design.places.len())
             .map(|term| {

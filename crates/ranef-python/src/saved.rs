@@ -7,9 +7,9 @@ use crate::outside::detached;
 use numpy::{PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use ranef_engine::fitting::Optimum;
 use ranef_engine::fitting::saved::{self, Found};
 use ranef_engine::fitting::verdict::{Status, TermVerdict, Verdict};
+use ranef_engine::fitting::{Optimum, Remedy};
 use ranef_engine::optimizer::Step;
 
 /// What has to be kept of a fit, in the coordinates of its search.
@@ -33,6 +33,7 @@ pub fn found<'py>(py: Python<'py>, fitted: &Fitted) -> PyResult<Bound<'py, PyDic
         [|s| s.value, |s| s.gradient, |s| s.radius, |s| f64::from(u8::from(s.accepted))];
     let trace = columns.iter().flat_map(|column| optimum.trace.iter().map(column)).collect();
     out.set_item("trace", table(py, steps, columns.len(), trace))?;
+    out.set_item("remedies", optimum.remedies.iter().map(Remedy::message).collect::<Vec<_>>())?;
     out.set_item("status", verdict.status.name())?;
     out.set_item("gradient_scaled", verdict.gradient_scaled)?;
     out.set_item("gradient_max", verdict.gradient_max)?;
@@ -89,6 +90,7 @@ pub fn restore(py: Python<'_>, model: &Model, found: &Bound<'_, PyDict>) -> PyRe
             held: get("held")?.extract()?,
             evaluations: get("evaluations")?.extract()?,
             trace,
+            remedies: get("remedies")?.extract::<Vec<String>>()?.into_iter().map(Remedy::Told).collect(),
             verdict: Verdict {
                 status,
                 gradient_scaled: get("gradient_scaled")?.extract()?,

@@ -8,10 +8,8 @@ import numpy as np
 
 from ranef.checks.finding import LOOK, OK, PROBLEM, Finding
 from ranef.checks.subject import Subject
-from ranef.formula.level_columns import column_ranges, column_sds
+from ranef.fitting import SCALES_APART, spreads
 
-# Standard deviations of two predictors that differ by this factor: lme4's rule.
-SCALES_APART = 1e3
 # Change of a log or logit over the range of a predictor beyond which it is no plausible effect: glmmTMB's diagnose.
 LARGE = 10.0
 BOUNDED = ("log", "logit", "probit", "cloglog", "loglog", "cauchit")
@@ -109,13 +107,7 @@ def coefficient_sizes(subject: Subject) -> Iterator[Finding]:
 
 def scales(subject: Subject) -> Iterator[Finding]:
     """Predictors of very different scale."""
-    record = subject.record
-    spread: dict[str, float] = {}
-    for component in record.model.written_components:
-        if component == "threshold":
-            continue
-        sds = column_sds(record.design.fixed[component].x)[record.kept[component]]
-        spread |= {n: float(s) for n, s in zip(record.names(component), sds, strict=True) if s > 0.0}
+    spread = spreads(subject.record)
     if len(spread) < 1:
         return
     low, high = min(spread, key=spread.__getitem__), max(spread, key=spread.__getitem__)

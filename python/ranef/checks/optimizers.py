@@ -9,16 +9,22 @@ other models the engine's restarts are all there is.
 
 from __future__ import annotations
 
+import os
+import sys
 import time
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ranef import _engine
 from ranef.checks.restarts import SAME, fitted_from, perturbed_start, startable
-from ranef.errors import ModelError
-from ranef.fitting import FittedModel, announce
+from ranef.errors import ConvergenceWarning, ModelError
+from ranef.fitting import FittedModel
 from ranef.inference.natural_parameters import NaturalParameter, natural_parameters
 from ranef.model import raised_by_engine
 
@@ -43,6 +49,8 @@ class Attempt:
     estimates : dict
         By the names of `Fit.bootstrap`; NaN for what the optimiser does not move.
     note : str
+    place : dict or None
+        The end, as a start for `update`; None where the engine ended there, or there is none.
     """
 
     optimizer: str
@@ -52,6 +60,7 @@ class Attempt:
     seconds: float
     estimates: dict[str, float]
     note: str = ""
+    place: dict[str, Any] | None = None
 
 
 def all_fit(record: FittedModel, starts: int, seed: int, progress: bool | None) -> dict[str, list[Any]]:
@@ -67,15 +76,39 @@ def all_fit(record: FittedModel, starts: int, seed: int, progress: bool | None) 
     own = record.optimum.seconds
     attempts = [Attempt("trust region", "its own", record.log_posterior, record.converged, own, estimates_of(record))]
     perturbed = [perturbed_start(record, seed + r) for r in range(starts)] if startable(record) else []
-    attempts += [from_engine(record, start, f"perturbed {r + 1}") for r, start in enumerate(perturbed)]
     surface = surface_of(record) if perturbed else None
+    searches = [partial(from_engine, record, start, f"perturbed {r + 1}") for r, start in enumerate(perturbed)]
     if surface is not None:
-        for r, start in enumerate(perturbed):
-            for optimizer in ("L-BFGS-B", "Nelder-Mead"):
-                if progress or (progress is None and record.control.progress):
-                    announce(record.control, f"{optimizer} from perturbed start {r + 1} ...")
-                attempts.append(from_scipy(surface, optimizer, start, f"perturbed {r + 1}"))
+        searches += [
+            partial(from_scipy, surface, optimizer, start, f"perturbed {r + 1}")
+            for r, start in enumerate(perturbed)
+            for optimizer in ("L-BFGS-B", "Nelder-Mead")
+        ]
+    attempts += side_by_side(searches, record, bool(progress or (progress is None and record.control.progress)))
     return _columns(attempts, [p.name for p in natural_parameters(record)], surface is None)
+
+
+def side_by_side(searches: Sequence[Callable[[], Attempt]], record: FittedModel, progress: bool) -> list[Attempt]:
+    """What the searches find, in their order; as many at a time as there are processors or `Control.threads` allows.
+
+    The engine gives up Python's lock while it works, and no search knows of another, so that nothing depends on how
+    many run at once.
+    """
+    workers = max(1, min(len(searches), record.control.threads or os.cpu_count() or 1))
+    found: dict[int, Attempt] = {}
+    # The filters of warnings are everybody's: what the searches do to them is undone when all have ended.
+    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        waiting = {pool.submit(search): place for place, search in enumerate(searches)}
+        for done in as_completed(waiting):
+            attempt = found[waiting[done]] = done.result()
+            if progress:
+                print(
+                    f"ranef: {attempt.optimizer} from {attempt.start}: {attempt.loglik:.4f}",
+                    file=sys.stderr,
+                    flush=True,
+                )
+    return [found[place] for place in range(len(searches))]
 
 
 def _columns(attempts: list[Attempt], names: list[str], engine_only: bool) -> dict[str, list[Any]]:
@@ -262,7 +295,7 @@ def from_scipy(surface: Surface, optimizer: str, start: dict[str, Any], name: st
     from scipy.optimize import minimize
 
     record = surface.record
-    beta = [] if record.model.profiled else _by_predictor(record, start["beta"])
+    beta = [] if record.model.profiled else by_predictor(record, start["beta"])
     x0 = surface.packed(beta, start["factor"])
     began = time.perf_counter()
     if optimizer == "L-BFGS-B":
@@ -281,7 +314,8 @@ def from_scipy(surface: Surface, optimizer: str, start: dict[str, Any], name: st
     beta, factors = surface.unpacked(np.asarray(found.x, float))
     note = "" if found.fun < NOWHERE else "no finite likelihood at this start"
     estimates = natural_estimates(record, beta, factors)
-    return Attempt(optimizer, name, -float(found.fun), bool(found.success), seconds, estimates, note)
+    place = None if note else {"factor": factors, "beta": _by_component(record, beta)}
+    return Attempt(optimizer, name, -float(found.fun), bool(found.success), seconds, estimates, note, place)
 
 
 def natural_estimates(record: FittedModel, beta: list[np.ndarray], factors: list[np.ndarray]) -> dict[str, float]:
@@ -339,7 +373,7 @@ def profiled_out(record: FittedModel, factors: list[np.ndarray]) -> tuple[list[n
     return [solution[q:]], float(np.sqrt(squares / freedom))
 
 
-def _by_predictor(record: FittedModel, beta: dict[str, np.ndarray]) -> list[np.ndarray]:
+def by_predictor(record: FittedModel, beta: dict[str, np.ndarray]) -> list[np.ndarray]:
     """Coefficients by the engine's predictors; each threshold has its own."""
     found: dict[int, np.ndarray] = {}
     for component, values in beta.items():
@@ -349,3 +383,10 @@ def _by_predictor(record: FittedModel, beta: dict[str, np.ndarray]) -> list[np.n
         else:
             found |= {k: np.array([v]) for k, v in zip(predictors, np.asarray(values, float).tolist(), strict=True)}
     return [found[k] for k in sorted(found)]
+
+
+def _by_component(record: FittedModel, beta: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """The other way; empty where coefficients are profiled out."""
+    if not beta:
+        return {}
+    return {c: np.concatenate([beta[k] for k in record.model.predictors(c)]) for c in record.model.components}

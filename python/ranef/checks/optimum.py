@@ -24,11 +24,12 @@ def gradient(subject: Subject) -> Iterator[Finding]:
     distance = _number(verdict["gradient_scaled"])
     stopped = not subject.as_fitted.converged and not elsewhere
     away = distance > NEAR and not elsewhere
+    effort = f"{optimum.iterations} iterations, {optimum.evaluations} evaluations"
     yield Finding(
         "convergence",
         distance,
         "distance to the optimum in standard errors",
-        f"{verdict['message']}; {optimum.iterations} iterations, {optimum.evaluations} evaluations",
+        "; ".join((verdict["message"], effort, *optimum.remedies)),
         f"{verdict['advice']} See whether others end higher: `fit.all_fit()`." if stopped or away else "",
         PROBLEM if stopped or away else OK,
     )

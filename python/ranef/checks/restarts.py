@@ -15,8 +15,8 @@ from ranef.errors import ConvergenceWarning, ModelError
 from ranef.fitting import FittedModel, fit_model
 from ranef.formula.level_columns import column_sds
 
-# Rows, and effects, up to which a fit is repeated unasked, so often: whatever the time that it took, which depends on what
-# else the machine had to do.
+# Rows, and effects, up to which a fit is repeated unasked, so often: whatever the time that it took, which depends on
+# what else the machine had to do.
 CHEAP_ROWS, CHEAP_EFFECTS, UNASKED = 1000, 200, 2
 # Log-likelihoods that differ by more are different optima.
 SAME = 1e-3
@@ -64,7 +64,7 @@ def perturbed_start(record: FittedModel, seed: int) -> dict[str, Any]:
     for factor in record.engine.factor:
         relative = np.asarray(factor, float) / scale
         size = max(float(np.abs(relative).max()), 0.1)
-        factors.append(relative * np.exp(rng.normal(0.0, 0.5)) + 0.1 * size * np.eye(len(relative)))
+        factors.append(relative * np.exp(rng.normal(0.0, 0.5)) + 0.1 * size * np.eye(*relative.shape))
     start: dict[str, Any] = {"factor": factors}
     if not record.model.profiled:
         start["beta"] = {}

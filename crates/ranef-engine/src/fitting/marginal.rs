@@ -83,7 +83,7 @@ pub(super) fn fit_marginal(
         let flat = |k: usize| hessian[k * x.len() + k].abs() < NO_INFORMATION;
         bounded.iter().copied().filter(|&k| x[k].abs() > FAR_OUT && flat(k)).collect()
     };
-    let (mut evaluations, mut trace) = (0, Vec::new());
+    let (mut evaluations, mut trace, mut remedies) = (0, Vec::new(), Vec::new());
     let mut found: Option<(Optimum, Solution)> = None;
     let (mut share, mut distance) = (1.0_f64, f64::INFINITY);
     let mut settled = false;
@@ -95,6 +95,7 @@ pub(super) fn fit_marginal(
                 search::search(&mut likelihood, from, &settings, units, &design.template, range.clone(), edge);
             evaluations += optimum.evaluations;
             trace.append(&mut optimum.trace);
+            remedies.append(&mut optimum.remedies);
             let converged = optimum.verdict.status.is_converged();
             if best.as_ref().is_none_or(|best| search::is_better(&optimum, best)) {
                 best = Some(optimum);
@@ -135,7 +136,7 @@ pub(super) fn fit_marginal(
         }
     }
     let (mut optimum, solution) = found.expect("there was a search");
-    (optimum.evaluations, optimum.trace) = (evaluations, trace);
+    (optimum.evaluations, optimum.trace, optimum.remedies) = (evaluations, trace, remedies);
     if !settled && optimum.verdict.status.is_converged() {
         optimum.verdict.status = Status::Unsettled;
     }

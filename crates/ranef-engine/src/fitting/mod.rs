@@ -4,6 +4,7 @@ mod boundary;
 mod denominators;
 mod estimate;
 mod marginal;
+mod remedy;
 pub mod saved;
 mod search;
 mod separation;
@@ -11,13 +12,15 @@ mod variance_components;
 pub mod verdict;
 
 use crate::covariance::{Natural, NaturalScale, Template};
-use crate::design::Quantity;
+use crate::design::{Constraint, Quantity};
 use crate::error::ModelError;
+use crate::family::Component;
 use crate::inference::{Joint, Posterior, to_original};
 use crate::likelihood::assumed::Assumed;
 use crate::likelihood::data::{Data, Method};
 use crate::likelihood::laplace::{Laplace, Layout};
 use crate::likelihood::marginal::Residual;
+use crate::likelihood::other_starts::{beyond, centred, other_shapes};
 use crate::likelihood::profiled::Profiled;
 use crate::likelihood::restriction::Restriction;
 use crate::likelihood::start::{neutral, spread, start, with_moments};
@@ -29,6 +32,7 @@ use crate::stop::Stop;
 pub(crate) use estimate::{Estimate, estimate};
 pub(crate) use marginal::MarginalFit;
 pub use marginal::ResidualParameter;
+pub use remedy::Remedy;
 pub use search::Optimum;
 use std::sync::{Arc, Mutex, OnceLock};
 pub use variance_components::VarianceComponents;
@@ -41,6 +45,24 @@ const NO_INFORMATION: f64 = 1e-2;
 /// A conditional variance of a standardised effect, whose prior variance is 1, above which a search that ends without
 /// an optimum has run into the place where Laplace's approximation breaks down.
 const NOT_UNIMODAL: f64 = 10.0;
+
+/// Where a search begins that takes the effects of a term to be independent in the middle of its covariate.
+const CENTRED: &str = "with effects that are independent in the middle of their covariate";
+/// Where a search begins after one that ended at effects nearly of two kinds.
+const BEYOND: &str = "from effects three times as wide";
+/// Rounding in a log likelihood beyond which nobody can say which of two points is higher.
+const LOST_IN_ROUNDING: f64 = 1e-4;
+/// Where a search from another maximum of the model without random effects begins.
+const OTHER_SHAPE: &str = "from another shape of the distribution";
+/// A log likelihood that is lower by no more than this is nearly as high, ...
+const NEARLY_AS_HIGH: f64 = 6.0;
+/// ... and predictors of a shape (on a log or logit scale) that differ by more are different shapes.
+const APART: f64 = 0.5;
+/// Where the second search for terms of reduced rank begins.
+const SPREAD: &str = "with the loadings of reduced rank spread out";
+
+/// Where a second search begins after one that ended at the edge of a parameter's space.
+const WITHIN: &str = "from within the space of the parameters that were at its edge";
 
 /// How to fit.
 #[derive(Clone, Debug)]
@@ -171,10 +193,22 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Result<Fit
         found.retain(|m| !dependents.contains(m));
         found
     };
+    // A coefficient that is held takes its own column's part of a start and no other's.
+    let values: Vec<(Quantity, f64)> = design
+        .assumptions
+        .constraints
+        .iter()
+        .filter_map(|constraint| match constraint {
+            Constraint::Held(quantity @ Quantity::Coefficient { .. }, value) => Some((*quantity, *value)),
+            _ => None,
+        })
+        .collect();
     let search_from = |from: &[f64], laplace: &mut Laplace| {
+        let mut from = from.to_vec();
+        adopt(&data, &layout, &values, &mut from);
         let mut objective = assumed.objective(Box::new(laplace));
         let theta = layout.theta.clone();
-        let mut optimum = search::search(&mut *objective, from, &settings, units, &design.template, theta, edge);
+        let mut optimum = search::search(&mut *objective, &from, &settings, units, &design.template, theta, edge);
         if let Some(restriction) = assumed.restriction() {
             restriction.spread(&mut optimum.covariance);
             optimum.held.retain(|m| !dependents.contains(m));
@@ -189,7 +223,26 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Result<Fit
         let mut other = from.clone();
         other[layout.theta.clone()].copy_from_slice(&theta);
         let other = search_from(&other, &mut laplace);
-        optimum = search::better_of(&mut laplace, optimum, other);
+        optimum = search::better_of(&mut laplace, optimum, other, SPREAD);
+    }
+    let mut several = false;
+    if control.start.is_none() {
+        for other in other_shapes(&data, &layout, &optimum.x) {
+            let other = search_from(&other, &mut laplace);
+            several |= is_another(&data, &layout, &optimum, &other);
+            optimum = search::better_of(&mut laplace, optimum, other, OTHER_SHAPE);
+        }
+        if let Some(other) = centred(&data, &layout, &from) {
+            let other = search_from(&other, &mut laplace);
+            optimum = search::better_of(&mut laplace, optimum, other, CENTRED);
+        }
+        for other in beyond(&data, &layout, &optimum.x) {
+            let other = search_from(&other, &mut laplace);
+            optimum = search::better_of(&mut laplace, optimum, other, BEYOND);
+        }
+    }
+    if several && optimum.verdict.status.is_converged() {
+        optimum.verdict.status = Status::SeveralMaxima;
     }
     mark_separation(&data, &layout, &mut optimum);
     // The likelihood is flat out there: only a search from within tells that it is the maximum.
@@ -203,14 +256,7 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Result<Fit
     if let Some(within) = within {
         let mut other = search_from(&within, &mut laplace);
         mark_separation(&data, &layout, &mut other);
-        if other.verdict.status.is_converged() && other.value < optimum.value - 1e-6 {
-            other.evaluations += optimum.evaluations;
-            optimum = other;
-        } else {
-            // The objective's state belongs to the point that is kept.
-            laplace.value_gradient(&optimum.x, &mut vec![0.0; optimum.x.len()]);
-            laplace.accept();
-        }
+        optimum = search::better_of(&mut laplace, optimum, other, WITHIN);
     }
     let (decrement, definite) = laplace.inner_state();
     optimum.verdict.inner_decrement = decrement;
@@ -309,6 +355,24 @@ fn units_of(data: &Data, beta: &[Option<std::ops::Range<usize>>], x: &[f64]) -> 
             }
         })
         .collect()
+}
+
+/// Whether two searches ended at different maxima, nearly of the same height, of a parameter that shapes the distribution
+/// and of which not all maxima can have been tried. Of one that may have either sign both have been.
+fn is_another(data: &Data, layout: &Layout, first: &Optimum, second: &Optimum) -> bool {
+    let inside = |optimum: &Optimum| optimum.verdict.status.is_converged() && optimum.verdict.boundary.is_empty();
+    if !(inside(first) && inside(second)) || (first.value - second.value).abs() > NEARLY_AS_HIGH {
+        return false;
+    }
+    let design = &data.design;
+    layout.beta.iter().enumerate().any(|(k, range)| {
+        let shape = data.family.components()[k] == Component::Shape && data.family.links()[k] != Link::Identity;
+        let Some(range) = range.clone().filter(|_| shape) else { return false };
+        let apart: Vec<f64> = range.map(|m| first.x[m] - second.x[m]).collect();
+        let mut eta = vec![0.0; design.n];
+        design.fixed[k].add_to(&apart, &mut eta);
+        eta.iter().any(|eta| eta.abs() > APART)
+    })
 }
 
 /// Coefficients of predictors beyond the mean that have run to the edge of the family: no overdispersion is left, or no
@@ -414,7 +478,7 @@ fn maximise_profiled(
         && let Some(other) = spread(&design.template, &from)
     {
         let other = search_from(&other, &mut objective);
-        optimum = search::better_of(&mut objective, optimum, other);
+        optimum = search::better_of(&mut objective, optimum, other, SPREAD);
     }
     of_profiled(data, profiled, reml, weights, optimum).expect("the optimum was evaluated")
 }
@@ -425,11 +489,14 @@ fn of_profiled(
     mut profiled: Profiled,
     reml: bool,
     weights: Option<Vec<f64>>,
-    optimum: Optimum,
+    mut optimum: Optimum,
 ) -> Option<Fit> {
     let design = data.design.clone();
     let (fixed, n_theta) = (&design.fixed[0], design.template.n_theta());
     let solution = profiled.solution(&optimum.x)?;
+    if profiled.rounding() > LOST_IN_ROUNDING && optimum.verdict.status.is_converged() {
+        optimum.verdict.status = Status::Imprecise;
+    }
     let sigma = solution.sigma;
     let theta = design.template.times(&optimum.x, sigma);
     let slope = profiled.sigma_slope(&optimum.x);

@@ -3,6 +3,7 @@
 //! Trust region; zero variances made exact and tested; Hessian, exact or by differences of the exact gradient; Newton
 //! polish; restarts from saddles and from zero variances at which the likelihood still increases.
 use super::boundary::Frame;
+use super::remedy::Remedy;
 use super::verdict::{Status, Verdict};
 use crate::inference::{Curvature, gradient_differences};
 use crate::objective::Objective;
@@ -14,6 +15,12 @@ const MAX_RESTARTS: usize = 4;
 const LARGEST_SCALE: f64 = 10.0;
 /// A distance to the optimum, in standard errors, that a Newton step is worth.
 const POLISH: f64 = 1e-7;
+/// What the log likelihood may still gain when parameters at the edge of the family go twice as far out.
+const STILL_RISING: f64 = 2e-4;
+/// Newton steps with one Hessian at most, ...
+const NEWTON_STEPS: usize = 3;
+/// ... and Hessians at most, where the first ones leave the optimum farther off than `CONVERGED`.
+const POLISHES: usize = 6;
 /// Where a variance that is zero and wants to grow starts, in units of the term's scale.
 const LIFTED: f64 = 0.1;
 /// The largest distance to the optimum, in standard errors, of a converged fit.
@@ -38,6 +45,8 @@ pub struct Optimum {
     pub evaluations: usize,
     /// The iterations.
     pub trace: Vec<Step>,
+    /// What was done besides searching.
+    pub remedies: Vec<Remedy>,
 }
 
 /// Searches from `start`. `frame` gives the size of each term's Lambda that counts as one at a point; `edge` names the
@@ -55,6 +64,9 @@ pub fn search(
     let mut from = start.to_vec();
     objective.complete(&mut from);
     let (mut evaluations, mut trace) = (0, Vec::new());
+    let (mut share, mut remedies) = (1.0, Vec::new());
+    // What the search is to gain from, with the value before it.
+    let mut pending: Option<(Remedy, f64)> = None;
     let mut best: Option<Optimum> = None;
     for restart in 0..=MAX_RESTARTS {
         let outcome = minimise(objective, &from, settings);
@@ -64,16 +76,22 @@ pub fn search(
             return best.unwrap_or_else(|| unfinished(objective, outcome, evaluations, trace, template));
         }
         if !outcome.value.is_finite() {
-            if let Some(best) = best {
-                return best;
+            if best.is_some() {
+                remedies.extend(pending.take().map(|(remedy, _)| remedy));
+                break;
             }
             if restart < MAX_RESTARTS {
                 let smaller = template.times(&from[theta.clone()], 0.25);
                 from[theta.clone()].copy_from_slice(&smaller);
                 objective.complete(&mut from);
+                share *= 0.25 * 0.25;
                 continue;
             }
             return failed(outcome, evaluations, trace, template);
+        }
+        if share < 1.0 {
+            remedies.push(Remedy::SmallerStart { share });
+            share = 1.0;
         }
         let mut x = outcome.x.clone();
         objective.complete(&mut x);
@@ -81,6 +99,10 @@ pub fn search(
         let frame = Frame { template, theta: theta.clone(), units: frame(&x), dependents };
         frame.canonical_signs(&mut x);
         let value = frame.snap(objective, &mut x, outcome.value);
+        if let Some((mut remedy, before)) = pending.take() {
+            remedy.set_gain(before - value);
+            remedies.push(remedy);
+        }
         let zero = frame.edge_curvature(objective, &x);
         evaluations += zero.len();
         let rising: Vec<usize> =
@@ -88,10 +110,12 @@ pub fn search(
         if !rising.is_empty() && restart < MAX_RESTARTS {
             from.clone_from(&x);
             frame.lift(&mut from, &rising, LIFTED);
+            pending = Some((Remedy::Lifted { count: rising.len(), gain: f64::NAN }, value));
             continue;
         }
         let (mut optimum, downhill) = judge(objective, &frame, x, &outcome, &zero, &edge);
         evaluations += optimum.evaluations;
+        remedies.append(&mut optimum.remedies);
         if optimum.verdict.status == Status::Failed && settings.stop.is_due() {
             optimum.verdict.status = Status::TimeLimit;
             return optimum;
@@ -106,12 +130,16 @@ pub fn search(
             // smaller variances the search stays on the side where it means something.
             from.copy_from_slice(start);
             from[theta.clone()].copy_from_slice(&template.times(&start[theta.clone()], 0.2));
+            pending = Some((Remedy::Cliff { gain: f64::NAN }, value));
             continue;
         }
         match downhill {
             Some(direction) if restart < MAX_RESTARTS && better => {
-                let point = &best.as_ref().expect("just set").x;
-                from = point.iter().zip(&direction).map(|(x, d)| x + d).collect();
+                let best = best.as_ref().expect("just set");
+                from = lowest_along(objective, &best.x, &direction);
+                evaluations += SIDESTEPS.len();
+                let eigenvalue = best.verdict.hessian_values[0];
+                pending = Some((Remedy::Saddle { eigenvalue, gain: f64::NAN }, best.value));
             }
             _ => break,
         }
@@ -123,16 +151,23 @@ pub fn search(
     objective.accept();
     optimum.evaluations = evaluations + 1;
     optimum.trace = trace;
+    optimum.remedies = remedies;
     optimum
 }
 
-/// The better of two optima, with the effort of both; the objective's state belongs to the point that is returned.
-pub fn better_of(objective: &mut dyn Objective, first: Optimum, second: Optimum) -> Optimum {
-    let (mut best, other) = if is_better(&second, &first) { (second, first) } else { (first, second) };
+/// The better of an optimum and one that was searched for from elsewhere, with the effort of both; the objective's state
+/// belongs to the point that is returned.
+pub fn better_of(objective: &mut dyn Objective, first: Optimum, second: Optimum, from: &'static str) -> Optimum {
+    let restart = Remedy::Restart { from, gain: first.value - second.value };
+    let (mut best, mut other) = if is_better(&second, &first) { (second, first) } else { (first, second) };
     objective.value_gradient(&best.x, &mut vec![0.0; best.x.len()]);
     objective.accept();
     best.evaluations += other.evaluations + 1;
     best.trace.extend(other.trace);
+    // What helped a search that is dropped helped nobody; that there was one is told.
+    other.remedies.retain(|remedy| matches!(remedy, Remedy::Restart { .. }));
+    best.remedies.append(&mut other.remedies);
+    best.remedies.push(restart);
     best
 }
 
@@ -156,15 +191,7 @@ fn judge(
     let mut value = objective.value_gradient(&x, &mut gradient);
     objective.accept();
     let mut evaluations = 1;
-    let hessian = objective.hessian(&x).or_else(|| {
-        let metric = objective.metric(&x);
-        let scale: Vec<f64> = (0..dim)
-            .map(|m| (1.0 / metric[m * dim + m].abs().sqrt()).min(LARGEST_SCALE))
-            .map(|s| if s.is_finite() { s } else { 1.0 })
-            .collect();
-        evaluations += 2 * dim;
-        gradient_differences(objective, &x, &scale)
-    });
+    let hessian = hessian_at(objective, &x, &mut evaluations);
     let boundary = hessian.as_ref().map_or_else(Vec::new, |hessian| edge(&x, hessian));
     let mut held = frame.fixed_at_edge(&x);
     held.extend(&boundary);
@@ -188,24 +215,46 @@ fn judge(
     // Where the curvature is not known, neither are the standard errors.
     let mut covariance = vec![f64::NAN; dim * dim];
     let mut downhill = None;
-    if let Some(curvature) = curvature.filter(|_| value.is_finite()) {
-        for _ in 0..3 {
-            if curvature.distance(&gradient) < POLISH || !curvature.is_definite() {
+    let mut remedies = Vec::new();
+    if let Some(mut curvature) = curvature.filter(|_| value.is_finite()) {
+        let (mut steps, before) = (0, curvature.distance(&gradient));
+        // Who limits the iterations does not want them made here.
+        let stopped = outcome.reason == StopReason::MaxIterations;
+        for round in 0..if stopped { 1 } else { POLISHES } {
+            if round > 0 {
+                // The Hessian of another point: the one before has not led to the optimum.
+                let again = hessian_at(objective, &x, &mut evaluations).filter(|h| h.iter().all(|v| v.is_finite()));
+                let Some(hessian) = again else { break };
+                curvature = Curvature::new(&hessian, dim, free.clone());
+            }
+            let begun = steps;
+            while steps - begun < NEWTON_STEPS && curvature.distance(&gradient) >= POLISH && curvature.is_definite() {
+                let step = curvature.newton_step(&gradient);
+                let mut shorter = [1.0, 0.25, 0.0625].into_iter().map(|share| {
+                    let trial: Vec<f64> = x.iter().zip(&step).map(|(x, s)| x + share * s).collect();
+                    let mut trial_gradient = vec![0.0; dim];
+                    let trial_value = objective.value_gradient(&trial, &mut trial_gradient);
+                    evaluations += 1;
+                    let closer =
+                        curvature.distance(&trial_gradient) < (1.0 - 0.5 * share) * curvature.distance(&gradient);
+                    let taken = trial_value <= value + 1e-10 * (1.0 + value.abs()) && closer;
+                    taken.then_some((trial, trial_value, trial_gradient))
+                });
+                // Shorter steps only where the optimum is too far off to stop here.
+                let tries = if curvature.distance(&gradient) > CONVERGED && !stopped { 3 } else { 1 };
+                let Some(found) = shorter.by_ref().take(tries).flatten().next() else { break };
+                objective.accept();
+                (x, value, gradient) = found;
+                steps += 1;
+            }
+            if steps == begun || curvature.distance(&gradient) <= CONVERGED {
                 break;
             }
-            let step = curvature.newton_step(&gradient);
-            let trial: Vec<f64> = x.iter().zip(&step).map(|(x, s)| x + s).collect();
-            let mut trial_gradient = vec![0.0; dim];
-            let trial_value = objective.value_gradient(&trial, &mut trial_gradient);
-            evaluations += 1;
-            let closer = curvature.distance(&trial_gradient) < 0.5 * curvature.distance(&gradient);
-            if !(trial_value <= value + 1e-10 * (1.0 + value.abs()) && closer) {
-                break;
-            }
-            objective.accept();
-            (x, value, gradient) = (trial, trial_value, trial_gradient);
         }
         verdict.gradient_scaled = curvature.distance(&gradient);
+        if steps > 0 {
+            remedies.push(Remedy::Polish { steps, before, after: verdict.gradient_scaled });
+        }
         verdict.gradient_max = free.iter().map(|&m| gradient[m].abs()).fold(0.0, f64::max);
         verdict.hessian_values = curvature.values().to_vec();
         verdict.flat = curvature.flat_parameters();
@@ -217,6 +266,8 @@ fn judge(
             if outcome.reason == StopReason::MaxIterations { Status::MaxIterations } else { Status::Failed }
         } else if !curvature.is_definite() {
             Status::Flat
+        } else if rising(&verdict.boundary, &x, &gradient) {
+            Status::Unbounded
         } else if !verdict.boundary.is_empty() {
             Status::BoundaryFamily
         } else if verdict.is_singular() {
@@ -227,7 +278,8 @@ fn judge(
     }
     frame.canonical_signs(&mut x);
     objective.complete(&mut x);
-    let optimum = Optimum { x, value, gradient, covariance, held, verdict, evaluations, trace: Vec::new() };
+    let trace = Vec::new();
+    let optimum = Optimum { x, value, gradient, covariance, held, verdict, evaluations, trace, remedies };
     (optimum, downhill)
 }
 
@@ -247,6 +299,43 @@ fn unfinished(
     optimum.verdict.status = Status::TimeLimit;
     optimum.verdict.gradient_max = largest;
     optimum
+}
+
+/// Steps from a saddle, in its downhill direction.
+const SIDESTEPS: [f64; 6] = [1.0, -1.0, 0.25, -0.25, 0.05, -0.05];
+
+/// The lowest of the points beside x on either side.
+fn lowest_along(objective: &mut dyn Objective, x: &[f64], direction: &[f64]) -> Vec<f64> {
+    let mut ignored = vec![0.0; x.len()];
+    let mut lowest = (f64::INFINITY, x.to_vec());
+    for share in SIDESTEPS {
+        let point: Vec<f64> = x.iter().zip(direction).map(|(x, d)| x + share * d).collect();
+        let value = objective.value_gradient(&point, &mut ignored);
+        if value < lowest.0 {
+            lowest = (value, point);
+        }
+    }
+    lowest.1
+}
+
+/// Whether the objective still falls along parameters at the edge of the family: its derivative on the way out is more than
+/// what an approach to a limit leaves there.
+fn rising(boundary: &[usize], x: &[f64], gradient: &[f64]) -> bool {
+    boundary.iter().map(|&m| (gradient[m] * x[m]).abs()).sum::<f64>() > STILL_RISING
+}
+
+/// The exact Hessian where the objective has one, else by differences of the exact gradient.
+fn hessian_at(objective: &mut dyn Objective, x: &[f64], evaluations: &mut usize) -> Option<Vec<f64>> {
+    let dim = x.len();
+    objective.hessian(x).or_else(|| {
+        let metric = objective.metric(x);
+        let scale: Vec<f64> = (0..dim)
+            .map(|m| (1.0 / metric[m * dim + m].abs().sqrt()).min(LARGEST_SCALE))
+            .map(|s| if s.is_finite() { s } else { 1.0 })
+            .collect();
+        *evaluations += 2 * dim;
+        gradient_differences(objective, x, &scale)
+    })
 }
 
 fn failed(outcome: Outcome, evaluations: usize, trace: Vec<Step>, template: &crate::covariance::Template) -> Optimum {
@@ -279,5 +368,6 @@ fn failed(outcome: Outcome, evaluations: usize, trace: Vec<Step>, template: &cra
         verdict,
         evaluations,
         trace,
+        remedies: Vec::new(),
     }
 }

@@ -16,6 +16,12 @@ pub enum Status {
     Flat,
     /// Some coefficients run to infinity: the response is separated, and the likelihood has no maximum.
     Separated,
+    /// The likelihood rises without bound as a parameter of the family runs away.
+    Unbounded,
+    /// Searches from elsewhere ended at another maximum, nearly as high: there may be more.
+    SeveralMaxima,
+    /// The residuals are so small beside the response that the likelihood is lost in rounding.
+    Imprecise,
     /// The iterations were used up.
     MaxIterations,
     /// The time was.
@@ -31,13 +37,16 @@ pub enum Status {
 
 impl Status {
     /// Every way to end.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Converged,
         Self::ConvergedSingular,
         Self::BoundaryFamily,
         Self::Saddle,
         Self::Flat,
         Self::Separated,
+        Self::Unbounded,
+        Self::SeveralMaxima,
+        Self::Imprecise,
         Self::MaxIterations,
         Self::TimeLimit,
         Self::Unsettled,
@@ -54,6 +63,9 @@ impl Status {
             Self::Saddle => "saddle",
             Self::Flat => "flat",
             Self::Separated => "separated",
+            Self::Unbounded => "unbounded",
+            Self::SeveralMaxima => "several_maxima",
+            Self::Imprecise => "imprecise",
             Self::MaxIterations => "max_iter",
             Self::TimeLimit => "time_limit",
             Self::Unsettled => "unsettled",
@@ -79,6 +91,13 @@ impl Status {
             Self::Flat => "the likelihood does not depend on some combination of parameters",
             Self::Separated => {
                 "some coefficients run to infinity: the response is separated, and the likelihood has no maximum"
+            }
+            Self::Unbounded => "the likelihood rises without bound towards the edge of the family",
+            Self::SeveralMaxima => {
+                "the likelihood has several maxima for different shapes of the distribution; this is the highest one found"
+            }
+            Self::Imprecise => {
+                "the residuals are so small beside the response that its likelihood cannot be told in double precision"
             }
             Self::MaxIterations => "the iterations were used up before the gradient was small",
             Self::TimeLimit => "the time limit was reached before a maximum of the likelihood was found and confirmed",
@@ -111,6 +130,18 @@ impl Status {
             Self::Separated => {
                 "Estimates of the other parameters stand. Combine levels, drop the predictor, give its coefficient a \
                  prior, or drop the zero-inflation part where it has nothing to explain."
+            }
+            Self::Unbounded => {
+                "Some rows are fitted without error, so that their density has no limit: too few rows bear on a parameter \
+                 of the family. Hold it at a value, give it a prior, or take a simpler family."
+            }
+            Self::SeveralMaxima => {
+                "See fit.all_fit() for others. The data do not tell these shapes apart: hold the shape at a value, give it a \
+                 prior, or take a family without it."
+            }
+            Self::Imprecise => {
+                "Is the response computed from the grouping factor or the predictors? Then there is nothing to estimate; else \
+                 subtract what is known of it."
             }
             Self::Flat => "Drop or combine the parameters named, or collect data that tell them apart.",
             Self::Breakdown => {

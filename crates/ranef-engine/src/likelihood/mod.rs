@@ -11,6 +11,7 @@ pub mod laplace;
 pub mod marginal;
 mod metric;
 mod modes;
+pub mod other_starts;
 pub mod penalty;
 mod prior;
 pub mod profiled;

@@ -280,6 +280,11 @@ impl Profiled {
         if self.reml { random + self.factorization.log_det_border() + 2.0 * self.design.log_det_r } else { random }
     }
 
+    /// By how much rounding may change half the criterion at the theta of the last call: r2 is what is left of |y|^2.
+    pub fn rounding(&self) -> f64 {
+        0.5 * self.degrees_of_freedom() * f64::EPSILON * self.response.yy / self.r2()
+    }
+
     fn profiled_variance(&self) -> f64 {
         self.r2() / self.degrees_of_freedom()
     }
