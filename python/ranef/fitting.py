@@ -18,7 +18,7 @@ from ranef.assumptions import assuming, start_values
 from ranef.errors import ConvergenceWarning, DataError, ModelError
 from ranef.families import as_family
 from ranef.formula.design import Design, RandomTerm
-from ranef.formula.level_columns import LevelColumns
+from ranef.formula.level_columns import column_sds
 from ranef.model import Model, build_model, raised_by_engine
 
 # The fields of Control that the engine knows by the same names.
@@ -343,11 +343,7 @@ def spreads(record: FittedModel) -> dict[str, float]:
         if component == "threshold":
             continue
         part, kept = record.design.fixed[component], record.kept[component]
-        # Columns of thousands of levels are indicators, or a covariate that stands among the others.
-        levels = isinstance(part.x, LevelColumns)
-        places = np.intersect1d(kept, part.x.places) if levels else kept
-        columns = part.x.dense[:, np.searchsorted(part.x.places, places)] if levels else part.x[:, kept]
-        sds = zip((part.names[j] for j in places), np.asarray(columns, float).std(axis=0).tolist(), strict=True)
+        sds = zip((part.names[j] for j in kept), column_sds(part.x)[kept].tolist(), strict=True)
         found |= {name: sd for name, sd in sds if sd > 0.0}
     return found
 

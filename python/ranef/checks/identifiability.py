@@ -9,6 +9,7 @@ import numpy as np
 from ranef.checks.finding import LOOK, OK, PROBLEM, Finding
 from ranef.checks.subject import Subject
 from ranef.fitting import SCALES_APART, spreads
+from ranef.formula.level_columns import column_ranges
 
 # Change of a log or logit over the range of a predictor beyond which it is no plausible effect: glmmTMB's diagnose.
 LARGE = 10.0
