@@ -15,8 +15,8 @@ from ranef.errors import ConvergenceWarning, ModelError
 from ranef.fitting import FittedModel, fit_model
 from ranef.formula.level_columns import column_sds
 
-# Rows, and effects, up to which a fit is repeated unasked, so often: whatever the time that it took, which depends on what
-# else the machine had to do.
+# Rows, and effects, up to which a fit is repeated unasked, so often: whatever the time that it took, which depends on
+# what else the machine had to do.
 CHEAP_ROWS, CHEAP_EFFECTS, UNASKED = 1000, 200, 2
 # Log-likelihoods that differ by more are different optima.
 SAME = 1e-3
