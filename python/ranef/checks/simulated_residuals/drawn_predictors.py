@@ -9,8 +9,8 @@ response y* simulated at the modes, the model is fitted to y* with the offset Z 
 are -u, drawn from their own distribution, and the predictors that y* comes from are those of the fit. What the refit
 finds differs from them as they do from the truth: by the scatter of the data and of the effects, and by that of the
 coefficients. Near the modes, with H the curvature there, this is N(0, H^-1) (Papandreou & Yuille 2010 call it
-perturbing and maximising). Parameters of the spread are mirrored at their estimates, since a spread that is estimated
-too large was too small in truth.
+perturbing and maximising). Parameters of the spread are mirrored at their estimates, on the scale of 1/sqrt(phi), since
+a spread that is estimated too large was too small in truth.
 
 References: Johnson (2004), Annals of Statistics 32, 2361-2384; Waagepetersen (2006), Scand. J. Statist. 33, 721-731;
 Papandreou & Yuille (2010), Advances in Neural Information Processing Systems 23, 1858-1866.
@@ -30,8 +30,8 @@ from ranef.simulation import engine_seed
 
 # The stream of the seed that draws the effects; the simulations have the seed itself.
 EFFECTS = 3
-# How far a parameter of the spread is moved at the most, on the scale of its link: the log.
-FARTHEST = 2.0
+# Of spreads, on whose scale 1 / sqrt(phi) parameters are mirrored, the least share that is left.
+LEAST = 0.4
 SPREADS = ("disp", "shape")
 
 
@@ -74,8 +74,9 @@ def drawn_predictors(record: FittedModel, seed: int) -> np.ndarray:
     for component in model.components:
         if component in SPREADS:
             own = list(model.predictors(component))
-            away = np.clip(found[:, own] - estimated[:, own], -FARTHEST, FARTHEST)
-            found[:, own] = estimated[:, own] - away
+            here = np.exp(-0.5 * estimated[:, own])
+            mirrored = 2.0 * here - np.exp(-0.5 * found[:, own])
+            found[:, own] = -2.0 * np.log(np.maximum(mirrored, LEAST * here))
     return found
 
 
