@@ -6,17 +6,27 @@ with a zero byte; https://chromedevtools.github.io/devtools-protocol/ has the co
 
 import base64
 import contextlib
-import fcntl
 import json
 import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+
+# Gives the pipes the numbers that the browser expects, out of each other's way first, and becomes the browser.
+PIPES_IN_PLACE = """
+import fcntl, os, sys
+inward, outward = (fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3])
+os.dup2(inward, 3)
+os.dup2(outward, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find_chromium() -> str | None:
@@ -49,16 +59,9 @@ class Chromium:
             "about:blank",
         ]
 
-        def pipes_in_place() -> None:
-            # Out of the way first, in case one of them has the other's number.
-            inward, outward = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (their_read, their_write))
-            os.dup2(inward, 3)
-            os.dup2(outward, 4)
-
         self._process = subprocess.Popen(
-            arguments,
-            close_fds=False,
-            preexec_fn=pipes_in_place,
+            [sys.executable, "-c", PIPES_IN_PLACE, str(their_read), str(their_write), *arguments],
+            pass_fds=(their_read, their_write),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -15,6 +15,7 @@ import ranef as rf
 from ranef.errors import ModelError
 from ranef.reports.article import page as page_module
 from ranef.reports.article.rerun import code_of
+from ranef.session import reporting
 
 VOID = {"meta", "link", "br", "img", "wbr", "hr", "input"}
 HOSTILE = [
@@ -281,6 +282,18 @@ def test_a_fit_that_did_not_converge_says_so_at_the_top(written):
     assert "The optimiser did not converge, so these numbers must not be published" in page.text
     assert "This fit is singular." in written("singular")[1].text
     assert "did not converge" not in written("slopes")[1].text
+
+
+def test_what_is_not_drawn_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(reporting, "MOST_PANELS", 1)
+    page = Page(models.sleepstudy().report(tmp_path / "a.html", checks=False).read_text(encoding="utf-8"))
+    assert "Not drawn: the 36 random effects of Subject" in page.text
+    assert not any(svg["aria-label"].startswith("Caterpillar") for svg in page.of("svg"))
+
+
+def test_a_family_without_a_mean_is_drawn_on_the_scale_of_its_predictor(written):
+    _, page = written("custom family")
+    assert any("along Days" in svg["aria-label"] for svg in page.of("svg"))
 
 
 def test_rows_that_were_dropped_are_told(written):

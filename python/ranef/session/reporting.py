@@ -244,6 +244,7 @@ class Reporting(Drawn, Checking, ResidualChecks, Writing):
             parts = list(dict.fromkeys((columns["component"][j], columns["term"][j]) for j in rows))
             drawn += len(parts)
             if drawn > MOST_PANELS or len(rows) > MOST_DRAWN * len(parts):
+                figures.append(([], f"Not drawn: the {len(rows):,} random effects of {group}; fit.plot.ranef() does."))
                 continue
             alts = [self._modes_in_words(columns, group, *part) for part in parts]
             figure = _narrow(Plots(self).ranef(group=group))
@@ -283,7 +284,10 @@ class Reporting(Drawn, Checking, ResidualChecks, Writing):
     ) -> tuple[list[tuple[list[Picture], str]], list[str]]:
         figures: list[tuple[list[Picture], str]] = []
         notes: list[str] = []
-        kind = "probability" if self.model.family.ordinal else "response"
+        family = self.model.family
+        kind = "probability" if family.ordinal else "response"
+        if family.engine is not None and "mean" not in family.functions:
+            kind = "link"
         for k, terms in enumerate(wanted):
             name = " by ".join(terms)
             try:
