@@ -95,10 +95,11 @@ def against(
     if n <= MANY:
         axis.scatter(ranks[edge], scaled[edge], s=16, marker="*", color=RED, zorder=4, clip_on=False)
     else:
-        for end, where, below in ((0.0, "top", (1.0, -0.025)), (1.0, "bottom", (1.0, 1.025))):
-            # So many stars would make a line.
+        # So many stars would make a line.
+        paper = {"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 1.5}
+        for end, place, side in ((0.0, 0.015, "bottom"), (1.0, 0.985, "top")):
             share = f"{100.0 * float((scaled == end).mean()):.1f} % at {end:.0f}"
-            axis.text(*below, share, color=RED, fontsize=SMALL, ha="right", va=where)
+            axis.text(0.985, place, share, color=RED, fontsize=SMALL, ha="right", va=side, bbox=paper, zorder=5)
     if trend is not None:
         taus = [float(test.test.split()[1]) for test in trend.details]
         found = quantile_curves(scaled, predictor, taus)
