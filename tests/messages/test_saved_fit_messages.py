@@ -1,5 +1,7 @@
 """What is said of files that are no saved fits, and of fits that cannot be saved."""
 
+import re
+
 import pytest
 
 import ranef as rf
@@ -49,4 +51,6 @@ def test_refusals(name, tmp_path, snapshot):
     path = tmp_path / "fit.ranef"
     with pytest.raises(rf.SavedFitError) as caught:
         CALLS[name](path)
-    snapshot(f"saved_fit_{name}", f"SavedFitError: {str(caught.value).replace(str(path), 'fit.ranef')}")
+    # How many bytes a fit takes hangs on the last digits of its numbers.
+    text = re.sub(r"\b1\d,?\d{3}\b", "<size>", str(caught.value).replace(str(path), "fit.ranef"))
+    snapshot(f"saved_fit_{name}", f"SavedFitError: {text}")

@@ -169,7 +169,7 @@ def test_long_lines_are_broken():
         ("y ~ x + homtoep(0 + species | g)", {}, r"\(ρ_\{b,1\}, ρ_\{b,2\}, ρ_\{b,3\}\) = \("),
         ("y ~ x + rr(0 + species | g, d = 1)", {}, r"Λ_b = \["),
         ("y ~ x + exp(east + north | 1)", {}, r"exp\(−‖s − s′‖/\d"),
-        ("y ~ x", {"correlation": "arma(order | g, p = 2)"}, r"ε_t = .*0\.\d+ ε_\{t − 2\} \+ a_t"),
+        ("y ~ x", {"correlation": "arma(order | g, p = 2, q = 0)"}, r"ε_t = .*0\.\d+ ε_\{t − 2\} \+ a_t"),
         ("y ~ x", {"correlation": "ar1(order | g)", "dispersion": "~ power(w)"}, r"σ_i = 1\.\d+ \|w_i\|\^"),
     ],
 )
