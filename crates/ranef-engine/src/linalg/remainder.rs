@@ -414,7 +414,7 @@ mod tests {
         let starts = offsets(&pattern, &ranks, Some(0));
         let mut leading = Leading::new(&pattern, &ranks, 0, |f, level, _| (starts[f] + level) as u32);
         match Remainder::new(&pattern, &ranks, Some(&mut leading)).storage {
-            Storage::Dense(_) => None,
+            Storage::Dense(_) | Storage::Fields(_) => None,
             Storage::Sparse { matrix, .. } => Some((matrix.values.len(), matrix.inverse().len())),
         }
     }
