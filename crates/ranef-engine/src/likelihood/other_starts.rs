@@ -17,8 +17,9 @@ const NEAR_THE_END: f64 = 6.0;
 const SKEWED: f64 = 1.0;
 /// Predictors of a shape that differ by less are one shape.
 const APART: f64 = 0.5;
-/// Columns of a term whose cosine is larger than this are nearly one: a covariate far from zero beside the intercept.
-const NEARLY_ONE: f64 = 0.9;
+/// Columns of a term whose cosine is larger than this are nearly one: a covariate seven standard deviations from zero, as a
+/// year, beside the intercept.
+const NEARLY_ONE: f64 = 0.99;
 /// A standard deviation of effects on a log or logit scale beyond which the groups are nearly of two kinds ...
 const WIDE: f64 = 5.0;
 /// ... and by how much wider the other start is, the mean between two kinds of which one is the rule.
