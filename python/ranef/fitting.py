@@ -19,6 +19,7 @@ from ranef.errors import ConvergenceWarning, DataError, ModelError
 from ranef.families import as_family
 from ranef.formula.design import Design, RandomTerm
 from ranef.formula.level_columns import column_sds
+from ranef.memory import require_memory
 from ranef.model import Model, build_model, raised_by_engine
 
 # The fields of Control that the engine knows by the same names.
@@ -382,6 +383,7 @@ def fit_model(
     kept : dict of str to int array
         Per component, the columns of the fixed part that were estimated.
     """
+    require_memory(model)
     announce(control, f"fitting {model.family.name} to {model.design.n} rows ...")
     try:
         compiled = _engine.Model(model.spec())

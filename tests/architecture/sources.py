@@ -25,6 +25,7 @@ ORDER = (
     "prior",
     "model",
     "assumptions",
+    "memory",
     "fitting",
     "saving",
     "conditioning",
