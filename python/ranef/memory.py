@@ -67,6 +67,26 @@ def needs(model: Model) -> list[Need]:
     return [*_rows(model), *_crossed(model), *_fields(model), *_residuals(model)]
 
 
+def _at_most(model: Model) -> int:
+    """No less than the sum of the needs, from the shapes alone."""
+    design = model.design
+    columns = sum(
+        (part.x.dense if isinstance(part.x, LevelColumns) else part.x).shape[1] for part in design.fixed.values()
+    )
+    columns += sum(term.columns.shape[1] for term in design.random)
+    alone: dict[str, int] = {}
+    tied = 0
+    for term in design.random:
+        if term.coupling is None:
+            alone[term.group] = alone.get(term.group, 0) + term.size * len(term.names)
+        elif term.structure in FIELDS:
+            tied += term.size**2
+    # The largest factor is eliminated before anything is dense.
+    order = sum(alone.values()) - max(alone.values(), default=0)
+    rows = 0 if model.correlation is None else model.correlation.largest
+    return NUMBER * (design.n * columns + DENSE_COPIES * (order**2 + tied + rows**2))
+
+
 def _rows(model: Model) -> list[Need]:
     """The engine's own copy of the columns; those of ones take no memory, columns of levels next to none."""
     design, found = model.design, []
@@ -207,13 +227,16 @@ def require_memory(model: Model) -> None:
     ModelError
         Naming the term that needs most, how much, and what would need less.
     """
-    parts = needs(model)
-    total = sum(part.size for part in parts)
-    # Asking the system takes longer than a small fit.
-    if total < DENSE_COPIES * NUMBER * LEAST_ORDER**2:
+    # Asking the system takes longer than a small fit, and looking at all rows longer than asking.
+    bound = _at_most(model)
+    if bound < DENSE_COPIES * NUMBER * LEAST_ORDER**2:
         return
     available = available_bytes()
-    if available is None or total <= available:
+    if available is None or bound <= available:
+        return
+    parts = needs(model)
+    total = sum(part.size for part in parts)
+    if total <= available:
         return
     most = max(parts, key=lambda part: part.size)
     raise ModelError(
