@@ -24,7 +24,7 @@ def installed() -> None:
     """The package that answers is the installed one, and there is no compiler that could help."""
     place = Path(rf.__file__).resolve()
     assert place.is_relative_to(Path(sys.prefix).resolve()), f"{place} is not in {sys.prefix}"
-    assert shutil.which("cargo") is None and shutil.which("rustc") is None, "Rust is on the PATH"
+    assert not any(map(shutil.which, ("cargo", "rustc"))), "Rust is on the PATH"
 
 
 def datasets() -> None:
@@ -86,9 +86,8 @@ def main() -> None:
         formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
         analysis(rf.glmm(formula, rf.load_dataset("cbpp"), family="binomial"), -92.0266, folder)
         command_line(folder)
-    print(
-        f"ranef {rf.__version__} on Python {sys.version.split()[0]}: installed and working; import {import_time():.2f} s"
-    )
+    python, seconds = sys.version.split()[0], import_time()
+    print(f"ranef {rf.__version__} on Python {python}: installed and working; import {seconds:.2f} s")
 
 
 if __name__ == "__main__":
