@@ -9,7 +9,7 @@ SHELL  := bash
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -type f \( -name '*.rs' -o -name Cargo.toml \))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs build clean lock format
+.PHONY: help demo test lint bench docs build wheel clean lock format
 
 help: ## show these lines
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
@@ -40,6 +40,14 @@ bench: build ## the engine's kernels, import time, growth with rows (figure in t
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/scaling.py 7 target/scaling.png
 	$(BIN)/python benchmarks/run.py
+
+wheel: $(STAMPS)/tools ## build the wheel into target/wheels, look into it, install it alone and let it work
+	rm -rf target/wheels
+	env -u CONDA_PREFIX $(BIN)/maturin build --release --locked --out target/wheels --interpreter $(BIN)/python
+	$(PYTHON) tests/wheel/contents.py target/wheels/*.whl
+	$(PYTHON) -m venv target/wheels/alone
+	target/wheels/alone/bin/pip install --quiet --disable-pip-version-check --only-binary :all: target/wheels/*.whl
+	env -i HOME="$$HOME" PATH=/usr/bin:/bin target/wheels/alone/bin/python -I tests/wheel/smoke.py
 
 docs: build ## build the documentation into target/site
 	$(BIN)/mkdocs build --strict

@@ -1,4 +1,4 @@
-"""Memory and threads: fits too large are refused beforehand, many fits leave nothing behind, side by side they agree."""
+"""Memory and threads: fits too large are refused beforehand, many fits leave nothing behind and agree side by side."""
 
 import os
 import re
