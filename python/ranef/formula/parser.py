@@ -373,7 +373,7 @@ def refusal(function: str) -> str:
     hint = did_you_mean(function, ALLOWED)
     close = f"; {hint}" if hint.startswith("did") else "."
     return (
-        f"`{function}` is not a function a formula can run{close} The name of a column that is no single word goes between "
-        "backticks. A formula is data, never code: compute the column beforehand, or use one of the functions it runs, "
+        f"`{function}` is not a function a formula can run{close} The name of a column that is no single word goes "
+        "between backticks. A formula is data, never code: compute the column beforehand, or use one of the functions it runs, "
         f"which are only these: {known}"
     )

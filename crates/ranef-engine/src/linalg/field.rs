@@ -34,7 +34,7 @@ impl Field {
 
     /// Factors L' S L + I for the S given. On failure the index of the pivot that was not positive.
     pub fn factor(&mut self, seen: &[f64]) -> Result<(), usize> {
-        let (s, l) = (self.root.size, self.root.values());
+        let (s, l) = (self.root.size, self.root.lower_values());
         self.seen.copy_from_slice(seen);
         let mut half = vec![0.0; s * s];
         for j in 0..s {

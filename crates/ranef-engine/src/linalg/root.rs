@@ -44,12 +44,12 @@ pub fn parallelism(n: usize) -> Par {
 
 impl Root {
     /// L.
-    pub fn values(&self) -> &[f64] {
+    pub fn lower_values(&self) -> &[f64] {
         &self.correlation.root
     }
 
     fn lower(&self) -> MatRef<'_, f64> {
-        MatRef::from_column_major_slice(self.values(), self.size, self.size)
+        MatRef::from_column_major_slice(self.lower_values(), self.size, self.size)
     }
 
     /// M <- T' M T + I on the block's rows, where T is L there and the identity elsewhere; lower triangle of an m x m M.
@@ -70,7 +70,7 @@ impl Root {
         let structure = if diagonal {
             for j in 0..s {
                 for i in j..s {
-                    half[j * s + i] = block[i * s + i] * self.values()[j * s + i];
+                    half[j * s + i] = block[i * s + i] * self.lower_values()[j * s + i];
                 }
             }
             BlockStructure::TriangularLower
@@ -148,7 +148,7 @@ impl Root {
         let s = self.size;
         let mut half = z.to_vec();
         self.backward(&mut half, s, s);
-        (0..s).map(|i| (0..=i).map(|j| half[j * s + i] * self.values()[j * s + i]).sum()).collect()
+        (0..s).map(|i| (0..=i).map(|j| half[j * s + i] * self.lower_values()[j * s + i]).sum()).collect()
     }
 
     /// Z <- T Z T' for a symmetric m x m matrix with both triangles.
@@ -174,9 +174,9 @@ impl Root {
         let s = self.size;
         z.iter_mut().for_each(|value| *value = -*value);
         z.iter_mut().step_by(s + 1).for_each(|value| *value += 1.0);
-        dense_cholesky::backward_in_place(self.values(), s, &mut z, s, s);
+        dense_cholesky::backward_in_place(self.lower_values(), s, &mut z, s, s);
         transpose(&mut z, s);
-        dense_cholesky::backward_in_place(self.values(), s, &mut z, s, s);
+        dense_cholesky::backward_in_place(self.lower_values(), s, &mut z, s, s);
         z
     }
 

@@ -125,8 +125,8 @@ impl Factorization {
                 let from = (self.offsets[root.factor] + level + i) * p;
                 (0..p).for_each(|c| rows[c * s + i] = y[from + c]);
             }
-            dense_cholesky::forward_in_place(root.values(), s, &mut rows, p, s);
-            dense_cholesky::backward_in_place(root.values(), s, &mut rows, p, s);
+            dense_cholesky::forward_in_place(root.lower_values(), s, &mut rows, p, s);
+            dense_cholesky::backward_in_place(root.lower_values(), s, &mut rows, p, s);
             let block = &mut out.marginal[root.factor][at[root.factor]..][..s * s];
             for column in rows.chunks_exact(s) {
                 for (target, &value) in block.chunks_exact_mut(s).zip(column) {
