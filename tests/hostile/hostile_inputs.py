@@ -1,4 +1,4 @@
-"""Seeded hostile inputs: formulas, data frames, arguments and calls of a fit's methods, each made from a kind and a seed.
+"""Seeded hostile inputs: formulas, data frames, arguments and calls of methods, each made from a kind and a seed.
 
 `attempt(kind, seed)` makes one input, hands it to ranef and says what was wrong with the outcome. Right outcomes are an
 answer and one of ranef's own errors; everything else (another library's exception, an `EngineFault`, a warning of
@@ -92,17 +92,91 @@ def plain_fits() -> tuple[Any, ...]:
 # Formulas
 
 WORDS = (
-    *"y x z n b f g h t flag".split(), "y", "x", "g", "f",
-    "0", "1", "2", "-1", "1e308", "1e-308", "1e999", "100000", "0.5", ".", "TRUE", "NULL", "pi", "NaN", "inf", "None",
-    "'a'", '"u"', "`x`", "`a b`", "``", "`", "'", "é", "ж", "名", "𝛼", "x²", "\u200b", "\x00", "\n", "\ud800", "__class__",
-    "__import__", "x.__class__", "x.values", "np.load", "lambda", ":=", "lambda x: x", "for", "if", "None", "exec", "$",
-    "@", "\\", "#", ";", "[", "]", "{", "}", "(", ")", ",", "=", "~", "|", "||", "+", "-", "*", "/", ":", "^", "**",
-    "%in%", "%%", "%x%", "&", "!", "==", "<", ">=",
+    *["y", "x", "z", "n", "b", "f", "g", "h", "t", "flag"],
+    "y",
+    "x",
+    "g",
+    "f",
+    "0",
+    "1",
+    "2",
+    "-1",
+    "1e308",
+    "1e-308",
+    "1e999",
+    "100000",
+    "0.5",
+    ".",
+    "TRUE",
+    "NULL",
+    "pi",
+    "NaN",
+    "inf",
+    "None",
+    "'a'",
+    '"u"',
+    "`x`",
+    "`a b`",
+    "``",
+    "`",
+    "'",
+    "é",
+    "ж",
+    "名",
+    "𝛼",
+    "x²",
+    "\u200b",
+    "\x00",
+    "\n",
+    "\ud800",
+    "__class__",
+    "__import__",
+    "x.__class__",
+    "x.values",
+    "np.load",
+    "lambda",
+    ":=",
+    "lambda x: x",
+    "for",
+    "if",
+    "None",
+    "exec",
+    "$",
+    "@",
+    "\\",
+    "#",
+    ";",
+    "[",
+    "]",
+    "{",
+    "}",
+    "(",
+    ")",
+    ",",
+    "=",
+    "~",
+    "|",
+    "||",
+    "+",
+    "-",
+    "*",
+    "/",
+    ":",
+    "^",
+    "**",
+    "%in%",
+    "%%",
+    "%x%",
+    "&",
+    "!",
+    "==",
+    "<",
+    ">=",
 )
 CALLS = (
     "log", "exp", "sqrt", "I", "poly", "scale", "center", "bs", "ns", "C", "factor", "ordered", "relevel", "offset",
-    "cbind", "c", "interaction", "dummy", "round", "ifelse", "pmin", "pmax", "np.log", "np.power", "s", "t2", "te", "ar1",
-    "cs", "us", "diag", "homdiag", "exp", "ou", "rr", "gr", "mm", "eval", "open", "np.fromfile", "as.numeric", "qlogis",
+    "cbind", "c", "interaction", "dummy", "round", "ifelse", "pmin", "pmax", "np.log", "np.power", "s", "t2", "te",
+    "ar1",    "cs", "us", "diag", "homdiag", "exp", "ou", "rr", "gr", "mm", "eval", "open", "np.fromfile", "as.numeric", "qlogis",
     "atan2", "cut", "standardize", "Treatment", "power", "fourier", "toep", "mat", "gau", "equalto", "propto",
     "contr.sum", "as.integer", "cosinor", "lag", "log2", "plogis", "cc", "car1", "hetar1", "homcs",
 )  # fmt: skip
@@ -121,7 +195,9 @@ def piece(draw: random.Random, depth: int = 0) -> str:
     if roll < 0.9:
         inside = ", ".join(piece(draw, depth + 1) for _ in range(draw.choice((0, 1, 1, 1, 2, 2, 3))))
         if draw.random() < 0.3:
-            key = draw.choice(("df", "k", "degree", "base", "levels", "ref", "by", "bs", "knots", "d", "contr", "state", "raw"))
+            key = draw.choice(
+                ("df", "k", "degree", "base", "levels", "ref", "by", "bs", "knots", "d", "contr", "state", "raw")
+            )
             inside += f", {key} = {piece(draw, depth + 1)}"
         return f"{draw.choice(CALLS)}({inside})"
     if roll < 0.95:
@@ -147,20 +223,28 @@ def formula(draw: random.Random) -> Any:
         text = draw.choice(GOOD)
         for _ in range(draw.randint(1, 3)):
             place = draw.randrange(len(text) + 1)
-            text = text[:place] + draw.choice((draw.choice(WORDS), "", draw.choice(CALLS))) + text[place + draw.randrange(3) :]
+            text = (
+                text[:place]
+                + draw.choice((draw.choice(WORDS), "", draw.choice(CALLS)))
+                + text[place + draw.randrange(3) :]
+            )
         return text
     if roll < 0.9:
         return " ".join(draw.choice(WORDS) for _ in range(draw.randrange(12)))
     if roll < 0.94:
-        return "".join(chr(draw.choice((draw.randrange(32, 127), draw.randrange(0x3000)))) for _ in range(draw.randrange(40)))
-    if roll < 0.97:
-        n = draw.choice((5, 50, 99, 101, 1000, 5000))
-        before, after = draw.choice(
-            (("(", ")"), ("-", ""), ("log(", ")"), ("I(", ")"), ("(", " | g)"), ("", "^2"), ("", " + x"), ("x:", ""))
-            + (("[", "]"), ("{", "}"), ("!", ""), ("2^", ""), ("", " / f"), ("", " * z"), ("I(", " + 1)"), ("", " %in% f"))
+        return "".join(
+            chr(draw.choice((draw.randrange(32, 127), draw.randrange(0x3000)))) for _ in range(draw.randrange(40))
         )
+    if roll < 0.97:
+        n = draw.choice((5, 20, 50, 99, 101, 120, 300, 1000) + (6000,) * (draw.random() < 0.05))
+        wrap = draw.choice(
+            "(|) -| log(|) I(|) |^2 |+x x:| [|] {|} !| 2^| |/f |*z I(|+1) |%in%f (|:g) |==x s(|) -(|)".split()
+        )
+        before, after = wrap.split("|")
         return "y ~ " + before * n + "x" + after * n
-    return draw.choice((None, 3, b"y ~ x", ["y ~ x"], "", " ", "~", "y ~", "~ x", "y ~ x ~ z", np.nan, object(), "y ~ " + "x" * 5000))
+    return draw.choice(
+        (None, 3, b"y ~ x", ["y ~ x"], "", " ", "~", "y ~", "~ x", "y ~ x ~ z", np.nan, object(), "y ~ " + "x" * 5000)
+    )
 
 
 # Values of columns
@@ -183,7 +267,9 @@ def column(draw: random.Random, n: int) -> Any:
     if roll == 3:
         return base + draw.choice((1e15, 1e10, -1e300))
     if roll == 4:
-        return rng.integers(0, 3, n).astype(draw.choice(("int8", "uint8", "int64", "uint64", "float32", "float16", "bool")))
+        return rng.integers(0, 3, n).astype(
+            draw.choice(("int8", "uint8", "int64", "uint64", "float32", "float16", "bool"))
+        )
     if roll == 5:
         return rng.integers(0, 2**63 - 1, n) if draw.random() < 0.5 else rng.integers(0, 2**64 - 1, n, dtype=np.uint64)
     if roll == 6:
@@ -244,7 +330,24 @@ def column(draw: random.Random, n: int) -> Any:
     return np.ones(n) * draw.choice((0, 1, 7))
 
 
-HOSTILE_NAMES = ("", " ", "x y", "é", "名", "a`b", "a\\b", "~", "1", "TRUE", ".", "(Intercept)", "x:f", "__class__", "I(x)", "\n")
+HOSTILE_NAMES = (
+    "",
+    " ",
+    "x y",
+    "é",
+    "名",
+    "a`b",
+    "a\\b",
+    "~",
+    "1",
+    "TRUE",
+    ".",
+    "(Intercept)",
+    "x:f",
+    "__class__",
+    "I(x)",
+    "\n",
+)
 
 
 def frame(draw: random.Random) -> tuple[Any, str]:
@@ -281,7 +384,18 @@ def frame(draw: random.Random) -> tuple[Any, str]:
     except Exception:  # what another library cannot hold is not ranef's to answer
         return data, other
     if roll < 0.33:
-        wrong = (None, 3, "data.csv", [1, 2], np.zeros((4, 3)), data.get("y"), {}, {"y": 1, "x": 2}, {"y": [1, 2], "x": [1]}, object())
+        wrong = (
+            None,
+            3,
+            "data.csv",
+            [1, 2],
+            np.zeros((4, 3)),
+            data.get("y"),
+            {},
+            {"y": 1, "x": 2},
+            {"y": [1, 2], "x": [1]},
+            object(),
+        )
         return draw.choice(wrong), other
     return data, other
 
@@ -297,29 +411,53 @@ def quoted(name: str) -> str:
 def junk(draw: random.Random) -> Any:
     """A value no argument expects, or one some argument does."""
     values: tuple[Callable[[], Any], ...] = (
-        lambda: None, lambda: True, lambda: False, lambda: 0, lambda: -1, lambda: 1, lambda: 2, lambda: 0.95, lambda: 1.5,
-        lambda: np.nan, lambda: np.inf, lambda: 10**30, lambda: "", lambda: "x", lambda: "f", lambda: "g", lambda: "nonsense",
-        lambda: "~ x", lambda: "~ 1", lambda: [], lambda: {}, lambda: (), lambda: [1], lambda: ["x"], lambda: ["x", "f"],
-        lambda: {"x": 1}, lambda: {"x": None}, lambda: {"x": "a"}, lambda: {"f": "sum"}, lambda: {"f": np.eye(3)},
-        lambda: {"nonsense": 1}, lambda: {1: 2}, lambda: np.ones(ROWS), lambda: np.zeros(ROWS), lambda: -np.ones(ROWS),
-        lambda: np.full(ROWS, np.nan), lambda: np.ones(3), lambda: np.ones((ROWS, 2)), lambda: np.array(1.0),
-        lambda: np.array(["a"] * ROWS), lambda: [None] * ROWS, lambda: object(), lambda: int, lambda: len,
-        lambda: b"x", lambda: 1j, lambda: plain_frame(), lambda: plain_frame().head(0), lambda: plain_frame()["x"],
-        lambda: plain_frame()[["f"]], lambda: pl.Series([1.0] * ROWS), lambda: {"x", "f"}, lambda: range(3), lambda: iter([1]),
-        lambda: np.float64(0.9), lambda: np.int64(3), lambda: np.bool_(True), lambda: rf.prior.normal(0, 1),
-        lambda: {"x": rf.prior.normal(0, 1)}, lambda: [("x", "f[v]")], lambda: [("x", "x")], lambda: [("x",)], lambda: [1, 2],
-        lambda: rf.Control(max_iter=1), lambda: datetime.date(2020, 1, 1), lambda: pd.NA, lambda: "é`", lambda: [[]],
-        lambda: [np.nan], lambda: ["x", 1], lambda: {"x": [1, 2]}, lambda: {"x": []}, lambda: {"f": "u"}, lambda: {"f": ["u", 3]},
-        lambda: {"x": np.inf}, lambda: {"x": np.ones((2, 2))}, lambda: [1, 0, 0, 0], lambda: [[1, 0, 0, 0]], lambda: np.eye(4),
-        lambda: "x = 0", lambda: "x == f", lambda: -0.5, lambda: 1e-300, lambda: 2**63,
+        lambda: None, lambda: True, lambda: False, lambda: 0, lambda: -1, lambda: 1, lambda: 2, lambda: 0.95,
+        lambda: 1.5, lambda: np.nan, lambda: np.inf, lambda: 10**30, lambda: "", lambda: "x", lambda: "f",
+        lambda: "g", lambda: "nonsense", lambda: "~ x", lambda: "~ 1", lambda: [], lambda: {}, lambda: (),
+        lambda: [1], lambda: ["x"], lambda: ["x", "f"], lambda: {"x": 1}, lambda: {"x": None}, lambda: {"x": "a"},
+        lambda: {"f": "sum"}, lambda: {"f": np.eye(3)}, lambda: {"nonsense": 1}, lambda: {1: 2},
+        lambda: np.ones(ROWS), lambda: np.zeros(ROWS), lambda: -np.ones(ROWS), lambda: np.full(ROWS, np.nan),
+        lambda: np.ones(3), lambda: np.ones((ROWS, 2)), lambda: np.array(1.0), lambda: np.array(["a"] * ROWS),
+        lambda: [None] * ROWS, lambda: object(), lambda: int, lambda: len, lambda: b"x", lambda: 1j,
+        lambda: plain_frame(), lambda: plain_frame().head(0), lambda: plain_frame()["x"],
+        lambda: plain_frame()[["f"]], lambda: pl.Series([1.0] * ROWS), lambda: {"x", "f"}, lambda: range(3),
+        lambda: iter([1]), lambda: np.float64(0.9), lambda: np.int64(3), lambda: np.bool_(True),
+        lambda: rf.prior.normal(0, 1), lambda: {"x": rf.prior.normal(0, 1)}, lambda: [("x", "f[v]")],
+        lambda: [("x", "x")], lambda: [("x",)], lambda: [1, 2], lambda: rf.Control(max_iter=1),
+        lambda: datetime.date(2020, 1, 1), lambda: pd.NA, lambda: "é`", lambda: [[]], lambda: [np.nan],
+        lambda: ["x", 1], lambda: {"x": [1, 2]}, lambda: {"x": []}, lambda: {"f": "u"}, lambda: {"f": ["u", 3]},
+        lambda: {"x": np.inf}, lambda: {"x": np.ones((2, 2))}, lambda: [1, 0, 0, 0], lambda: [[1, 0, 0, 0]],
+        lambda: np.eye(4), lambda: "x = 0", lambda: "x == f", lambda: -0.5, lambda: 1e-300, lambda: 2**63,
     )  # fmt: skip
     return draw.choice(values)()
 
 
 GOOD_VALUES: dict[str, tuple[Any, ...]] = {
-    "family": ("gaussian", "poisson", "binomial", "nbinom2", "gamma", "beta", "Poisson", "tweedie", "ordinal", "cumulative"),
+    "family": (
+        "gaussian",
+        "poisson",
+        "binomial",
+        "nbinom2",
+        "gamma",
+        "beta",
+        "Poisson",
+        "tweedie",
+        "ordinal",
+        "cumulative",
+    ),
     "link": ("log", "logit", "identity", "probit", "inverse", "sqrt", "cloglog"),
-    "kind": ("response", "link", "zprob", "conditional", "pearson", "deviance", "quantile", "percentile", "bca", "cases"),
+    "kind": (
+        "response",
+        "link",
+        "zprob",
+        "conditional",
+        "pearson",
+        "deviance",
+        "quantile",
+        "percentile",
+        "bca",
+        "cases",
+    ),
     "new_levels": ("error", "zero", "sample", "population"),
     "method": ("wald", "profile", "boot", "pit", "pairwise", "trt.vs.ctrl", "exact"),
     "type": (1, 2, 3, "I", "II", "III"),
@@ -364,10 +502,40 @@ def value_for(name: str, draw: random.Random) -> Any:
     return junk(draw)
 
 
-LMM = ("reml", "weights", "offset", "contrasts", "missing", "start", "control", "correlation", "dispersion", "matrices", "priors",
-       "fixed", "tied")  # fmt: skip
-GLMM = ("family", "link", "zi", "dispersion", "shape", "reml", "quadrature", "weights", "offset", "contrasts", "priors", "missing",
-        "start", "control", "matrices", "fixed", "tied")  # fmt: skip
+LMM = (
+    "reml",
+    "weights",
+    "offset",
+    "contrasts",
+    "missing",
+    "start",
+    "control",
+    "correlation",
+    "dispersion",
+    "matrices",
+    "priors",
+    "fixed",
+    "tied",
+)
+GLMM = (
+    "family",
+    "link",
+    "zi",
+    "dispersion",
+    "shape",
+    "reml",
+    "quadrature",
+    "weights",
+    "offset",
+    "contrasts",
+    "priors",
+    "missing",
+    "start",
+    "control",
+    "matrices",
+    "fixed",
+    "tied",
+)
 SANDWICH = ("vcov", "cluster")
 METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     # method: (arguments always given, arguments sometimes given)
@@ -391,8 +559,14 @@ METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "emmeans": (("specs",), ("by", "at", "kind", "weights", "component", "ddf", "level", "adjust", *SANDWICH)),
     "joint_tests": ((), ("by", "at", "component", "ddf", *SANDWICH)),
     "slopes": (("variable",), ("by", "at", "kind", "margin", "weights", "bias_correction", "ddf", "level", *SANDWICH)),
-    "comparisons": (("variable",), ("contrast", "by", "at", "kind", "comparison", "margin", "level", "adjust", *SANDWICH)),
-    "effects": (("terms",), ("by", "margin", "kind", "interval", "ranef", "at", "weights", "ddf", "level", "seed", *SANDWICH)),
+    "comparisons": (
+        ("variable",),
+        ("contrast", "by", "at", "kind", "comparison", "margin", "level", "adjust", *SANDWICH),
+    ),
+    "effects": (
+        ("terms",),
+        ("by", "margin", "kind", "interval", "ranef", "at", "weights", "ddf", "level", "seed", *SANDWICH),
+    ),
     "check": ((), ("groups", "time", "space", "seed")),
     "all_fit": (("starts",), ("seed",)),
     "influence": ((), ("group", "method")),
@@ -401,7 +575,7 @@ METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "icc": (("n",), ("by_group", "approximation", "level", "seed", "interval")),
     "variance_decomposition": ((), ("approximation",)),
     "caic": ((), ("method",)),
-}  # fmt: skip
+}
 
 
 def arguments(names: tuple[str, ...], draw: random.Random, most: int = 2) -> dict[str, Any]:
@@ -419,7 +593,9 @@ def of_formula(draw: random.Random) -> tuple[str, Callable[[], Any]]:
     """A formula to its design."""
     given = formula(draw)
     kind = draw.choice(("numeric", "numeric", "numeric", "binomial", "ordinal"))
-    return f"build_design({given!r}, response_kind={kind!r})", lambda: build_design(given, plain_frame(), response_kind=kind)
+    return f"build_design({given!r}, response_kind={kind!r})", lambda: build_design(
+        given, plain_frame(), response_kind=kind
+    )
 
 
 def of_fitted_formula(draw: random.Random) -> tuple[str, Callable[[], Any]]:
@@ -514,7 +690,7 @@ def attempt(kind: str, seed: int) -> Finding | None:
             warnings.simplefilter("ignore", rf.ConvergenceWarning)
             run()
     except OWN_ERRORS as error:
-        if not str(error).strip():
+        if not str(error).strip():  # an error that says nothing is none
             return Finding(kind, seed, f"{shown}\n    an error without a text", "")
     except TooLong:
         return Finding(kind, seed, f"{shown}\n    no answer in {LONGEST_SECONDS:g} s", "wait")

@@ -1,7 +1,7 @@
 """The types of arguments: what a signature promises is what a call is held to.
 
-The annotations of the public functions are the contract; :func:`held_to_its_types` reads them, so that a value of another
-type is refused by name at the call, and not by an exception of NumPy or pandas from the depth of a computation.
+The annotations of the public functions are the contract; :func:`held_to_its_types` reads them, so that a value of
+another type is refused by name at the call, and not by an exception of NumPy or pandas from the depth of a computation.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def _number(value: Any) -> bool:
 
 
 def _words(value: Any) -> bool:
-    listed = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) and not hasattr(value, "columns")
+    listed = (
+        isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) and not hasattr(value, "columns")
+    )
     return listed and np.ndim(value) == 1 and all(isinstance(word, str) for word in value)
 
 
