@@ -176,7 +176,8 @@ WORDS = (
 CALLS = (
     "log", "exp", "sqrt", "I", "poly", "scale", "center", "bs", "ns", "C", "factor", "ordered", "relevel", "offset",
     "cbind", "c", "interaction", "dummy", "round", "ifelse", "pmin", "pmax", "np.log", "np.power", "s", "t2", "te",
-    "ar1",    "cs", "us", "diag", "homdiag", "exp", "ou", "rr", "gr", "mm", "eval", "open", "np.fromfile", "as.numeric", "qlogis",
+    "ar1",    "cs", "us", "diag", "homdiag", "exp", "ou", "rr", "gr", "mm", "eval", "open", "np.fromfile",
+    "as.numeric", "qlogis",
     "atan2", "cut", "standardize", "Treatment", "power", "fourier", "toep", "mat", "gau", "equalto", "propto",
     "contr.sum", "as.integer", "cosinor", "lag", "log2", "plogis", "cc", "car1", "hetar1", "homcs",
 )  # fmt: skip
@@ -238,7 +239,27 @@ def formula(draw: random.Random) -> Any:
     if roll < 0.97:
         n = draw.choice((5, 20, 50, 99, 101, 120, 300, 1000) + (6000,) * (draw.random() < 0.05))
         wrap = draw.choice(
-            "(|) -| log(|) I(|) |^2 |+x x:| [|] {|} !| 2^| |/f |*z I(|+1) |%in%f (|:g) |==x s(|) -(|)".split()
+            [
+                "(|)",
+                "-|",
+                "log(|)",
+                "I(|)",
+                "|^2",
+                "|+x",
+                "x:|",
+                "[|]",
+                "{|}",
+                "!|",
+                "2^|",
+                "|/f",
+                "|*z",
+                "I(|+1)",
+                "|%in%f",
+                "(|:g)",
+                "|==x",
+                "s(|)",
+                "-(|)",
+            ]
         )
         before, after = wrap.split("|")
         return "y ~ " + before * n + "x" + after * n
