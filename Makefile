@@ -9,7 +9,7 @@ SHELL  := bash
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -type f \( -name '*.rs' -o -name Cargo.toml \))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs build wheel clean lock format
+.PHONY: help demo test fuzz lint bench docs build wheel clean lock format
 
 help: ## show these lines
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
@@ -22,6 +22,10 @@ build: $(STAMPS)/extension ## create .venv and compile the extension in release 
 test: build ## Rust tests, then Python tests (stub, imports and architecture included)
 	cargo test --release --locked --workspace --exclude ranef-python
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+SECONDS ?= 600
+fuzz: build ## hostile inputs with fresh seeds for SECONDS=600; exit status 1 where one had a wrong outcome
+	$(BIN)/python tests/hostile/fuzz.py $(SECONDS)
 
 lint: $(STAMPS)/tools ## rustfmt, clippy, ruff and mypy; changes nothing
 	cargo fmt --all --check

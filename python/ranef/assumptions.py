@@ -276,7 +276,8 @@ def read_tied(
     model: Model, known: Mapping[str, Meaning], tied: Any, assumed: Assumed
 ) -> tuple[tuple[Named, Named], ...]:
     """Pairs of parameters that are equal."""
-    if isinstance(tied, str) or not isinstance(tied, Sequence) or any(isinstance(names, str) for names in tied):
+    listed = isinstance(tied, Sequence) and not isinstance(tied, str)
+    if not listed or any(isinstance(names, str) or not isinstance(names, Sequence) for names in tied):
         raise ModelError(f"tied={tied!r}: give a list of tuples of names, such as [('sd(a)', 'sd(b)')].")
     pairs = []
     for names in tied:

@@ -249,7 +249,7 @@ class Table:
         self.native = data
         pandas = isinstance(data, pd.DataFrame)
         names = data.columns if pandas else getattr(data, "column_names", ())
-        _refuse_repeated([name for name in names if isinstance(name, str)], what)
+        _refuse_repeated(list(names), what)
         found = names if pandas else self.frame.columns
         self.names: tuple[str, ...] = tuple(name for name in found if isinstance(name, str))
         self._known = frozenset(self.names)
@@ -297,7 +297,7 @@ class Table:
         return nw.to_native(self.frame[kept.tolist() if len(kept) < 50 else kept])
 
 
-def _refuse_repeated(names: list[str], what: str) -> None:
+def _refuse_repeated(names: list[Any], what: str) -> None:
     if len(set(names)) == len(names):
         return
     twice = next(name for name in names if names.count(name) > 1)

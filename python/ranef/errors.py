@@ -71,8 +71,10 @@ class ConvergenceWarning(UserWarning):
     """The fit ended without a trustworthy optimum; ``fit.check()`` says why."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: object, known: Iterable[str]) -> str:
     """Return a hint that names the closest known word, or lists the known words when none is close.
+
+    What is no word is close to none.
 
     Examples
     --------
@@ -84,8 +86,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     words = [word for word in known if isinstance(word, str)]
     lowered = {word.lower(): word for word in reversed(words)}
     # Of words that are as close, one that begins alike.
-    close = difflib.get_close_matches(name.lower(), lowered, n=4, cutoff=0.6)
-    close.sort(key=lambda word: word[:1] != name[:1].lower())
+    given = name.lower() if isinstance(name, str) else ""
+    close = difflib.get_close_matches(given, lowered, n=4, cutoff=0.6)
+    close.sort(key=lambda word: word[:1] != given[:1])
     if close:
         return f"did you mean `{lowered[close[0]]}`?"
     if not words:

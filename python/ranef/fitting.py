@@ -402,7 +402,7 @@ def fit_model(
             ) from None
         raise raised_by_engine(error, model.design) from None
     kept = {c: kept_columns([compiled.kept[k] for k in model.predictors(c)]) for c in model.components}
-    finish(fitted, model, kept, control, depth=3)
+    finish(fitted, model, kept, control, depth=4)
     return fitted, kept
 
 
@@ -504,7 +504,7 @@ def refit_response(record: FittedModel, response: Any) -> tuple[_engine.Fitted, 
         fitted = record.engine.refit(values, design.response.trials, record.control.for_engine())
     except _engine.EngineError as error:
         raise raised_by_engine(error, design) from None
-    finish(fitted, record.model, record.kept, record.control, depth=2)
+    finish(fitted, record.model, record.kept, record.control, depth=3)
     return fitted, values
 
 

@@ -164,7 +164,12 @@ class LevelColumns:
 
 def column_sds(x: Array | LevelColumns) -> Array:
     """The standard deviation of each column of a model matrix, over n."""
-    return x.sds() if isinstance(x, LevelColumns) else np.asarray(x, float).std(axis=0)
+    if isinstance(x, LevelColumns):
+        return x.sds()
+    dense = np.asarray(x, float)
+    # A power of two, so that the same digits come out; without it squares of numbers beyond 1e154 overflow.
+    unit = np.ldexp(1.0, np.frexp(np.abs(dense).max(axis=0, initial=0.0))[1] - 1)
+    return (dense / unit).std(axis=0) * unit
 
 
 def column_ranges(x: Array | LevelColumns) -> Array:

@@ -10,6 +10,8 @@ formula is data, never code. Inside a call the operators are arithmetic, outside
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -253,7 +255,7 @@ class _Parser:
         while self.token.kind is Kind.OPERATOR and _PRECEDENCE.get(self.token.text, -1) >= max(floor, 1):
             operator = self.advance()
             strength = _PRECEDENCE[operator.text]
-            right = self.expression(strength if operator.text == "**" else strength + 1)
+            right = self.power() if operator.text == "**" else self.expression(strength + 1)
             if strength == 40 and self.at("==", "!=", "<", "<=", ">", ">="):
                 raise self.fail(self.token, "comparisons cannot be chained; join two of them with &")
             space = "" if operator.text == ":" else " "
@@ -269,11 +271,22 @@ class _Parser:
         return left
 
     def operand(self) -> Node:
+        with self.deeper():
+            return self._operand()
+
+    def power(self) -> Node:
+        """Read an exponent: powers nest to the right, so that a chain of them is as deep as it is long."""
+        with self.deeper():
+            return self.expression(_PRECEDENCE["**"])
+
+    @contextmanager
+    def deeper(self) -> Iterator[None]:
+        """One level down, refused below the deepest."""
         self.nesting += 1
         if self.nesting > DEEPEST:
             raise self.fail(self.token, f"the formula is nested more than {DEEPEST} deep")
         try:
-            return self._operand()
+            yield
         finally:
             self.nesting -= 1
 
@@ -374,6 +387,6 @@ def refusal(function: str) -> str:
     close = f"; {hint}" if hint.startswith("did") else "."
     return (
         f"`{function}` is not a function a formula can run{close} The name of a column that is no single word goes "
-        "between backticks. A formula is data, never code: compute the column beforehand, or use one of the functions it runs, "
-        f"which are only these: {known}"
+        "between backticks. A formula is data, never code: compute the column beforehand, or use one of the functions "
+        f"it runs, which are only these: {known}"
     )

@@ -46,7 +46,7 @@ class Satterthwaite:
         variance = quadratic(combinations, self.covariance)
         slopes = np.array([quadratic(combinations, slope) for slope in self.slopes])
         uncertainty = np.einsum("mi,mn,ni->i", slopes, self.parameters, slopes)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return np.where(
                 uncertainty > 0.0, 2.0 * variance**2 / uncertainty, np.where(variance > 0.0, np.inf, np.nan)
             )

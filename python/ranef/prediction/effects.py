@@ -113,7 +113,8 @@ def kept_for(
     A term of the effects that is a grouping factor keeps its random effects, which it is about.
     """
     terms = record.terms()
-    keep = [False] * len(terms) if ranef == "new" else kept_terms(terms, ranef)
+    unmet = isinstance(ranef, str) and ranef == "new"
+    keep = [False] * len(terms) if unmet else kept_terms(terms, ranef)
     for place, group in enumerate(variables.groups):
         # A factor of the fixed effects too is about those.
         fixed = {name for c in variables.fixed for name in variables.fixed[c]}
@@ -121,7 +122,7 @@ def kept_for(
             keep[place] = True
     kept = any(k and term.smooth is None for k, term in zip(keep, terms, strict=True))
     keep = [k or term.smooth is not None for k, term in zip(keep, terms, strict=True)]
-    return (keep if kept else None), ranef == "new"
+    return (keep if kept else None), unmet
 
 
 # -- random effects zero or averaged over: estimates with gradients ---------------------------------------------------

@@ -10,10 +10,18 @@ import numpy as np
 
 from ranef.fitting import FittedModel, model_with_response
 from ranef.frames import IntoFrame, backend_of, frame_from
+from ranef.session.arguments import hold_to_their_types
 
 
 class Answers(FittedModel):
-    """A fitted model that answers in frames of the kind that its data came in."""
+    """A fitted model that answers in frames of the kind that its data came in.
+
+    The public methods of the classes that inherit it are held to the types in their signatures.
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        hold_to_their_types(cls)
 
     def _frame(self, columns: Mapping[str, Any], like: IntoFrame | None = None) -> IntoFrame:
         return frame_from(columns, backend_of(self.design.frame if like is None else like))

@@ -18,6 +18,7 @@ from ranef.frames import IntoFrame
 from ranef.model import Model, build_model
 from ranef.prior import Prior
 from ranef.saving.record import content_of, fields_of
+from ranef.session.arguments import held_to_its_types
 from ranef.session.estimates import Estimates
 from ranef.session.explained_variance import ExplainedVariance
 from ranef.session.influencing import Influencing
@@ -30,6 +31,7 @@ from ranef.session.saved import Saved
 from ranef.session.writing import Writing
 
 
+@held_to_its_types
 def lmm(
     formula: str,
     data: IntoFrame,
@@ -125,7 +127,7 @@ def lmm(
     >>> serial.tidy("random")[["term", "estimate"]].round(2).values.tolist()[-1]
     ['phi__ar1', 0.65]
     """
-    matrices = named_matrices((formula,), matrices, sys._getframe(1))
+    matrices = named_matrices((formula,), matrices, sys._getframe(2))
     arguments = {
         "formula": formula,
         "reml": reml,
@@ -158,6 +160,7 @@ def lmm(
     return fitted(assuming(model, priors, fixed, tied), control, start)
 
 
+@held_to_its_types
 def glmm(
     formula: str,
     data: IntoFrame,
@@ -268,7 +271,7 @@ def glmm(
         raise ModelError(
             f"quadrature={quadrature!r}: give a whole number of points, 0 or more; 1 is the Laplace approximation."
         )
-    matrices = named_matrices((formula, zi, dispersion, shape), matrices, sys._getframe(1))
+    matrices = named_matrices((formula, zi, dispersion, shape), matrices, sys._getframe(2))
     arguments = {
         "formula": formula,
         "family": family,
@@ -309,7 +312,7 @@ def glmm(
 
 def fitted(model: Model, control: Control | None, start: FittedModel | Mapping[str, Any] | None) -> Fit:
     """Fit a model and hand the record to the user."""
-    control = control or Control()
+    control = Control() if control is None else control
     if not isinstance(control, Control):
         raise ModelError(f"control is a ranef.Control(...), not {type(control).__name__}")
     engine, kept = fit_model(model, control, start)
