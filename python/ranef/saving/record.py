@@ -64,7 +64,7 @@ def content_of(record: FittedModel, columns: str = "all") -> bytes:
         warnings.warn(
             f"{shown}: columns of this kind have no place in a saved fit and are left out; the model does not use them",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     every_row = len(design.rows) and design.rows[-1] == design.n - 1 and design.n_dropped == 0
     given = model.arguments.get("family")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,7 +53,8 @@ class Variable:
 
     def values(self, given: Any, where: str) -> np.ndarray:
         """Values that a caller gave, checked: known levels of a factor, numbers otherwise."""
-        found = [given] if isinstance(given, str | int | float | bool | np.generic) else list(given)
+        alone = isinstance(given, str | int | float | bool | np.generic) or not isinstance(given, Iterable)
+        found = [given] if alone else list(given)
         if not found:
             raise ModelError(f"{where}: give at least one value of `{self.name}`.")
         if self.levels is None:
