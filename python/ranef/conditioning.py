@@ -27,7 +27,7 @@ def kept_terms(terms: Sequence[RandomTerm], ranef: Conditioning) -> list[bool]:
     """
     if isinstance(ranef, bool):
         return [ranef or term.smooth is not None for term in terms]
-    if not isinstance(ranef, str | Iterable):
+    if not isinstance(ranef, str | Iterable) or getattr(ranef, "ndim", 1) == 0:
         raise ModelError(f"ranef={ranef!r}: give True, False, or the terms to keep.")
     names = [ranef] if isinstance(ranef, str) else list(ranef)
     keep = [term.smooth is not None for term in terms]

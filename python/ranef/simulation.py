@@ -87,4 +87,6 @@ def engine_seed(seed: int | None) -> int:
         return int(np.random.default_rng().integers(2**63))
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ModelError(f"seed={seed!r}: give a whole number, 0 or more")
+    if seed >= 2**63:
+        raise ModelError(f"seed={seed!r}: give a whole number below 2^63")
     return int(seed)

@@ -17,6 +17,7 @@ from ranef.errors import DataError, ModelError, did_you_mean
 from ranef.fitting import FittedModel
 from ranef.formula.design import RandomTerm
 from ranef.prediction.residuals import placed_quantile_residuals, residuals, standardised_residuals
+from ranef.simulation import engine_seed
 
 # Leverage up to this is taken at its word; beyond it a residual says nothing and would be blown up.
 MOST_LEVERAGE = 0.98
@@ -213,7 +214,7 @@ def subject_of(record: FittedModel, groups: Any, time: Any, space: Any, restarts
         raise DataError(f"check(time={time!r}): give the name of one column.")
     if len(places) not in (0, 2, 3):
         raise DataError(f"check(space={space!r}): give the names of two columns (or three), the coordinates.")
-    subject = Subject(standard_form(record), record, int(seed), named, time, places, restarts)
+    subject = Subject(standard_form(record), record, engine_seed(int(seed)), named, time, places, restarts)
     known = [*subject.frame.columns, *subject.factors]
     asked = [("groups", name) for name in named] + [("space", name) for name in places]
     for argument, name in [*asked, *([("time", time)] if time is not None else [])]:

@@ -404,7 +404,7 @@ class _Algebra:
 
     def power(self, node: Binary, base: list[Term]) -> list[Term]:
         exponent = node.right
-        if not isinstance(exponent, Number) or exponent.value != int(exponent.value) or not 1 <= exponent.value <= 20:
+        if not isinstance(exponent, Number) or not 1 <= exponent.value <= 20 or exponent.value != int(exponent.value):
             raise self.fail(node.right, "terms are crossed up to a whole order from 1 to 20, as in (a + b)^2")
         dot = isinstance(node.left, Name) and node.left.name == "." and not node.left.quoted
         if isinstance(node.left, Name | Call) and not dot and exponent.value > 1:

@@ -118,7 +118,9 @@ class Denominator:
 
     def std_errors(self, combinations: np.ndarray) -> np.ndarray:
         """Standard error of each row of `combinations` (k, p) times the estimates, (k,)."""
-        return np.sqrt(np.einsum("ij,ij->i", combinations @ self.covariance, combinations).clip(min=0.0))
+        # Values beyond 1e154 have squares that are no numbers, and so have their standard errors.
+        with np.errstate(invalid="ignore", over="ignore"):
+            return np.sqrt(np.einsum("ij,ij->i", combinations @ self.covariance, combinations).clip(min=0.0))
 
     def degrees_of_freedom(self, combinations: np.ndarray) -> np.ndarray:
         """Degrees of freedom of the t test of each row of `combinations` (k, p), (k,); infinite for the normal."""

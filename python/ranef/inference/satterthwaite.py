@@ -43,10 +43,10 @@ class Satterthwaite:
 
     def of(self, combinations: np.ndarray) -> np.ndarray:
         """Degrees of freedom of each row of `combinations` (k, p), (k,); NaN where the row is zero."""
-        variance = quadratic(combinations, self.covariance)
-        slopes = np.array([quadratic(combinations, slope) for slope in self.slopes])
-        uncertainty = np.einsum("mi,mn,ni->i", slopes, self.parameters, slopes)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            variance = quadratic(combinations, self.covariance)
+            slopes = np.array([quadratic(combinations, slope) for slope in self.slopes])
+            uncertainty = np.einsum("mi,mn,ni->i", slopes, self.parameters, slopes)
             return np.where(
                 uncertainty > 0.0, 2.0 * variance**2 / uncertainty, np.where(variance > 0.0, np.inf, np.nan)
             )

@@ -85,7 +85,9 @@ def deleted_sets(record: FittedModel, group: Any) -> DeletedSets:
         kind = "group"
         try:
             values = list(group)
-        except TypeError:
+            # Each is the name of a level: a value that equals itself, or is missing, and can be looked up.
+            {value for value in values if bool(value == value)}
+        except (TypeError, ValueError):
             raise DataError(
                 f"influence(group={group!r}): give the name of a grouping factor or column, or a value for each row"
             ) from None
