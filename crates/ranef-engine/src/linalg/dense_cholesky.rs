@@ -110,3 +110,17 @@ fn mirror(a: &mut [f64], n: usize) {
         }
     }
 }
+
+/// Transposes an m x m matrix, tile by tile as in [`mirror`].
+pub fn transpose_in_place(x: &mut [f64], m: usize) {
+    const TILE: usize = 32;
+    for column in (0..m).step_by(TILE) {
+        for row in (column..m).step_by(TILE) {
+            for j in column..(column + TILE).min(m) {
+                for i in row.max(j + 1)..(row + TILE).min(m) {
+                    x.swap(j * m + i, i * m + j);
+                }
+            }
+        }
+    }
+}

@@ -338,9 +338,9 @@ impl Root<'_> {
                 }
             };
             forward(&mut inside, m);
-            transpose_in_place(&mut inside, m);
+            dense_cholesky::transpose_in_place(&mut inside, m);
             forward(&mut inside, m);
-            transpose_in_place(&mut inside, m);
+            dense_cholesky::transpose_in_place(&mut inside, m);
             let (mut above, mut left) = (vec![0.0; m * p], vec![0.0; m * p]);
             let mut corner = vec![0.0; p * p];
             if p > 0 {
@@ -411,19 +411,6 @@ fn mirror_lower(x: &mut [f64], m: usize) {
             for j in column..(column + TILE).min(m) {
                 for i in row.max(j + 1)..(row + TILE).min(m) {
                     x[i * m + j] = x[j * m + i];
-                }
-            }
-        }
-    }
-}
-
-fn transpose_in_place(x: &mut [f64], m: usize) {
-    const TILE: usize = 32;
-    for column in (0..m).step_by(TILE) {
-        for row in (column..m).step_by(TILE) {
-            for j in column..(column + TILE).min(m) {
-                for i in row.max(j + 1)..(row + TILE).min(m) {
-                    x.swap(j * m + i, i * m + j);
                 }
             }
         }

@@ -175,7 +175,7 @@ impl Root {
         z.iter_mut().for_each(|value| *value = -*value);
         z.iter_mut().step_by(s + 1).for_each(|value| *value += 1.0);
         dense_cholesky::backward_in_place(self.lower_values(), s, &mut z, s, s);
-        transpose(&mut z, s);
+        dense_cholesky::transpose_in_place(&mut z, s);
         dense_cholesky::backward_in_place(self.lower_values(), s, &mut z, s, s);
         z
     }
@@ -197,18 +197,4 @@ pub fn multiply(
     let (structure, rows, columns) = shape;
     let out = MatMut::from_column_major_slice_mut(out, rows, columns);
     triangular::matmul(out, structure, Accum::Replace, left.0, left.1, right.0, right.1, 1.0, par);
-}
-
-/// Transposes an s x s matrix, tile by tile: a whole row at a time would miss the cache at every step.
-fn transpose(a: &mut [f64], s: usize) {
-    const TILE: usize = 32;
-    for first_column in (0..s).step_by(TILE) {
-        for first_row in (first_column..s).step_by(TILE) {
-            for j in first_column..(first_column + TILE).min(s) {
-                for i in first_row.max(j + 1)..(first_row + TILE).min(s) {
-                    a.swap(j * s + i, i * s + j);
-                }
-            }
-        }
-    }
 }
