@@ -25,6 +25,7 @@ test: build ## Rust tests, then Python tests (stub, imports and architecture inc
 
 SECONDS ?= 600
 FUZZ := crates/ranef-engine/fuzz
+FINDINGS := crates/ranef-engine/tests/hostile/findings
 # What cargo-fuzz passes to the compiler, so that a stable toolchain and a C++ compiler are enough.
 FUZZ_FLAGS := -Cpasses=sancov-module -Ccodegen-units=1 -Cllvm-args=-sanitizer-coverage-level=4 \
 	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
@@ -33,10 +34,10 @@ fuzz: build ## fuzz Python for half of SECONDS=600 and the engine for the other;
 	host=$$(rustc --version --verbose | sed -n 's/^host: //p'); \
 	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --locked --manifest-path $(FUZZ)/Cargo.toml --target $$host; \
 	for target in density structure model; do \
-		mkdir -p $(FUZZ)/corpus/$$target $(FUZZ)/artifacts/$$target; \
+		mkdir -p $(FUZZ)/corpus/$$target $(FUZZ)/artifacts/$$target $(FINDINGS)/$$target; \
 		$(FUZZ)/target/$$host/release/$$target -max_total_time=$$(($(SECONDS) / 6)) -timeout=60 -rss_limit_mb=4096 -max_len=2048 \
 			-print_final_stats=1 -artifact_prefix=$(FUZZ)/artifacts/$$target/ $(FUZZ)/corpus/$$target \
-			crates/ranef-engine/tests/hostile/findings/$$target; \
+			$(FINDINGS)/$$target; \
 	done
 	$(BIN)/python tests/hostile/fuzz.py $$(($(SECONDS) / 2))
 
