@@ -9,7 +9,7 @@ SHELL  := bash
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -type f \( -name '*.rs' -o -name Cargo.toml \))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint bench docs build wheel clean lock format
+.PHONY: help demo test fuzz lint bench docs build wheel audit clean lock format
 
 help: ## show these lines
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
@@ -24,8 +24,22 @@ test: build ## Rust tests, then Python tests (stub, imports and architecture inc
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 SECONDS ?= 600
-fuzz: build ## hostile inputs with fresh seeds for SECONDS=600; exit status 1 where one had a wrong outcome
-	$(BIN)/python tests/hostile/fuzz.py $(SECONDS)
+FUZZ := crates/ranef-engine/fuzz
+FINDINGS := crates/ranef-engine/tests/hostile/findings
+# What cargo-fuzz passes to the compiler, so that a stable toolchain and a C++ compiler are enough.
+FUZZ_FLAGS := -Cpasses=sancov-module -Ccodegen-units=1 -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing
+fuzz: build ## fuzz Python for half of SECONDS=600 and the engine for the other; exit status 1 where something was found
+	host=$$(rustc --version --verbose | sed -n 's/^host: //p'); \
+	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --locked --manifest-path $(FUZZ)/Cargo.toml --target $$host; \
+	for target in density structure model; do \
+		mkdir -p $(FUZZ)/corpus/$$target $(FUZZ)/artifacts/$$target $(FINDINGS)/$$target; \
+		$(FUZZ)/target/$$host/release/$$target -max_total_time=$$(($(SECONDS) / 6)) -timeout=60 -rss_limit_mb=4096 -max_len=2048 \
+			-print_final_stats=1 -artifact_prefix=$(FUZZ)/artifacts/$$target/ $(FUZZ)/corpus/$$target \
+			$(FINDINGS)/$$target; \
+	done
+	$(BIN)/python tests/hostile/fuzz.py $$(($(SECONDS) / 2))
 
 lint: $(STAMPS)/tools ## rustfmt, clippy, ruff and mypy; changes nothing
 	cargo fmt --all --check
@@ -47,11 +61,19 @@ bench: build ## the engine's kernels, import time, growth with rows (figure in t
 
 wheel: $(STAMPS)/tools ## build the wheel into target/wheels, look into it, install it alone and let it work
 	rm -rf target/wheels
-	env -u CONDA_PREFIX $(BIN)/maturin build --release --locked --out target/wheels --interpreter $(BIN)/python
+	RUSTFLAGS="--remap-path-prefix=$(CURDIR)=ranef --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=cargo" \
+		env -u CONDA_PREFIX $(BIN)/maturin build --release --locked --out target/wheels --interpreter $(BIN)/python
 	$(PYTHON) tests/wheel/contents.py target/wheels/*.whl
 	$(PYTHON) -m venv target/wheels/alone
 	target/wheels/alone/bin/pip install --quiet --disable-pip-version-check --only-binary :all: target/wheels/*.whl
 	env -i HOME="$$HOME" PATH=/usr/bin:/bin target/wheels/alone/bin/python -I tests/wheel/smoke.py
+
+audit: $(STAMPS)/tools ## origins, licences and build scripts of the crates (cargo-deny); known vulnerabilities, where the lists can be had
+	cargo deny --locked check bans licenses sources
+	if cargo deny fetch db; then cargo deny --locked check advisories; else echo "advisories of crates: out of reach, not checked"; fi
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+	$(VENV)/audit/bin/pip-audit --no-deps --disable-pip --requirement requirements-dev.lock
 
 docs: build ## build the documentation into target/site
 	$(BIN)/mkdocs build --strict

@@ -103,9 +103,32 @@ impl In {
     }
 }
 
+/// D(c ± k) by centre, and how many there are: data have few.
+#[derive(Default)]
+struct Kept {
+    of: HashMap<u64, Terms>,
+    count: usize,
+}
+
+/// So many D are kept at most (32 MB a thread), besides those of one centre.
+const MOST_KEPT: usize = 1 << 22;
+
+impl Kept {
+    /// What `work` makes of the terms around a centre.
+    fn at<T>(&mut self, centre: f64, work: impl FnOnce(&mut Terms) -> T) -> T {
+        if self.count > MOST_KEPT {
+            *self = Self::default();
+        }
+        let terms = self.of.entry(centre.to_bits()).or_insert_with(|| Terms::new(centre));
+        let before = terms.up.len() + terms.down.len();
+        let out = work(terms);
+        self.count += terms.up.len() + terms.down.len() - before;
+        out
+    }
+}
+
 thread_local! {
-    /// D(c ± k) by centre: data have few.
-    static TERMS: RefCell<HashMap<u64, Terms>> = RefCell::default();
+    static TERMS: RefCell<Kept> = RefCell::default();
     /// Rows next to each other often have the same parameters.
     static LAST: RefCell<Option<Solved>> = const { RefCell::new(None) };
 }
@@ -147,12 +170,7 @@ fn solve<const N: usize>(mu: f64, nu: f64, variable: In) -> Option<Law> {
         return few::<N>(mu, nu, variable);
     }
     let centre = mu.round().max(1.0);
-    TERMS.with_borrow_mut(|all| {
-        if all.len() > 4096 {
-            all.clear();
-        }
-        sum::<N>(mu, nu, variable, all.entry(centre.to_bits()).or_insert_with(|| Terms::new(centre)))
-    })
+    TERMS.with_borrow_mut(|kept| kept.at(centre, |terms| sum::<N>(mu, nu, variable, terms)))
 }
 
 /// Whether the expansion serves.
@@ -467,7 +485,7 @@ const NEAR: f64 = 4096.0;
 /// D(y) relative to c, without cancellation between large factorials.
 fn relative_factorial(y: f64, c: f64) -> f64 {
     if (y - c).abs() <= NEAR {
-        return TERMS.with_borrow_mut(|all| all.entry(c.to_bits()).or_insert_with(|| Terms::new(c)).of(y));
+        return TERMS.with_borrow_mut(|kept| kept.at(c, |terms| terms.of(y)));
     }
     if y < 1.0 {
         return c * c.ln() - ln_factorial(c);
@@ -637,6 +655,17 @@ mod tests {
 
     fn family() -> ConwayMaxwell {
         ConwayMaxwell { links: [Link::Log, Link::Log] }
+    }
+
+    #[test]
+    fn terms_of_many_centres_are_not_all_kept() {
+        let mut kept = Kept::default();
+        for centre in 1..=8 {
+            kept.at(f64::from(centre), |terms| terms.up(1 << 20));
+        }
+        let held: usize = kept.of.values().map(|terms| terms.up.len() + terms.down.len()).sum();
+        assert!(held <= MOST_KEPT + (1 << 20) + 2 * kept.of.len(), "{held}");
+        assert!(kept.of.contains_key(&8.0_f64.to_bits()));
     }
 
     #[test]

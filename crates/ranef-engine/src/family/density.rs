@@ -192,6 +192,12 @@ const fn components<F: Density>() -> &'static [Component] {
     panic!("the parameters of this family's card come in an order no family has yet")
 }
 
+/// A predictor that a search can start from: the links of responses at the ends of the floating-point numbers overflow.
+fn within_reach(eta: f64) -> f64 {
+    const FURTHEST: f64 = 1e100;
+    eta.clamp(-FURTHEST, FURTHEST)
+}
+
 impl<F: Density> Family for F {
     fn card(&self) -> &'static Card {
         F::CARD
@@ -226,11 +232,11 @@ impl<F: Density> Family for F {
     }
 
     fn start(&self, y: &[f64], trials: Option<&[f64]>, weights: Option<&[f64]>, offset: Option<&[f64]>) -> Vec<f64> {
-        Density::start(self, Responses { y, trials, weights, offset })
+        Density::start(self, Responses { y, trials, weights, offset }).into_iter().map(within_reach).collect()
     }
 
     fn start_mean(&self, y: f64, trials: f64) -> f64 {
-        Density::start_mean(self, y, trials)
+        within_reach(Density::start_mean(self, y, trials))
     }
 
     fn predict(&self, kind: Kind, eta: &[f64], gradient: &mut [f64]) -> f64 {

@@ -111,7 +111,7 @@ pub(super) fn ln_gamma_step(x: f64, h: f64) -> f64 {
     (x - 0.5) * ratio.ln_1p() + h * ((x + h).ln() - 1.0) + tails
 }
 
-/// log Γ(x), x > 0.
+/// log Γ(x), x > 0; NaN of NaN.
 pub fn ln_gamma(x: f64) -> f64 {
     if x >= STIRLING_FROM {
         if x == f64::INFINITY {
@@ -130,6 +130,9 @@ pub fn ln_gamma(x: f64) -> f64 {
     }
     if x <= 2.5 {
         return ln_gamma_around_two(x - 2.0);
+    }
+    if x.is_nan() {
+        return x;
     }
     let mut product = 1.0;
     let mut shifted = x;
@@ -306,6 +309,12 @@ mod tests {
         assert_eq!(ln_gamma(1.0), 0.0);
         assert_eq!(ln_gamma(2.0), 0.0);
         assert_eq!(ln_factorial(0.0), 0.0);
+    }
+
+    #[test]
+    fn of_no_number_is_no_number() {
+        assert!(ln_gamma(f64::NAN).is_nan());
+        assert!(ln_gamma_derivatives(f64::NAN, 3).iter().all(|value| value.is_nan()));
     }
 
     #[test]
