@@ -35,7 +35,7 @@ COVERED := $(abspath target/coverage)
 coverage: $(STAMPS)/tools ## line coverage of engine and package by all their tests; exit status 1 where one is below 90 %
 	rm -rf $(STAMPS)/extension $(COVERED)/*.lcov $(COVERED)/python* $(COVERED)/*.profraw
 	mkdir -p $(COVERED)
-	export CARGO_TARGET_DIR=$(COVERED); source <(cargo llvm-cov show-env --sh --no-cfg-coverage); \
+	export CARGO_TARGET_DIR=$(COVERED); settings=$$(cargo llvm-cov show-env --sh --no-cfg-coverage); eval "$$settings"; \
 	$(ENGINE_TESTS); \
 	env -u CONDA_PREFIX VIRTUAL_ENV=$(abspath $(VENV)) PATH="$(abspath $(BIN)):$$PATH" $(BIN)/maturin develop --release --locked; \
 	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup; \
