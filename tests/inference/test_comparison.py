@@ -114,6 +114,127 @@ def test_what_does_not():
     assert not nesting(sleep("(1 | Subject)"), held).nested
 
 
+def serial(correlation: str | None, dispersion: str | None = None):
+    text = "Reaction ~ Days + (1 | Subject)"
+    return rf.lmm(text, data("sleepstudy"), reml=False, correlation=correlation, dispersion=dispersion)
+
+
+def machines(random: str, **options):
+    return rf.lmm(f"score ~ Machine + {random}", data("machines"), reml=False, **options)
+
+
+def wine(thresholds: str):
+    return rf.glmm("rating ~ temp + (1 | judge)", data("wine"), family=rf.families.cumulative(thresholds=thresholds))
+
+
+def calls(family, **options):
+    return rf.glmm("SiblingNegotiation ~ FoodTreatment + (1 | Nest)", data("owls"), family=family, **options)
+
+
+# Smaller and larger model, variances of the larger that the smaller has at zero, and why the ratio's law is not known.
+PAIRS = {
+    "ar1 is arma": (lambda: serial("ar1(Days | Subject)"), lambda: serial("arma(Days | Subject, p = 1, q = 1)"), 0, ""),
+    # No nugget is a share of the variance at zero.
+    "nugget": (lambda: serial("exp(Days | Subject)"), lambda: serial("exp(Days | Subject, nugget = TRUE)"), 1, ""),
+    "power, and power with ar1": (
+        lambda: serial(None, "~ power(fitted)"),
+        lambda: serial("ar1(Days | Subject)", "~ power(fitted)"),
+        0,
+        "",
+    ),
+    "phi that is given": (lambda: calls(rf.families.nbinom2(phi=2)), lambda: calls("nbinom2"), 0, ""),
+    "zero inflation": (lambda: calls("poisson"), lambda: calls("poisson", zi="~ 1"), 1, ""),
+    "zero inflation with a formula": (
+        lambda: calls("poisson"),
+        lambda: calls("poisson", zi="~ FoodTreatment"),
+        1,
+        "without zero inflation its other parameters mean nothing",
+    ),
+    "poisson is nbinom1": (lambda: calls("poisson"), lambda: calls("nbinom1"), 1, ""),
+    "thresholds": (lambda: wine("equidistant"), lambda: wine("flexible"), 0, ""),
+    "homdiag is diag": (
+        lambda: machines("homdiag(0 + Machine | Worker)"),
+        lambda: machines("diag(0 + Machine | Worker)"),
+        0,
+        "",
+    ),
+    "latent variables": (
+        lambda: machines("rr(0 + Machine | Worker, d = 1)"),
+        lambda: machines("rr(0 + Machine | Worker, d = 2)"),
+        1,
+        "rr(0 + Machine | Worker, d = 2) has loadings that are zero in the smaller model",
+    ),
+    "effects tied in time": (
+        lambda: sleep("(1 | Subject)"),
+        lambda: sleep("(1 | Subject) + ou(0 + Days | Subject)"),
+        1,
+        "without its variance the other parameters of ou(0 + Days | Subject) mean nothing",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.filterwarnings("ignore::ranef.errors.ConvergenceWarning")
+def test_special_cases_of_every_part(name):
+    smaller, larger, variances, irregular = PAIRS[name]
+    small, large = smaller(), larger()
+    assert nesting(small, large) == Nesting(True, "", variances, irregular)
+    assert not nesting(large, small).nested
+
+
+# Neither is the other, and what is said of the first in the second.
+APART = {
+    "other variance functions": (
+        lambda: serial(None, "~ power(fitted)"),
+        lambda: serial(None, "~ exp(fitted)"),
+        "the variance functions of the residuals",
+    ),
+    "correlation and variance function": (
+        lambda: serial("ar1(Days | Subject)"),
+        lambda: serial(None, "~ power(fitted)"),
+        "the correlation of the residuals",
+    ),
+    "residuals and slopes": (
+        lambda: serial("ar1(Days | Subject)"),
+        lambda: sleep("(Days | Subject)"),
+        "the correlation or variance function of the residuals",
+    ),
+    "two ways to be overdispersed": (
+        lambda: calls("nbinom1"),
+        lambda: calls("nbinom2"),
+        "families nbinom1(link='log') and nbinom2(link='log')",
+    ),
+    "an edge with a formula": (
+        lambda: calls("nbinom1", dispersion="~ FoodTreatment"),
+        lambda: calls("nbinom12"),
+        "families nbinom1(link='log') and nbinom12(link='log') with a dispersion formula",
+    ),
+    "inflated zeros and dispersion": (
+        lambda: calls("poisson", zi="~ 1"),
+        lambda: calls("nbinom2"),
+        "no component zi in the larger model",
+    ),
+    "offsets": (
+        lambda: machines("(1 | Worker)"),
+        lambda: machines("(1 | Worker)", offset=np.arange(54.0)),
+        "other offsets (cond)",
+    ),
+    "an intercept and correlated columns": (
+        lambda: machines("(1 | Worker)"),
+        lambda: machines("cs(0 + Machine | Worker)"),
+        "random effects ((1 | Worker) is not within the larger model's)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", APART)
+@pytest.mark.filterwarnings("ignore::ranef.errors.ConvergenceWarning")
+def test_what_is_not_in_each_other(name):
+    one, other, reason = (part if isinstance(part, str) else part() for part in APART[name])
+    assert nesting(one, other) == Nesting(False, reason)
+    assert not nesting(other, one).nested
+
+
 def test_an_offset_is_a_coefficient_of_one():
     offset = owls("FoodTreatment + offset(logBroodSize) + (1 | Nest)")
     free = owls("FoodTreatment + logBroodSize + (1 | Nest)")

@@ -14,20 +14,17 @@ def plain_style():
 
 def cut_off(figure, slack=2.0):
     """Texts of a figure that reach beyond its edge by more than `slack` pixels."""
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     renderer, edge = figure.canvas.get_renderer(), figure.bbox
     found = []
     for axis in figure.axes:
-        texts = [axis.title, axis.xaxis.label, axis.yaxis.label, *axis.texts]
-        texts += [*axis.get_xticklabels(), *axis.get_yticklabels()]
         low, high = sorted(axis.get_xlim()), sorted(axis.get_ylim())
+        texts = [axis.title, axis.xaxis.label, axis.yaxis.label, *axis.texts]
+        # Ticks beyond the limits are not drawn.
+        texts += [text for text in axis.get_xticklabels() if low[0] <= text.get_position()[0] <= low[1]]
+        texts += [text for text in axis.get_yticklabels() if high[0] <= text.get_position()[1] <= high[1]]
         for text in texts:
             if not text.get_text() or not text.get_visible():
-                continue
-            # Ticks beyond the limits are not drawn.
-            if text in axis.get_xticklabels() and not low[0] <= text.get_position()[0] <= low[1]:
-                continue
-            if text in axis.get_yticklabels() and not high[0] <= text.get_position()[1] <= high[1]:
                 continue
             box = text.get_window_extent(renderer)
             if (

@@ -272,6 +272,41 @@ def test_any_other_content_raises_the_same_error_or_is_the_same_fit():
     assert refused > 130
 
 
+def first_column(card):
+    return card["data"]["columns"][0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda card: card["data"].update(backend="ibis"), "its data are a ibis frame, which this version"),
+        (lambda card: card["data"]["columns"].append(first_column(card)), "two columns of one name"),
+        (lambda card: card["data"].update(rows=598), "columns that are not 598 rows long"),
+        (lambda card: first_column(card).update(kind="sparse"), "a column of the kind 'sparse'"),
+        (lambda card: first_column(card).update(codes=99), r"it has no arrays/99\.npy"),
+        (lambda card: card.update(rows={"is": "rows"}), "its content is not that of a saved fit"),
+        (lambda card: card.update(response=13), "its response has 7 values for 599 rows"),
+        (lambda card: card.update(family={"is": "law"}), "a value of the kind 'law', which this version"),
+        (lambda card: card["arguments"].update(formula="SiblingNegotiation ~ Nests"), "no column `Nests`"),
+        (lambda card: card["arguments"].update(zi="~ 1", quadrature=7, reml=True), "is not one that this version"),
+        (lambda card: card["probes"]["items"][0][1].reverse(), "understands its parameters differently .beta."),
+    ],
+)
+def test_another_content_is_told_by_what_is_wrong_with_it(change, message):
+    members = unpacked(content_of(owls()))
+    card = json.loads(members["fit.json"])
+    change(card)
+    with pytest.raises(rf.SavedFitError, match=message):
+        fields_of(packed({**members, "fit.json": json.dumps(card).encode()}), 10**9)
+
+
+def test_a_file_without_its_heart_is_refused(content, load):
+    members = unpacked(content)
+    del members["fit.json"]
+    with pytest.raises(rf.SavedFitError, match=r"it has no fit\.json"):
+        load(rewritten(members))
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_any_other_array_raises_the_same_error_or_is_read():
     members = unpacked(content_of(owls()))

@@ -8,6 +8,7 @@ use ranef_engine::family::{CATALOGUE, Component, Derivatives, Family, Kind, Rows
 use ranef_engine::link::{Domain, Link};
 use ranef_engine::residuals::quantile_residual;
 use ranef_engine::special::log_ndtr;
+use rayon::prelude::*;
 use serde_json::Value;
 
 const KINDS: [Kind; 7] = [
@@ -543,7 +544,8 @@ fn tails_keep_their_digits() {
 #[test]
 fn samples_have_the_stated_moments() {
     const DRAWS: usize = 20_000;
-    for (seed, family) in families().iter().enumerate() {
+    // The longest of these tests: one family beside another.
+    families().par_iter().enumerate().for_each(|(seed, family)| {
         let n = if family.card().support == Support::Trials { 7.0 } else { 1.0 };
         let (link, domain) = (family.links()[0], family.card().support.domain());
         let mut rng = ChaCha8Rng::seed_from_u64(seed as u64);
@@ -576,13 +578,14 @@ fn samples_have_the_stated_moments() {
                 "{context}: variance {spread}, should be {variance}"
             );
         }
-    }
+    });
 }
 
 #[test]
 fn quantile_residuals_of_samples_are_standard_normal() {
     const DRAWS: usize = 4000;
-    for (seed, family) in families().iter().enumerate() {
+    // The longest of these tests: one family beside another.
+    families().par_iter().enumerate().for_each(|(seed, family)| {
         let n = if family.card().support == Support::Trials { 7.0 } else { 1.0 };
         let (link, domain) = (family.links()[0], family.card().support.domain());
         let mut rng = ChaCha8Rng::seed_from_u64(200 + seed as u64);
@@ -609,7 +612,7 @@ fn quantile_residuals_of_samples_are_standard_normal() {
             // Kolmogorov's distance exceeds 2.5/√n once in 10⁵ times.
             assert!(distance < 2.5 / (DRAWS as f64).sqrt(), "{family:?} eta {eta:?}: distance {distance}");
         }
-    }
+    });
 }
 
 #[test]

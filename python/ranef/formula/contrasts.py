@@ -95,7 +95,8 @@ def _poly(contrast: Contrast, name: str, levels: tuple[str, ...]) -> tuple[Array
     k = len(levels)
     scores = np.arange(1.0, k + 1) if contrast.scores is None else np.array(contrast.scores, dtype=float)
     if len(scores) != k or len(set(scores.tolist())) != k:
-        raise DataError(f"the scores of `{name}` must be {k} different numbers, one a level; there are {len(scores)}")
+        shown = ", ".join(f"{score:g}" for score in scores)
+        raise DataError(f"the scores of `{name}` must be {k} different numbers, one a level, not {shown}")
     centred = (scores - scores.mean()) / np.ptp(scores)
     orthogonal = np.empty((k, k))
     orthogonal[:, 0] = 1.0 / np.sqrt(k)

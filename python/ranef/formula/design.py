@@ -567,6 +567,8 @@ def _columns_of(node: Node, source: str, table: Table) -> list[str]:
     """Return the columns that a piece needs; point at a name that is none."""
     found = []
     for name in variables_of(node, table.names):
+        if name.name == "." and not name.quoted:
+            raise FormulaError.at(source, name.start, name.end, "the dot cannot stand inside a function")
         if name.name not in table:
             raise FormulaError.at(
                 source,

@@ -113,9 +113,9 @@ def nesting(small: FittedModel, large: FittedModel) -> Nesting:
     if not found.nested:
         return found
     residual = _residuals(small, large)
-    if residual:
-        return _apart(residual)
-    return Nesting(True, "", variances + found.variances, irregular or found.irregular)
+    if not residual.nested:
+        return residual
+    return Nesting(True, "", variances + found.variances + residual.variances, irregular or found.irregular)
 
 
 def within(inner: np.ndarray, outer: np.ndarray) -> bool:
@@ -224,25 +224,25 @@ def _random_effects(small: FittedModel, large: FittedModel) -> Nesting:
     return Nesting(True, "", variances, irregular)
 
 
-def _residuals(small: FittedModel, large: FittedModel) -> str:
-    """Why the residuals of the smaller model are not a special case of the larger's; empty where they are."""
+def _residuals(small: FittedModel, large: FittedModel) -> Nesting:
+    """How the residuals of the smaller model are a special case of the larger's."""
     a, b = small.model.design.residual, large.model.design.residual
     if a is None:
-        return ""
+        return Nesting(True)
     if b is None:
-        return "the correlation or variance function of the residuals"
+        return _apart("the correlation or variance function of the residuals")
     spreads = {s.text for s in b.spreads}
     if any(s.text not in spreads for s in a.spreads):
-        return "the variance functions of the residuals"
+        return _apart("the variance functions of the residuals")
     mine, theirs = a.correlation, b.correlation
     if mine is None:
-        return ""
+        return Nesting(True)
     if theirs is None:
-        return "the correlation of the residuals"
+        return _apart("the correlation of the residuals")
     if mine.text == theirs.text or (
         mine.group == theirs.group and theirs.structure in RESIDUAL.get(mine.structure, ())
     ):
-        return ""
+        return Nesting(True)
     if mine.structure == theirs.structure and theirs.nugget and not mine.nugget and mine.group == theirs.group:
-        return ""
-    return "the correlation of the residuals"
+        return Nesting(True, variances=1)
+    return _apart("the correlation of the residuals")

@@ -1,6 +1,6 @@
 //! What one step of a fit costs: the loops that a fit spends its time in, on data as large as the first caches.
 //!
-//! `cargo bench -p ranef-engine` runs all of them, `cargo bench -p ranef-engine -- families` one group.
+//! `cargo bench -p ranef-kernels` runs all of them, `cargo bench -p ranef-kernels -- families` one group.
 
 use criterion::{BatchSize, Criterion, Throughput};
 use rand::SeedableRng;
