@@ -6,7 +6,8 @@ import pytest
 
 import fuzz
 import ranef as rf
-from hostile_inputs import KINDS, attempt, plain_fits, plain_frame
+from hostile_inputs import KINDS, attempt
+from hostile_values import plain_fits, plain_frame
 from ranef.formula.design import build_design
 from ranef.formula.level_columns import column_sds
 

@@ -128,7 +128,14 @@ def truth_of_parameters(model: Model, parameters: Any) -> Truth:
             )
         sds = np.array([values.get(("sd", t, j), values.get(("sd", t, 0))) for j in range(width)], float)
         correlation = found["correlations"].get(t, np.eye(width))
-        sigmas.append(sds[:, None] * correlation * sds)
+        with np.errstate(over="ignore", invalid="ignore"):
+            sigma = sds[:, None] * correlation * sds
+        if not np.isfinite(sigma).all():
+            raise ModelError(
+                f"parameters: standard deviations of {term.text} up to {sds.max():g} have squares beyond the largest "
+                "number; measure the response in other units."
+            )
+        sigmas.append(sigma)
     truth = Truth(model, tuple(beta), tuple(sigmas), tuple(None for _ in sigmas), None)
     require_drawable(truth)
     return truth

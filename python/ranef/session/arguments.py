@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from numbers import Integral, Real
 from typing import Any, ParamSpec, TypeVar
 
@@ -20,6 +21,7 @@ from ranef.fitting import Control
 
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
+Group = TypeVar("Group")
 
 
 def _truth(value: Any) -> bool:
@@ -34,11 +36,23 @@ def _number(value: Any) -> bool:
     return isinstance(value, Real) and not _truth(value)
 
 
-def _words(value: Any) -> bool:
-    listed = (
-        isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) and not hasattr(value, "columns")
-    )
-    return listed and np.ndim(value) == 1 and all(isinstance(word, str) for word in value)
+def _listed(value: Any) -> bool:
+    # A set has no order; and what can be gone through once only would be used up by a look at it.
+    other = isinstance(value, str | bytes | Mapping | Set | Iterator) or hasattr(value, "columns")
+    return isinstance(value, Iterable) and not other and getattr(value, "ndim", 1) == 1
+
+
+def _list_of(belongs: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: _listed(value) and all(belongs(each) for each in value)
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _made_by(name: str) -> Callable[[Any], bool]:
+    """Whether a value is of the class of this name, which may be defined further down."""
+    return lambda value: any(c.__name__ == name and c.__module__.startswith("ranef.") for c in type(value).__mro__)
 
 
 # Types as the signatures spell them: who belongs, and what to call it.
@@ -47,21 +61,44 @@ TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "bool": (_truth, "True or False"),
     "int": (_whole, "a whole number"),
     "float": (_number, "a number"),
-    "str": (lambda value: isinstance(value, str), "text"),
-    "Sequence[str]": (_words, "a list of texts"),
-    "Mapping[str, Any]": (lambda value: isinstance(value, Mapping), "a dictionary"),
-    "Mapping[str, Prior]": (lambda value: isinstance(value, Mapping), "a dictionary"),
+    "str": (_text, "text"),
+    "Sequence[str]": (_list_of(_text), "a list of texts"),
+    "Sequence[float]": (_list_of(_number), "a list of numbers"),
+    "Sequence[Sequence[str]]": (_list_of(_listed), "a list of lists of texts"),
+    "tuple[float, float]": (lambda value: _list_of(_number)(value) and len(value) == 2, "two numbers"),
+    "Mapping": (lambda value: isinstance(value, Mapping), "a dictionary"),
+    "Callable": (callable, "a function"),
+    "os.PathLike[str]": (lambda value: isinstance(value, os.PathLike), "a path"),
+    "Path": (lambda value: isinstance(value, os.PathLike), "a path"),
     "Control": (lambda value: isinstance(value, Control), "a ranef.Control(...)"),
     "Family": (lambda value: isinstance(value, Family), "an object of ranef.families"),
+    "Check": (_made_by("Check"), "what fit.check() gave"),
+    "SimulatedResiduals": (_made_by("SimulatedResiduals"), "what fit.simulate_residuals() gave"),
 }
+
+
+def _alternatives(annotation: str) -> list[str]:
+    """The types that an annotation joins by bars, outside of brackets."""
+    found, depth, start = [], 0, 0
+    for place, letter in enumerate(annotation):
+        depth += (letter == "[") - (letter == "]")
+        if letter == "|" and depth == 0:
+            found.append(annotation[start:place].strip())
+            start = place + 1
+    return [*found, annotation[start:].strip()]
+
+
+def _known(word: str) -> tuple[Callable[[Any], bool], str] | None:
+    """The entry of a type: as it is spelled, or without what is in its brackets."""
+    return TYPES.get(word) or (TYPES.get(word.split("[")[0]) if word.startswith(("Mapping[", "Callable[")) else None)
 
 
 def complaint(function: str, name: str, value: Any, annotation: str) -> str | None:
     """What is wrong with the type of a value, in a sentence; None where it is right or nothing is promised."""
-    words = [word.strip() for word in annotation.split("|")]
-    if any(word not in TYPES for word in words) or any(TYPES[word][0](value) for word in words):
+    types = [_known(word) for word in _alternatives(annotation)]
+    if None in types or any(known[0](value) for known in types if known):
         return None
-    wanted = [TYPES[word][1] for word in words]
+    wanted = [known[1] for known in types if known]
     shown = repr(value) if isinstance(value, str | int | float | bool | None) else f"<{type(value).__name__}>"
     listed = wanted[0] if len(wanted) == 1 else f"{', '.join(wanted[:-1])} or {wanted[-1]}"
     return f"{function}({name}={shown}): give {listed}"
@@ -81,7 +118,7 @@ def held_to_its_types(function: Callable[Given, Answer]) -> Callable[Given, Answ
         for name, parameter in signature.parameters.items()
         if isinstance(parameter.annotation, str)
         and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-        and all(word.strip() in TYPES for word in parameter.annotation.split("|"))
+        and all(_known(word) for word in _alternatives(parameter.annotation))
     }
 
     @functools.wraps(function)
@@ -105,8 +142,9 @@ def held_to_its_types(function: Callable[Given, Answer]) -> Callable[Given, Answ
     return called
 
 
-def hold_to_their_types(group: type) -> None:
-    """Hold the public methods that a class defines to the types in their signatures."""
+def hold_to_their_types(group: type[Group]) -> type[Group]:
+    """Hold the public methods that a class defines to the types in their signatures; a decorator of classes."""
     for name, method in list(vars(group).items()):
         if inspect.isfunction(method) and not name.startswith("_"):
             setattr(group, name, held_to_its_types(method))
+    return group

@@ -12,12 +12,14 @@ from ranef.frames import IntoFrame
 from ranef.plots import check as check_plot
 from ranef.reports import check as check_report
 from ranef.session.answers import Answers
+from ranef.session.arguments import hold_to_their_types
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
+@hold_to_their_types
 class Check:
     """The verdict on a fit, assumption by assumption, as `Fit.check` gives it; `print` it.
 

@@ -17,6 +17,7 @@ from ranef.prediction.residuals import observed_response
 from ranef.reports.summary import Section
 from ranef.reports.tidy_table import tidy_table
 from ranef.session.answers import Answers
+from ranef.session.arguments import hold_to_their_types
 from ranef.session.marginal_means import MarginalMeans
 from ranef.session.tabled import PrintedTable
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@hold_to_their_types
 class Effects(PrintedTable):
     """Predictions along up to four variables, as `Fit.effects` gives them.
 

@@ -13,12 +13,14 @@ from ranef.inference.bootstrap import plan, replicates, summary_of
 from ranef.inference.processes import replicates_by
 from ranef.plots import profile as profile_plot
 from ranef.session.answers import Answers
+from ranef.session.arguments import hold_to_their_types
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
+@hold_to_their_types
 class Profile:
     """Profile likelihood of a fit's parameters, as `Fit.profile` gives it."""
 

@@ -11,6 +11,7 @@ from ranef.frames import IntoFrame
 from ranef.inference import influence as deletion
 from ranef.plots import influence as influence_plot
 from ranef.session.answers import Answers
+from ranef.session.arguments import hold_to_their_types
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 SHOWN = 6
 
 
+@hold_to_their_types
 class Influence:
     """What a fit is without each row, or each level of a group, as `Fit.influence` gives it.
 

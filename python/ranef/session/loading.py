@@ -9,9 +9,11 @@ from ranef.errors import SavedFitError
 from ranef.families import Family
 from ranef.saving.archive import MOST_BYTES
 from ranef.saving.record import fields_of
+from ranef.session.arguments import held_to_its_types
 from ranef.session.fit import Fit
 
 
+@held_to_its_types
 def load(
     path: str | os.PathLike[str],
     *,

@@ -19,6 +19,7 @@ from ranef.plots import estimates as estimates_plot
 from ranef.reports.summary import Section
 from ranef.reports.tidy_table import tidy_table
 from ranef.session.answers import Answers
+from ranef.session.arguments import hold_to_their_types
 from ranef.session.tabled import PrintedTable
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ _IN_WORDS = {
 }
 
 
+@hold_to_their_types
 class MarginalMeans(PrintedTable):
     """Estimates with labels: marginal means, their contrasts, slopes or comparisons.
 

@@ -24,6 +24,7 @@ from ranef.plots import (
 )
 from ranef.plots import smooth as smooth_plot
 from ranef.plots.canvas import panels
+from ranef.session.arguments import held_to_its_types, hold_to_their_types
 from ranef.session.effects import AlongVariables
 from ranef.session.inference import Inference
 
@@ -36,6 +37,7 @@ class Drawn(Inference, AlongVariables):
     """A fit whose inference and effects can be drawn."""
 
 
+@hold_to_their_types
 class Plots:
     """Figures of a fit, each beside a method ``..._data()`` that returns the tidy frame it draws.
 
@@ -481,6 +483,7 @@ class Plots:
         return self._fit._frame(diagnostics.diagnostics_columns(self._fit, seed))
 
 
+@held_to_its_types
 def plot_coefficients(
     fits: Mapping[str, Drawn] | Sequence[Drawn] | Drawn,
     ax: Axes | Any = None,
@@ -518,6 +521,7 @@ def plot_coefficients(
     return coefficients.coefficients(named, columns, exponentiate, ax)
 
 
+@held_to_its_types
 def plot_coefficients_data(
     fits: Mapping[str, Drawn] | Sequence[Drawn] | Drawn, exponentiate: bool = False, **options: Any
 ) -> IntoFrame:

@@ -26,6 +26,7 @@ from ranef.fitting import FittedModel
 from ranef.frames import IntoFrame, frame_from
 from ranef.plots import scaled_residuals as figures
 from ranef.reports.simulated_residuals import residual_report
+from ranef.session.arguments import hold_to_their_types
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,6 +43,7 @@ BINARY = (
 )
 
 
+@hold_to_their_types
 class SimulatedResiduals:
     """The place of each response among responses simulated from the model, from 0 to 1, and tests of these places.
 
@@ -303,7 +305,7 @@ class SimulatedResiduals:
         if distances is not None:
             if x is not None or y is not None:
                 raise ModelError("test_spatial(): give x and y, or distances, not both")
-            matrix = np.asarray(distances, float)
+            matrix = scaling.finite_numbers(distances, "distances")
             if matrix.shape != (self.nobs, self.nobs):
                 raise DataError(f"distances has the shape {matrix.shape}; ({self.nobs}, {self.nobs}) is needed")
             return autocorrelation.moran(self._found.scaled, matrix, alternative)

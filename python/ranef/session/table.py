@@ -13,12 +13,14 @@ from ranef.reports.model_table.html import html, page
 from ranef.reports.model_table.latex import latex
 from ranef.reports.model_table.markdown import markdown
 from ranef.reports.model_table.text import text
+from ranef.session.arguments import held_to_its_types, hold_to_their_types
 from ranef.session.fit import Fit
 from ranef.session.given_fits import Given, given_fits
 
 _SUFFIXES = (".html", ".htm", ".tex", ".md", ".txt")
 
 
+@hold_to_their_types
 class Table:
     """Models side by side, as `ranef.table` gives them; print it, or let a notebook show it."""
 
@@ -95,6 +97,7 @@ class Table:
         return self.to_html()
 
 
+@held_to_its_types
 def table(
     *fits: Given,
     show: str | Sequence[str] | None = "se",
