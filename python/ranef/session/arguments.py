@@ -33,7 +33,13 @@ def _whole(value: Any) -> bool:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, Real) and not _truth(value)
+    if not isinstance(value, Real) or _truth(value):
+        return False
+    try:
+        float(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
+    return True
 
 
 def _listed(value: Any) -> bool:
@@ -104,8 +110,14 @@ def complaint(function: str, name: str, value: Any, annotation: str) -> str | No
     return f"{function}({name}={shown}): give {listed}"
 
 
-def held_to_its_types(function: Callable[Given, Answer]) -> Callable[Given, Answer]:
+def held_to_its_types(function: Callable[Given, Answer], name: str | None = None) -> Callable[Given, Answer]:
     """The function, which refuses arguments of other types than its annotations say.
+
+    Parameters
+    ----------
+    function : callable
+    name : str, optional
+        What its callers know it by, where that is not its own name.
 
     Raises
     ------
@@ -114,8 +126,8 @@ def held_to_its_types(function: Callable[Given, Answer]) -> Callable[Given, Answ
     """
     signature = inspect.signature(function)
     promised = {
-        name: parameter.annotation
-        for name, parameter in signature.parameters.items()
+        argument: parameter.annotation
+        for argument, parameter in signature.parameters.items()
         if isinstance(parameter.annotation, str)
         and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         and all(_known(word) for word in _alternatives(parameter.annotation))
@@ -125,9 +137,9 @@ def held_to_its_types(function: Callable[Given, Answer]) -> Callable[Given, Answ
     def called(*args: Given.args, **kwargs: Given.kwargs) -> Answer:
         given = signature.bind(*args, **kwargs).arguments
         wrong = None
-        for name, annotation in promised.items():
-            if name in given:
-                wrong = wrong or complaint(function.__name__, name, given[name], annotation)
+        for argument, annotation in promised.items():
+            if argument in given:
+                wrong = wrong or complaint(name or function.__name__, argument, given[argument], annotation)
         if wrong is None:
             return function(*args, **kwargs)
         # A check further in may know more of what belongs there (the columns, the terms): its words come first.

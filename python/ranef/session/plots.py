@@ -517,7 +517,7 @@ def plot_coefficients(
     ['poisson', 'negative binomial']
     """
     named = _named(fits)
-    columns = coefficients.coefficient_columns(named, exponentiate=exponentiate, **options)
+    columns = _columns(named, exponentiate=exponentiate, **options)
     return coefficients.coefficients(named, columns, exponentiate, ax)
 
 
@@ -546,7 +546,10 @@ def plot_coefficients_data(
     """
     named = _named(fits)
     first = next(iter(named.values()))
-    return first._frame(coefficients.coefficient_columns(named, exponentiate=exponentiate, **options))
+    return first._frame(_columns(named, exponentiate=exponentiate, **options))
+
+
+_columns = held_to_its_types(coefficients.coefficient_columns, "plot_coefficients")
 
 
 def _named(fits: Any) -> dict[str, Drawn]:

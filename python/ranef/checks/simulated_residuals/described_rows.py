@@ -99,8 +99,8 @@ class DescribedRows:
                 places.setdefault(value, []).append(i)
             except TypeError:
                 raise DataError(
-                    f"{argument} holds {value!r} in row {self.numbers[i]} (counting from 0), which names no level; give "
-                    "texts or numbers, one for each row"
+                    f"{argument} holds {value!r} in row {self.numbers[i]} (counting from 0), which names no level; "
+                    "give texts or numbers, one for each row"
                 ) from None
         return [str(value) for value in places], [np.array(rows) for rows in places.values()]
 

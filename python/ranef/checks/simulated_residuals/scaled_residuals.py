@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from ranef.errors import DataError, ModelError
+from ranef.errors import DataError, ModelError, blaming
 
 METHODS = ("pit", "traditional")
 # Cells of a matrix that are compared at once: what fits a processor's cache.

@@ -156,7 +156,7 @@ class MarginalEstimates:
         return np.exp(end) if self.ratios else links.inverse(self.link, end)
 
     def _null(self, null: float) -> float:
-        if isinstance(null, bool) or not isinstance(null, int | float) or not np.isfinite(null):
+        if isinstance(null, bool) or not isinstance(null, int | float) or not np.isfinite(float(null)):
             raise ModelError(f"null={null!r}: give a finite number.")
         return float(null)
 
