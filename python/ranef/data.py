@@ -419,10 +419,18 @@ def _text(series: nw.Series[Any]) -> Factor:
     return Factor(rank[np.asarray(codes, dtype=np.int64)], tuple(words[k] for k in order)).take(None)
 
 
+def _differs(value: Any) -> bool:
+    """Whether a value differs from itself, as those do that stand for missing ones."""
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):  # an array, say, whose elements answer one by one
+        return False
+
+
 def _objects(series: nw.Series[Any], name: str) -> Column:
     """Python objects of one plain kind: text, truth values or numbers, with None or NaN for missing."""
     values = series.to_list()
-    missing = np.array([value is None or value is pd.NA or value != value for value in values], dtype=bool)
+    missing = np.array([value is None or value is pd.NA or _differs(value) for value in values], dtype=bool)
     present = [value for value, gone in zip(values, missing, strict=True) if not gone]
     if all(isinstance(value, str) for value in present):
         filled = np.array([None if gone else value for value, gone in zip(values, missing, strict=True)], dtype=object)
@@ -430,7 +438,8 @@ def _objects(series: nw.Series[Any], name: str) -> Column:
     if all(isinstance(value, bool | np.bool_) for value in present):
         codes = np.array([-1 if gone else int(v) for v, gone in zip(values, missing, strict=True)], dtype=np.int64)
         return Column(name, category=Factor(codes, ("False", "True"), boolean=True))
-    if all(isinstance(value, int | float | np.number) and not isinstance(value, bool) for value in present):
+    real = int | float | np.integer | np.floating
+    if all(isinstance(value, real) and not isinstance(value, bool) for value in present):
         numbers = [np.nan if gone else float(v) for v, gone in zip(values, missing, strict=True)]
         return Column(name, np.array(numbers))
     kinds = sorted({type(value).__name__ for value in present})

@@ -6,7 +6,6 @@ parameter in the user's units (a coefficient, a standard deviation, a correlatio
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from ranef.errors import ModelError
@@ -37,6 +36,10 @@ class Prior:
 
     def __repr__(self) -> str:
         return self.text
+
+
+# Of the numbers that a density takes.
+LARGEST = 1e100
 
 
 def normal(mean: float = 0.0, sd: float = 1.0) -> Prior:
@@ -164,9 +167,11 @@ def lkj(shape: float = 1.0) -> Prior:
 
 def number(prior: str, name: str, value: float, above: float | None = None) -> float:
     """A parameter of a density, checked."""
-    sound = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not sound or (above is not None and value <= above):
-        what = "a number" if above is None else f"a number above {above:g}"
+    # Numbers whose squares and inverse squares are numbers too: densities are made of those.
+    sound = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
+    if not sound or (above is not None and value < max(above, 1.0 / LARGEST)):
+        least = -LARGEST if above is None else max(above, 1.0 / LARGEST)
+        what = f"a number from {least:g} to {LARGEST:g}"
         raise ModelError(f"prior.{prior}: {name}={value!r}: give {what}.")
     return float(value)
 

@@ -12,6 +12,7 @@ ENGINE = ROOT / "crates" / "ranef-engine" / "src"
 ORDER = (
     "_engine",
     "errors",
+    "arguments",
     "frames",
     "links",
     "datasets",

@@ -17,7 +17,7 @@ from typing import Any
 
 import ranef as rf
 from hostile_values import Attempted, WrongAnswer, plain_fits
-from kinds import answers, fits, several
+from kinds import answers, assumptions, figures, fits, relatedness, several, writing
 
 OWN_ERRORS = (rf.DataError, rf.FormulaError, rf.ModelError, rf.SavedFitError)
 # No input here needs more than some tens of milliseconds; a machine under load may make that a second or two.
@@ -55,6 +55,14 @@ KINDS: dict[str, Callable[[random.Random], Attempted]] = {
     "several": several.of_several,
     "means": answers.of_means,
     "simulated": answers.of_simulated,
+    "relatedness": relatedness.of_relatedness,
+    "assumptions": assumptions.of_assumptions,
+    "family": assumptions.of_family,
+    "figure-data": figures.of_figure_data,
+    "figure": figures.of_figure,
+    "writing": writing.of_writing,
+    "update": writing.of_update,
+    "estimator": writing.of_estimator,
 }
 
 

@@ -497,6 +497,43 @@ COUNTED = {
 }
 
 
+# Arguments of the functions that fit.
+LMM = (
+    "reml",
+    "weights",
+    "offset",
+    "contrasts",
+    "missing",
+    "start",
+    "control",
+    "correlation",
+    "dispersion",
+    "matrices",
+    "priors",
+    "fixed",
+    "tied",
+)
+GLMM = (
+    "family",
+    "link",
+    "zi",
+    "dispersion",
+    "shape",
+    "reml",
+    "quadrature",
+    "weights",
+    "offset",
+    "contrasts",
+    "priors",
+    "missing",
+    "start",
+    "control",
+    "matrices",
+    "fixed",
+    "tied",
+)
+
+
 def value_for(name: str, draw: random.Random, good: Mapping[str, tuple[Any, ...]] = GOOD_VALUES) -> Any:
     """A value for an argument of that name; `good` has values that are right, or nearly."""
     if name in COUNTED:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ranef.arguments import hold_to_their_types
 from ranef.checks import catalogue, optimizers
 from ranef.checks.finding import PROBLEM, Finding
 from ranef.checks.subject import Subject, subject_of
@@ -12,7 +13,6 @@ from ranef.frames import IntoFrame
 from ranef.plots import check as check_plot
 from ranef.reports import check as check_report
 from ranef.session.answers import Answers
-from ranef.session.arguments import hold_to_their_types
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranef.arguments import held_to_its_types, hold_to_their_types
 from ranef.errors import ModelError
 from ranef.frames import IntoFrame
 from ranef.inference import comparison
 from ranef.plots.reference_distribution import reference_distribution
 from ranef.reports.comparison import comparison_report
-from ranef.session.arguments import held_to_its_types, hold_to_their_types
 from ranef.session.fit import Fit
 from ranef.session.given_fits import Given, given_fits
 from ranef.session.tabled import Tabled

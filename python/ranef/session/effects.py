@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranef.arguments import hold_to_their_types
 from ranef.errors import ModelError
 from ranef.frames import IntoFrame
 from ranef.inference.marginal_means.testing import Testing
@@ -17,7 +18,6 @@ from ranef.prediction.residuals import observed_response
 from ranef.reports.summary import Section
 from ranef.reports.tidy_table import tidy_table
 from ranef.session.answers import Answers
-from ranef.session.arguments import hold_to_their_types
 from ranef.session.marginal_means import MarginalMeans
 from ranef.session.tabled import PrintedTable
 

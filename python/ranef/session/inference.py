@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ranef.arguments import hold_to_their_types
 from ranef.errors import ModelError
 from ranef.frames import IntoFrame
 from ranef.inference import dropped_terms, explained_variance, intervals, linear_hypotheses
@@ -13,7 +14,6 @@ from ranef.inference.bootstrap import plan, replicates, summary_of
 from ranef.inference.processes import replicates_by
 from ranef.plots import profile as profile_plot
 from ranef.session.answers import Answers
-from ranef.session.arguments import hold_to_their_types
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranef.arguments import hold_to_their_types
 from ranef.frames import IntoFrame
 from ranef.inference import influence as deletion
 from ranef.plots import influence as influence_plot
 from ranef.session.answers import Answers
-from ranef.session.arguments import hold_to_their_types
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ranef.arguments import held_to_its_types
 from ranef.errors import SavedFitError
 from ranef.families import Family
 from ranef.saving.archive import MOST_BYTES
 from ranef.saving.record import fields_of
-from ranef.session.arguments import held_to_its_types
 from ranef.session.fit import Fit
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranef.arguments import hold_to_their_types
 from ranef.frames import IntoFrame
 from ranef.inference.marginal_means.adjustments import adjustment_named
 from ranef.inference.marginal_means.comparisons import comparisons
@@ -19,7 +20,6 @@ from ranef.plots import estimates as estimates_plot
 from ranef.reports.summary import Section
 from ranef.reports.tidy_table import tidy_table
 from ranef.session.answers import Answers
-from ranef.session.arguments import hold_to_their_types
 from ranef.session.tabled import PrintedTable
 
 if TYPE_CHECKING:

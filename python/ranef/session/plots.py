@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranef.arguments import held_to_its_types, hold_to_their_types
 from ranef.errors import ModelError
 from ranef.frames import IntoFrame
 from ranef.inference import intervals, located_effects, smooths
@@ -24,7 +25,6 @@ from ranef.plots import (
 )
 from ranef.plots import smooth as smooth_plot
 from ranef.plots.canvas import panels
-from ranef.session.arguments import held_to_its_types, hold_to_their_types
 from ranef.session.effects import AlongVariables
 from ranef.session.inference import Inference
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ranef.arguments import held_to_its_types
 from ranef.errors import ModelError
 from ranef.frames import IntoFrame
 from ranef.inference import pooling
-from ranef.session.arguments import held_to_its_types
 from ranef.session.fit import Fit
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
+from ranef.arguments import held_to_its_types, hold_to_their_types
 from ranef.data import Table
 from ranef.errors import ModelError
 from ranef.families import as_family
@@ -19,7 +20,6 @@ from ranef.inference import power as simulation
 from ranef.model import Model
 from ranef.plots import power_curve
 from ranef.reports.power import power_report
-from ranef.session.arguments import held_to_its_types, hold_to_their_types
 from ranef.session.fit import Fit
 from ranef.simulation import engine_seed
 

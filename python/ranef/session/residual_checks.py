@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ranef.arguments import held_to_its_types
 from ranef.checks.simulated_residuals import scaled_residuals as scaling
 from ranef.checks.simulated_residuals import simulated_responses
 from ranef.checks.simulated_residuals.described_rows import DescribedRows, rows_of_fit
@@ -14,7 +15,6 @@ from ranef.data import Table
 from ranef.errors import DataError
 from ranef.frames import IntoFrame, backend_of
 from ranef.session.answers import Answers
-from ranef.session.arguments import held_to_its_types
 from ranef.session.simulated_residuals import SimulatedResiduals
 from ranef.simulation import engine_seed
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranef.arguments import hold_to_their_types
 from ranef.checks.simulated_residuals import (
     autocorrelation,
     dispersion,
@@ -26,7 +27,6 @@ from ranef.fitting import FittedModel
 from ranef.frames import IntoFrame, frame_from
 from ranef.plots import scaled_residuals as figures
 from ranef.reports.simulated_residuals import residual_report
-from ranef.session.arguments import hold_to_their_types
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

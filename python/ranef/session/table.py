@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ranef.arguments import held_to_its_types, hold_to_their_types
 from ranef.errors import ModelError
 from ranef.frames import IntoFrame
 from ranef.reports.model_table.contents import STARS, STATISTICS, TableStyle, contents, tidy_entries
@@ -13,7 +14,6 @@ from ranef.reports.model_table.html import html, page
 from ranef.reports.model_table.latex import latex
 from ranef.reports.model_table.markdown import markdown
 from ranef.reports.model_table.text import text
-from ranef.session.arguments import held_to_its_types, hold_to_their_types
 from ranef.session.fit import Fit
 from ranef.session.given_fits import Given, given_fits
 

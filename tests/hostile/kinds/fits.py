@@ -6,43 +6,21 @@ import random
 from typing import Any
 
 import ranef as rf
-from hostile_values import Attempted, arguments, describe, formula, frame, plain_fits, plain_frame, quoted, value_for
+from hostile_values import (
+    GLMM,
+    LMM,
+    Attempted,
+    arguments,
+    describe,
+    formula,
+    frame,
+    plain_fits,
+    plain_frame,
+    quoted,
+    value_for,
+)
 from ranef.formula.design import build_design
 
-LMM = (
-    "reml",
-    "weights",
-    "offset",
-    "contrasts",
-    "missing",
-    "start",
-    "control",
-    "correlation",
-    "dispersion",
-    "matrices",
-    "priors",
-    "fixed",
-    "tied",
-)
-GLMM = (
-    "family",
-    "link",
-    "zi",
-    "dispersion",
-    "shape",
-    "reml",
-    "quadrature",
-    "weights",
-    "offset",
-    "contrasts",
-    "priors",
-    "missing",
-    "start",
-    "control",
-    "matrices",
-    "fixed",
-    "tied",
-)
 SANDWICH = ("vcov", "cluster")
 METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     # method: (arguments always given, arguments sometimes given)

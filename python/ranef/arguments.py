@@ -15,9 +15,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from ranef import _engine
 from ranef.errors import DataError, FormulaError, ModelError, SavedFitError
-from ranef.families import Family
-from ranef.fitting import Control
 
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
@@ -45,6 +44,11 @@ def _number(value: Any) -> bool:
 def _listed(value: Any) -> bool:
     # A set has no order; and what can be gone through once only would be used up by a look at it.
     other = isinstance(value, str | bytes | Mapping | Set | Iterator) or hasattr(value, "columns")
+    return isinstance(value, Iterable) and not other and getattr(value, "ndim", 1) == 1
+
+
+def _iterable(value: Any) -> bool:
+    other = isinstance(value, str | bytes | Mapping) or hasattr(value, "columns")
     return isinstance(value, Iterable) and not other and getattr(value, "ndim", 1) == 1
 
 
@@ -76,8 +80,9 @@ TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "Callable": (callable, "a function"),
     "os.PathLike[str]": (lambda value: isinstance(value, os.PathLike), "a path"),
     "Path": (lambda value: isinstance(value, os.PathLike), "a path"),
-    "Control": (lambda value: isinstance(value, Control), "a ranef.Control(...)"),
-    "Family": (lambda value: isinstance(value, Family), "an object of ranef.families"),
+    "Iterable[Any]": (_iterable, "a list"),
+    "Control": (_made_by("Control"), "a ranef.Control(...)"),
+    "Family": (_made_by("Family"), "an object of ranef.families"),
     "Check": (_made_by("Check"), "what fit.check() gave"),
     "SimulatedResiduals": (_made_by("SimulatedResiduals"), "what fit.simulate_residuals() gave"),
 }
@@ -122,7 +127,7 @@ def held_to_its_types(function: Callable[Given, Answer], name: str | None = None
     Raises
     ------
     ModelError
-        Naming the argument, what was given and what to give.
+        Naming the argument, what was given and what to give; and for what the engine refuses.
     """
     signature = inspect.signature(function)
     promised = {
@@ -141,7 +146,11 @@ def held_to_its_types(function: Callable[Given, Answer], name: str | None = None
             if argument in given:
                 wrong = wrong or complaint(name or function.__name__, argument, given[argument], annotation)
         if wrong is None:
-            return function(*args, **kwargs)
+            try:
+                return function(*args, **kwargs)
+            except _engine.EngineError as error:
+                # What the engine refuses after a fit, a function of the user's own that fails as a rule.
+                raise (DataError if error.args[0] == "data" else ModelError)(error.args[1]) from error
         # A check further in may know more of what belongs there (the columns, the terms): its words come first.
         try:
             function(*args, **kwargs)
