@@ -11,6 +11,7 @@ import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -161,6 +162,23 @@ def held_to_its_types(function: Callable[Given, Answer], name: str | None = None
         raise ModelError(wrong)
 
     return called
+
+
+def path_of(path: Any, called: str) -> Path:
+    """A path that the operating system can be asked for.
+
+    Raises
+    ------
+    ModelError
+        For a text that is the name of no file.
+    """
+    try:
+        # What cannot be encoded, or holds a null character, is refused by an error that does not name it.
+        if b"\0" not in os.fsencode(path):
+            return Path(path)
+    except (TypeError, UnicodeEncodeError):
+        pass
+    raise ModelError(f"{called}: {path!r} cannot be the name of a file")
 
 
 def hold_to_their_types(group: type[Group]) -> type[Group]:

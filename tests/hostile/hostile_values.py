@@ -566,10 +566,8 @@ def used(answer: Any) -> Any:
     repr(answer)
     for name in ("_repr_html_", "notes", "table", "data", "covariance", "problems", "dfbetas", "estimates"):
         held = getattr(type(answer), name, None)
-        if held is not None and type(answer).__module__.startswith("ranef"):
-            found = getattr(answer, name)
-            if callable(found):
-                found()
+        if isinstance(held, property) and type(answer).__module__.startswith("ranef"):
+            getattr(answer, name)
     return answer
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranef.arguments import held_to_its_types, hold_to_their_types
+from ranef.data import Table
 from ranef.errors import ModelError
 from ranef.frames import IntoFrame
 from ranef.inference import intervals, located_effects, smooths
@@ -162,9 +163,7 @@ class Plots:
             curves = intervals.profile_curves(self._fit, parm, max(level, 0.99), 4)
             estimates = {c.parameter.name: (titles[c.parameter.name], c.estimate) for c in curves}
             return density.profile_densities(curves, level), estimates, "profile"
-        import narwhals.stable.v2 as nw
-
-        frame = nw.from_native(draws, eager_only=True)
+        frame = Table(draws, "plot.density(draws=)").frame
         if "converged" not in frame.columns:
             raise ModelError(
                 "plot.density(draws=): give the frame that fit.bootstrap(n) returns; it has no `converged`."

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ranef.arguments import held_to_its_types, hold_to_their_types
+from ranef.arguments import held_to_its_types, hold_to_their_types, path_of
 from ranef.errors import ModelError
 from ranef.frames import IntoFrame
 from ranef.reports.model_table.contents import STARS, STATISTICS, TableStyle, contents, tidy_entries
@@ -80,7 +80,7 @@ class Table:
         -------
         Path
         """
-        path = Path(path)
+        path = path_of(path, "save()")
         writers = dict(zip(_SUFFIXES, (page, page, latex, markdown, text), strict=True))
         if path.suffix.lower() not in writers:
             raise ModelError(f"save({str(path)!r}): the name of the file ends in {', '.join(_SUFFIXES)}")

@@ -66,7 +66,7 @@ def of_assumptions(draw: random.Random) -> Attempted:
             try:
                 made: Any = function(**given)
             except rf.ModelError:
-                made = rf.prior.normal(0, draw.choice((1e-300, 1.0, 1e300)))
+                made = rf.prior.normal(0, draw.choice((1e-100, 1.0, 1e100)))
         options["priors"] = {names[0]: made, **({names[1]: junk(draw)} if draw.random() < 0.2 else {})}
     elif roll < 0.7:
         value = draw.choice((*NUMBERS, [0.1, 0.2], np.eye(2), "a", None, {"x": 1}))
@@ -106,10 +106,10 @@ def gumbel(y: Any, mu: Any, sigma: Any) -> Any:
 CUSTOM: dict[str, tuple[Any, ...]] = {
     "name": ("own", "", "poisson", "é", 3, None, "a b", "x" * 300, "<b>&"),
     "log_density": (gumbel,),
-    "parameters": (["mu", "sigma"], ("mu", "sigma"), ["mu"], [], ["mu", "mu"], "mu", [1, 2], ["", "s"], ["a b", "c"], 3),
+    "parameters": (["mu", "sigma"], ("mu", "sigma"), ["mu"], [], ["mu", "mu"], "mu", [1, 2], ["", "s"], 3),
     "links": ({"mu": "identity"}, {"mu": "nonsense"}, {"tau": "log"}, {"mu": 3}, {}, [("mu", "log")], "log"),
     "support": ("real", "positive", "nonnegative", "counts", "trials", "unit", "nonsense", 3, None, ["real"]),
-    "start": ({"mu": 0.0, "sigma": 1.0}, {"mu": 0.0}, {"mu": "a", "sigma": 1}, {"mu": np.nan, "sigma": -1.0}, [0.0, 1.0]),
+    "start": ({"mu": 0.0, "sigma": 1.0}, {"mu": 0.0}, {"mu": "a", "sigma": 1}, {"mu": np.nan, "sigma": -1.0}, [0.0]),
     "derivatives": (),
     "mean": (lambda mu, sigma: mu + 0.5772 * sigma,),
     "variance": (lambda mu, sigma: sigma**2 * 1.645,),

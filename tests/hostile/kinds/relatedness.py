@@ -98,7 +98,7 @@ def matrix(draw: random.Random) -> Any:
     elif roll == 10:
         values = (values > 1).astype(draw.choice((bool, int, np.uint8)))
     if values.ndim == 2:
-        names = (LEVELS + ["g"])[: values.shape[0]]
+        names = [*LEVELS, "g"][: values.shape[0]]
         if draw.random() < 0.2 and names:
             names[draw.randrange(len(names))] = draw.choice(NAMES)
         shape = draw.randrange(6)

@@ -1,4 +1,4 @@
-"""What a fit is written as and made into: equations, paragraphs, reports, other fits, files, other packages' objects."""
+"""What a fit is written as and made into: equations, paragraphs, reports, files, other fits, estimators."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def of_writing(draw: random.Random) -> Attempted:
                     raise
                 return None
         with tempfile.TemporaryDirectory() as folder:
-            path = f"{folder}/{named}" if isinstance(named, str) and draw.random() < 1.0 else named
+            path = f"{folder}/{named}" if isinstance(named, str) else named
             try:
                 return getattr(target, name)(**given | {"path": path})
             except OSError:  # the file cannot be written, and the operating system says why
