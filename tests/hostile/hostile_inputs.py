@@ -16,10 +16,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import ranef as rf
-from hostile_values import Attempted, WrongAnswer, plain_fits
-from kinds import answers, assumptions, figures, fits, relatedness, several, writing
+from hostile_values import OWN_ERRORS, Attempted, WrongAnswer, plain_fits
+from kinds import (
+    answers,
+    assumptions,
+    command_line,
+    designs,
+    figures,
+    fits,
+    libraries,
+    relatedness,
+    saved_files,
+    several,
+    sound_fits,
+    writing,
+)
 
-OWN_ERRORS = (rf.DataError, rf.FormulaError, rf.ModelError, rf.SavedFitError)
 # No input here needs more than some tens of milliseconds; a machine under load may make that a second or two.
 LONGEST_SECONDS = 20.0
 # Characters of a call that a finding shows; the seed gives the whole.
@@ -63,6 +75,11 @@ KINDS: dict[str, Callable[[random.Random], Attempted]] = {
     "writing": writing.of_writing,
     "update": writing.of_update,
     "estimator": writing.of_estimator,
+    "saved-file": saved_files.of_saved_file,
+    "command": command_line.of_command,
+    "libraries": libraries.of_libraries,
+    "design": designs.of_design,
+    "sound-fit": sound_fits.of_sound_fit,
 }
 
 

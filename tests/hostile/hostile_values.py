@@ -19,6 +19,7 @@ import pyarrow as pa
 import ranef as rf
 
 ROWS = 24
+OWN_ERRORS = (rf.DataError, rf.FormulaError, rf.ModelError, rf.SavedFitError)
 #: What a kind of input makes: the call as it is shown, and the call.
 Attempted = tuple[str, Callable[[], Any]]
 #: The arguments of a call that are always given, and those that sometimes are.
