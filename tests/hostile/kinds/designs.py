@@ -85,12 +85,17 @@ def of_design(draw: random.Random) -> Attempted:
             require(theirs is None, f"refused what formulaic reads: {error}")
             raise
         if theirs is not None:
-            names, expected = list(ours.names), list(theirs.columns)
-            extra = [name for name in names if name not in expected], [name for name in expected if name not in names]
-            require(names == expected, f"names: ours alone {extra[0]}, formulaic's alone {extra[1]}")
-            known = theirs.to_numpy(dtype=float)
-            # Values up to some thousands, from sums of squares in another order.
-            close = np.allclose(np.asarray(ours.x), known, rtol=1e-9, atol=1e-9)
-            require(close, f"numbers: off by {np.abs(np.asarray(ours.x) - known).max()}")
+            # A term that arises twice has its factors in the order of one of them: R and formulaic take another.
+            here = {frozenset(name.split(":")): column for name, column in zip(ours.names, ours.x.T, strict=True)}
+            there = {frozenset(name.split(":")): theirs[name].to_numpy(float) for name in theirs.columns}
+            extra = [*map(sorted, here.keys() - there.keys())], [*map(sorted, there.keys() - here.keys())]
+            require(
+                len(here) == len(ours.names) and here.keys() == there.keys(),
+                f"names: ours {extra[0]}, theirs {extra[1]}",
+            )
+            for name, column in here.items():
+                # Values up to some thousands, from sums of squares in another order.
+                close = np.allclose(column, there[name], rtol=1e-9, atol=1e-9)
+                require(close, f"numbers: {sorted(name)} is off by {np.abs(column - there[name]).max()}")
 
     return f"build_design('y ~ {text}')", run

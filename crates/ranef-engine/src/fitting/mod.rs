@@ -165,18 +165,21 @@ pub fn fit(data: Arc<Data>, likelihood: Likelihood, control: &Control) -> Result
     })
 }
 
+/// Said where not even the first search for the conditional modes came to an end.
+const NOWHERE: &str = "the likelihood is not a finite number at any point where a search began: a value that is held, a \
+    prior, a known matrix or a function of a custom family is too extreme for these data; give others, or measure the \
+    response in other units";
+
 fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Result<Fit, ModelError> {
     let layout = Layout::new(&data.design, method);
     let assumed = Assumed::new(&data.design, &layout, None).map_err(ModelError::Restriction)?;
     let mut laplace = Laplace::new(data.clone(), method);
     laplace.stop = control.stop.clone();
+    let own = start(&mut laplace, &data);
     let from = match &control.start {
-        Some(given) => {
-            start(&mut laplace, &data);
-            given.clone()
-        }
+        Some(given) => given.clone(),
         None => {
-            let mut found = start(&mut laplace, &data);
+            let mut found = own.clone();
             adopt(&data, &layout, &control.start_values, &mut found);
             found
         }
@@ -217,6 +220,13 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Result<Fit
         optimum
     };
     let mut optimum = search_from(&from, &mut laplace);
+    if !optimum.value.is_finite() && from != own {
+        // Where the start that was given has no likelihood, the one that the data suggest may have.
+        optimum = search_from(&own, &mut laplace);
+    }
+    if laplace.mode().len() < laplace.n_effects() {
+        return Err(ModelError::Shape(NOWHERE.into()));
+    }
     if control.start.is_none()
         && let Some(theta) = spread(&design.template, &from[layout.theta.clone()])
     {
