@@ -66,6 +66,11 @@ def inner(draw: random.Random, depth: int) -> str:
     )
 
 
+def rank(x: np.ndarray) -> int:
+    """Rank of a matrix whose columns are of different sizes; dependent columns are so up to rounding."""
+    return int(np.linalg.matrix_rank(x / np.maximum(np.linalg.norm(x, axis=0), 1e-300), tol=1e-8)) if x.size else 0
+
+
 def of_design(draw: random.Random) -> Attempted:
     """Fixed effects, to their columns."""
     text = draw.choice(("", "", "0 + ", "1 + ")) + terms(draw)
@@ -85,17 +90,15 @@ def of_design(draw: random.Random) -> Attempted:
             require(theirs is None, f"refused what formulaic reads: {error}")
             raise
         if theirs is not None:
-            # A term that arises twice has its factors in the order of one of them: R and formulaic take another.
-            here = {frozenset(name.split(":")): column for name, column in zip(ours.names, ours.x.T, strict=True)}
-            there = {frozenset(name.split(":")): theirs[name].to_numpy(float) for name in theirs.columns}
-            extra = [*map(sorted, here.keys() - there.keys())], [*map(sorted, there.keys() - here.keys())]
-            require(
-                len(here) == len(ours.names) and here.keys() == there.keys(),
-                f"names: ours {extra[0]}, theirs {extra[1]}",
-            )
-            for name, column in here.items():
+            names, expected, x = list(ours.names), list(theirs.columns), np.asarray(ours.x)
+            require(len(names) == len(expected), f"columns: {len(names)}, of formulaic {len(expected)}")
+            if names == expected:
                 # Values up to some thousands, from sums of squares in another order.
-                close = np.allclose(column, there[name], rtol=1e-9, atol=1e-9)
-                require(close, f"numbers: {sorted(name)} is off by {np.abs(column - there[name]).max()}")
+                off = np.abs(x - theirs.to_numpy(float)).max(initial=0.0, where=~np.isclose(x, theirs, 1e-9, 1e-9))
+                require(off == 0.0, f"numbers: off by {off}")
+            else:
+                # A term that arises twice has its factors in the order of either, which decides how they are coded.
+                both = np.hstack([x, theirs.to_numpy(float)])
+                require(rank(both) == rank(x), f"space: {names}, of formulaic {expected}")
 
     return f"build_design('y ~ {text}')", run

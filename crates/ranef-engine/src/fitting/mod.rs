@@ -469,8 +469,9 @@ fn maximise_profiled(
     let design = data.design.clone();
     let fixed = &design.fixed[0];
     let n_theta = design.template.n_theta();
+    let own = profiled.start();
     let from = control.start.clone().unwrap_or_else(|| {
-        let mut found = profiled.start();
+        let mut found = own.clone();
         let layout = Layout { beta: vec![None; design.fixed.len()], theta: 0..n_theta, dim: n_theta };
         adopt(&data, &layout, &control.start_values, &mut found);
         found
@@ -484,6 +485,9 @@ fn maximise_profiled(
         search::search(objective, from, &settings, units, &design.template, 0..n_theta, |_, _| Vec::new())
     };
     let mut optimum = search_from(&from, &mut objective);
+    if !optimum.value.is_finite() && from != own {
+        optimum = search_from(&own, &mut objective);
+    }
     if control.start.is_none()
         && let Some(other) = spread(&design.template, &from)
     {
