@@ -49,7 +49,8 @@ def _listed(value: Any) -> bool:
 
 
 def _iterable(value: Any) -> bool:
-    other = isinstance(value, str | bytes | Mapping) or hasattr(value, "columns")
+    # A text is one of letters.
+    other = isinstance(value, bytes | Mapping) or hasattr(value, "columns")
     return isinstance(value, Iterable) and not other and getattr(value, "ndim", 1) == 1
 
 

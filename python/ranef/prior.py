@@ -167,12 +167,14 @@ def lkj(shape: float = 1.0) -> Prior:
 
 def number(prior: str, name: str, value: float, above: float | None = None) -> float:
     """A parameter of a density, checked."""
-    # Numbers whose squares and inverse squares are numbers too: densities are made of those.
-    sound = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
-    if not sound or (above is not None and value < max(above, 1.0 / LARGEST)):
-        least = -LARGEST if above is None else max(above, 1.0 / LARGEST)
-        what = f"a number from {least:g} to {LARGEST:g}"
+    sound = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not sound or (above is not None and value <= above):
+        what = "a number" if above is None else f"a number above {above:g}"
         raise ModelError(f"prior.{prior}: {name}={value!r}: give {what}.")
+    # Densities are made of squares and inverse squares, which are to be numbers too.
+    if abs(value) > LARGEST or (above is not None and value < 1.0 / LARGEST):
+        least = -LARGEST if above is None else 1.0 / LARGEST
+        raise ModelError(f"prior.{prior}: {name}={value!r}: give a number from {least:g} to {LARGEST:g}.")
     return float(value)
 
 
