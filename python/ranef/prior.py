@@ -6,6 +6,7 @@ parameter in the user's units (a coefficient, a standard deviation, a correlatio
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ranef.errors import ModelError
