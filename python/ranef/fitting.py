@@ -448,13 +448,18 @@ def start_for_engine(model: Model, start: FittedModel | Mapping[str, Any]) -> di
         raise ModelError("start: a factor has values that are not finite")
     if model.profiled:
         return {"factor": factors}
+    if not all(np.isfinite(values).all() for values in beta.values()):
+        raise ModelError("start['beta'] has values that are not finite; give numbers")
     if missing := [c for c in model.components if c not in beta]:
         raise ModelError(f"start: beta has no {', '.join(missing)}; give the fixed effects of every component")
     by_predictor: list[np.ndarray] = []
     for c in model.components:
         predictors = model.predictors(c)
         by_predictor += [beta[c]] if len(predictors) == 1 else [beta[c][[j]] for j in range(len(predictors))]
-    return {"factor": factors, "beta": by_predictor}
+    found: dict[str, Any] = {"factor": factors, "beta": by_predictor}
+    if isinstance(start, FittedModel):
+        found["mode"] = _engine.found(start.engine)["mode"]
+    return found
 
 
 def _given_start(factors: Any, beta: Any) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:

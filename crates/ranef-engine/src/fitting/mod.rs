@@ -73,6 +73,9 @@ pub struct Control {
     pub gradient_tolerance: f64,
     /// Start of the outer parameters in internal coordinates; found from the data where there is none.
     pub start: Option<Vec<f64>>,
+    /// Where the first search for the conditional modes begins at `start`, as [`Found`] has them; of another length, it is
+    /// left aside.
+    pub start_mode: Vec<f64>,
     /// Values, in the user's units, of some parameters at the start; standard deviations are relative to sigma for a
     /// profiled likelihood, which has no start of coefficients.
     pub start_values: Vec<(Quantity, f64)>,
@@ -82,7 +85,14 @@ pub struct Control {
 
 impl Default for Control {
     fn default() -> Self {
-        Self { max_iterations: 500, gradient_tolerance: 1e-4, start: None, start_values: Vec::new(), stop: Stop::NEVER }
+        Self {
+            max_iterations: 500,
+            gradient_tolerance: 1e-4,
+            start: None,
+            start_mode: Vec::new(),
+            start_values: Vec::new(),
+            stop: Stop::NEVER,
+        }
     }
 }
 
@@ -177,7 +187,14 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Result<Fit
     laplace.stop = control.stop.clone();
     let own = start(&mut laplace, &data);
     let from = match &control.start {
-        Some(given) => given.clone(),
+        Some(given) => {
+            // Where the density of a response is not concave, rows may have modes of two kinds: those of the fit that is
+            // the start are of the kind that its likelihood has.
+            if control.start_mode.len() == laplace.mode_size() {
+                laplace.set_start_mode(control.start_mode.clone());
+            }
+            given.clone()
+        }
         None => {
             let mut found = own.clone();
             adopt(&data, &layout, &control.start_values, &mut found);
@@ -222,6 +239,7 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Result<Fit
     let mut optimum = search_from(&from, &mut laplace);
     if !optimum.value.is_finite() && from != own {
         // Where the start that was given has no likelihood, the one that the data suggest may have.
+        start(&mut laplace, &data);
         optimum = search_from(&own, &mut laplace);
     }
     if laplace.mode().len() < laplace.n_effects() {
