@@ -436,7 +436,7 @@ def __getattr__(name: str) -> Callable[..., Family]:
         family = family_named(name, link)
         if family.ordinal and "thresholds" in values:
             structure = values.pop("thresholds")
-            if structure not in THRESHOLDS:
+            if not isinstance(structure, str) or structure not in THRESHOLDS:
                 raise ModelError(f"{name}(thresholds={structure!r}): give one of {', '.join(map(repr, THRESHOLDS))}.")
             family = replace(family, thresholds=structure)
         return family.with_values(**values)

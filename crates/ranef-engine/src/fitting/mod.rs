@@ -73,7 +73,7 @@ pub struct Control {
     pub gradient_tolerance: f64,
     /// Start of the outer parameters in internal coordinates; found from the data where there is none.
     pub start: Option<Vec<f64>>,
-    /// Where the first search for the conditional modes begins at `start`, as [`Found`] has them; of another length, it is
+    /// Where the first search for the conditional modes begins at `start`, as [`saved::Found`] has them; of another length, it is
     /// left aside.
     pub start_mode: Vec<f64>,
     /// Values, in the user's units, of some parameters at the start; standard deviations are relative to sigma for a
