@@ -34,6 +34,8 @@ COMMON = ("homdiag", "homcs", "ar1", "homtoep")
 SCALED = ("cs", "hetar1", "toep")
 # Structures in which the standard deviation of a later column is not one parameter.
 TRIANGULAR = ("us", "rr")
+# The largest logarithm of a standard deviation: squares and sums of those are numbers.
+MOST_LOG = 300.0
 
 
 @dataclass(frozen=True)
@@ -242,7 +244,7 @@ def read_fixed(model: Model, known: Mapping[str, Meaning], fixed: Any, argument:
         if parameter.kind == "log_sd":
             parameter, number = (
                 replace(parameter, kind="sd", name=parameter.name.replace("log_sd(", "sd(")),
-                math.exp(number),
+                exponential(number, f"{argument}[{key!r}]"),
             )
         if parameter.kind in ("sd", "sigma") and number < 0.0:
             raise ModelError(f"{argument}[{key!r}] = {number:g}: a standard deviation is not negative.")
@@ -340,13 +342,20 @@ def start_values(model: Model, start: Mapping[str, Any]) -> list[tuple[tuple[str
                 raise ModelError(f"start[{key!r}] = {number:g}: give a positive number.")
             number = math.log(number)
         elif parameter.kind == "log_sd":
-            number = math.exp(number) / scale
+            number = exponential(number, f"start[{key!r}]") / scale
         elif parameter.kind == "sd":
             if number < 0.0:
                 raise ModelError(f"start[{key!r}] = {number:g}: a standard deviation is not negative.")
             number /= scale
         values.append((parameter.place, number))
     return values
+
+
+def exponential(number: float, what: str) -> float:
+    """The standard deviation whose logarithm was given."""
+    if number > MOST_LOG:
+        raise ModelError(f"{what} = {number:g}: the logarithm of a standard deviation is {MOST_LOG:g} at most.")
+    return math.exp(number)
 
 
 def single(known: Mapping[str, Meaning], name: Any, argument: str) -> Named:

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from ranef import _engine
+from ranef.arguments import held_to_its_types
 from ranef.frames import IntoFrame, frame_of_cards
 
 
@@ -18,6 +19,7 @@ def catalogue() -> dict[str, dict[str, Any]]:
     return {card["name"]: card for card in _engine.residual_correlations()}
 
 
+@held_to_its_types
 def list_correlations(backend: str = "pandas") -> IntoFrame:
     """Every correlation structure that the residuals of a linear mixed model may have.
 

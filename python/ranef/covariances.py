@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from ranef import _engine
+from ranef.arguments import held_to_its_types
 from ranef.frames import IntoFrame, frame_of_cards
 
 
@@ -19,6 +20,7 @@ def catalogue() -> dict[str, dict[str, Any]]:
     return {card["name"]: card for card in _engine.covariances()}
 
 
+@held_to_its_types
 def list_covariances(backend: str = "pandas") -> IntoFrame:
     """Every covariance structure a random-effects term may have.
 

@@ -28,6 +28,8 @@ __all__ = ["Column", "Factor", "Table", "label", "numbered"]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
+# Whole numbers below this are floating-point numbers too.
+EXACT = 2.0**53
 
 
 def label(value: Any) -> str:
@@ -161,7 +163,9 @@ class Column:
     reals : float64 array (n,) or None
         The values of a column of real numbers, NaN where missing.
     whole : integer array (n,) or None
-        The values of a column of whole numbers none of which is missing: identifiers may exceed 2**53.
+        The values of a column of whole numbers: identifiers may exceed 2**53.
+    absent : bool array (n,) or None
+        Where `whole` is missing; None where it nowhere is.
     category : Factor or None
         The factor, when the column is not numeric.
     """
@@ -170,24 +174,35 @@ class Column:
     reals: Array | None = None
     whole: NDArray[Any] | None = None
     category: Factor | None = None
+    absent: NDArray[np.bool_] | None = None
 
     @cached_property
     def numbers(self) -> Array | None:
         """The values of a numeric column as float64, NaN where missing; identifiers are never asked for them."""
-        return self.reals if self.whole is None else self.whole.astype(np.float64)
+        if self.whole is None:
+            return self.reals
+        found = self.whole.astype(np.float64)
+        if self.absent is not None:
+            found[self.absent] = np.nan
+        return found
 
     @cached_property
     def factor(self) -> Factor:
         """The column as a factor, whatever it is."""
         if self.category is not None:
             return self.category
+        if self.whole is not None and self.absent is not None:
+            present = Factor.of(self.whole[~self.absent])
+            codes = np.full(len(self.whole), -1, dtype=np.int64)
+            codes[~self.absent] = present.codes
+            return replace(present, codes=codes)
         return Factor.of(self.whole if self.whole is not None else self.reals)  # type: ignore[arg-type]
 
     @cached_property
     def missing(self) -> NDArray[np.bool_]:
         """Rows without a value."""
         if self.whole is not None:
-            return np.zeros(len(self.whole), dtype=bool)
+            return np.zeros(len(self.whole), dtype=bool) if self.absent is None else self.absent
         return np.isnan(self.reals) if self.reals is not None else self.factor.missing
 
     def take(self, rows: NDArray[np.intp] | None) -> Column:
@@ -200,6 +215,7 @@ class Column:
             None if self.reals is None else self.reals[rows],
             None if self.whole is None else self.whole[rows],
             None if self.category is None else self.category.take(rows),
+            None if self.absent is None else self.absent[rows],
         )
 
     def check_finite(self, rows: NDArray[np.intp] | None = None) -> None:
@@ -342,10 +358,11 @@ def _read(series: nw.Series[Any], name: str) -> Column:
     """Numbers to float64, truth values and text to a factor, anything else to an error."""
     dtype = series.dtype
     if dtype.is_numeric():
-        if dtype.is_integer() and not series.null_count():
-            whole = np.asarray(series.to_numpy())
-            if whole.dtype.kind in "iu":
-                return Column(name, whole=whole)
+        if dtype.is_integer():
+            absent = np.asarray(series.is_null().to_numpy(), dtype=bool) if series.null_count() else None
+            whole = np.asarray((series if absent is None else series.fill_null(0)).to_numpy())
+            if whole.dtype.kind in "iu" and (absent is None or np.abs(whole.astype(np.float64)).max() >= EXACT):
+                return Column(name, whole=whole, absent=absent)
         if not dtype.is_float() or series.null_count():
             series = series.cast(nw.Float64)
         return Column(name, np.asarray(series.to_numpy(), dtype=np.float64))
@@ -419,10 +436,18 @@ def _text(series: nw.Series[Any]) -> Factor:
     return Factor(rank[np.asarray(codes, dtype=np.int64)], tuple(words[k] for k in order)).take(None)
 
 
+def _differs(value: Any) -> bool:
+    """Whether a value differs from itself, as those do that stand for missing ones."""
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):  # an array, say, whose elements answer one by one
+        return False
+
+
 def _objects(series: nw.Series[Any], name: str) -> Column:
     """Python objects of one plain kind: text, truth values or numbers, with None or NaN for missing."""
     values = series.to_list()
-    missing = np.array([value is None or value is pd.NA or value != value for value in values], dtype=bool)
+    missing = np.array([value is None or value is pd.NA or _differs(value) for value in values], dtype=bool)
     present = [value for value, gone in zip(values, missing, strict=True) if not gone]
     if all(isinstance(value, str) for value in present):
         filled = np.array([None if gone else value for value, gone in zip(values, missing, strict=True)], dtype=object)
@@ -430,7 +455,8 @@ def _objects(series: nw.Series[Any], name: str) -> Column:
     if all(isinstance(value, bool | np.bool_) for value in present):
         codes = np.array([-1 if gone else int(v) for v, gone in zip(values, missing, strict=True)], dtype=np.int64)
         return Column(name, category=Factor(codes, ("False", "True"), boolean=True))
-    if all(isinstance(value, int | float | np.number) and not isinstance(value, bool) for value in present):
+    real = int | float | np.integer | np.floating
+    if all(isinstance(value, real) and not isinstance(value, bool) for value in present):
         numbers = [np.nan if gone else float(v) for v, gone in zip(values, missing, strict=True)]
         return Column(name, np.array(numbers))
     kinds = sorted({type(value).__name__ for value in present})

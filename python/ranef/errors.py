@@ -7,7 +7,8 @@ with what to do about it. Nothing else is raised for bad input. An ``EngineFault
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from ranef._engine import EngineFault
 
@@ -18,6 +19,7 @@ __all__ = [
     "FormulaError",
     "ModelError",
     "SavedFitError",
+    "blaming",
     "did_you_mean",
 ]
 
@@ -69,6 +71,32 @@ class SavedFitError(ValueError):
 
 class ConvergenceWarning(UserWarning):
     """The fit ended without a trustworthy optimum; ``fit.check()`` says why."""
+
+
+@contextmanager
+def blaming(what: str) -> Iterator[None]:
+    """Tell exceptions of a function that the caller handed over from those of ranef: a ModelError says whose it was.
+
+    Parameters
+    ----------
+    what : str
+        The function, as the caller knows it: ``"bootstrap(statistic=)"``.
+
+    Examples
+    --------
+    >>> with blaming("bootstrap(statistic=)"):
+    ...     1 / 0
+    Traceback (most recent call last):
+        ...
+    ranef.errors.ModelError: bootstrap(statistic=): the function given raised ZeroDivisionError: division by zero
+    """
+    try:
+        yield
+    except (DataError, FormulaError, ModelError, SavedFitError):
+        raise
+    except Exception as error:
+        said = f": {error}" if str(error) else ""
+        raise ModelError(f"{what}: the function given raised {type(error).__name__}{said}") from error
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

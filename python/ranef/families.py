@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from ranef import _engine
+from ranef.arguments import held_to_its_types
 from ranef.errors import ModelError, did_you_mean
 from ranef.frames import IntoFrame, frame_from
 
@@ -253,6 +254,7 @@ def as_family(family: str | Family, link: str | None = None) -> Family:
 SUPPORTS = ("real", "positive", "nonnegative", "counts", "trials", "unit")
 
 
+@held_to_its_types
 def custom(
     name: str,
     log_density: Callable[..., Any],
@@ -333,6 +335,10 @@ def custom(
         raise ModelError(f"{name} is a family of ranef's own; give the custom family another name.")
     if support not in SUPPORTS:
         raise ModelError(f"support={support!r}: {did_you_mean(support, SUPPORTS)} It is one of {', '.join(SUPPORTS)}.")
+    for argument, numbers in (("start", start), ("steps", steps)):
+        for key, value in (numbers or {}).items():
+            if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
+                raise ModelError(f"{argument}={{{key!r}: {value!r}}}: give a finite number.")
     given = {
         "log_density": log_density,
         "derivatives": derivatives,
@@ -348,6 +354,9 @@ def custom(
         unknown = [key for key in mapping or {} if key not in names]
         if unknown:
             raise ModelError(f"{argument} names {unknown[0]!r}; the parameters of {name} are {', '.join(names)}.")
+    for key, link in (links or {}).items():
+        if not isinstance(link, str):
+            raise ModelError(f"links={{{key!r}: {link!r}}}: give the name of a link.")
     if start is not None and len(start) != len(names):
         raise ModelError(f"start needs a value for each of {', '.join(names)}.")
     first = {"real": "identity", "unit": "logit", "trials": "logit"}.get(support, "log")
@@ -379,6 +388,7 @@ def custom(
     )
 
 
+@held_to_its_types
 def list_families(backend: str = "pandas") -> IntoFrame:
     """Every family: what it is for, its links, parameters and domain.
 
@@ -426,11 +436,12 @@ def __getattr__(name: str) -> Callable[..., Family]:
         family = family_named(name, link)
         if family.ordinal and "thresholds" in values:
             structure = values.pop("thresholds")
-            if structure not in THRESHOLDS:
+            if not isinstance(structure, str) or structure not in THRESHOLDS:
                 raise ModelError(f"{name}(thresholds={structure!r}): give one of {', '.join(map(repr, THRESHOLDS))}.")
             family = replace(family, thresholds=structure)
         return family.with_values(**values)
 
+    build = held_to_its_types(build, name)
     build.__name__ = build.__qualname__ = name
     build.__doc__ = (
         f"{card['title']}.\n\nVariance: {card['variance']}\nLinks: {', '.join(card['links'])}\n"

@@ -433,8 +433,7 @@ def start_for_engine(model: Model, start: FittedModel | Mapping[str, Any]) -> di
         factors = [np.asarray(factor, float) / scale for factor in start.engine.factor]
         beta = {c: start.estimates(c) for c in start.model.components}
     elif isinstance(start, Mapping) and set(start) <= {"factor", "beta"}:
-        factors = [np.atleast_2d(np.asarray(factor, float)) for factor in start.get("factor", ())]
-        beta = {c: np.asarray(values, float) for c, values in dict(start.get("beta", {})).items()}
+        factors, beta = _given_start(start.get("factor", ()), start.get("beta", {}))
     else:
         raise ModelError(
             "start is a fit of a model with the same terms, a dict of values by name, or one with 'factor' and 'beta'"
@@ -449,13 +448,31 @@ def start_for_engine(model: Model, start: FittedModel | Mapping[str, Any]) -> di
         raise ModelError("start: a factor has values that are not finite")
     if model.profiled:
         return {"factor": factors}
+    if not all(np.isfinite(values).all() for values in beta.values()):
+        raise ModelError("start['beta'] has values that are not finite; give numbers")
     if missing := [c for c in model.components if c not in beta]:
         raise ModelError(f"start: beta has no {', '.join(missing)}; give the fixed effects of every component")
     by_predictor: list[np.ndarray] = []
     for c in model.components:
         predictors = model.predictors(c)
         by_predictor += [beta[c]] if len(predictors) == 1 else [beta[c][[j]] for j in range(len(predictors))]
-    return {"factor": factors, "beta": by_predictor}
+    found: dict[str, Any] = {"factor": factors, "beta": by_predictor}
+    if isinstance(start, FittedModel):
+        found["mode"] = _engine.found(start.engine)["mode"]
+    return found
+
+
+def _given_start(factors: Any, beta: Any) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
+    """The factors and coefficients of a start, as arrays."""
+    try:
+        matrices = [np.atleast_2d(np.asarray(factor, float)) for factor in factors]
+    except (TypeError, ValueError):
+        raise ModelError("start['factor']: give a list with a matrix of numbers for each random-effects term") from None
+    try:
+        coefficients = {c: np.asarray(values, float) for c, values in beta.items()}
+    except (AttributeError, TypeError, ValueError):
+        raise ModelError("start['beta']: give a dictionary from components to lists of numbers") from None
+    return matrices, coefficients
 
 
 def model_with_response(model: Model, y: np.ndarray) -> Model:

@@ -21,7 +21,8 @@ def inverse(link: str, eta: Array) -> Array:
     >>> inverse("log", np.array([0.0]))
     array([1.])
     """
-    return _INVERSE[link](np.asarray(eta, float))
+    with np.errstate(over="ignore"):
+        return _INVERSE[link](np.asarray(eta, float))
 
 
 def slope(link: str, eta: Array) -> Array:

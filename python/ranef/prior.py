@@ -39,6 +39,10 @@ class Prior:
         return self.text
 
 
+# Of the numbers that a density takes.
+LARGEST = 1e100
+
+
 def normal(mean: float = 0.0, sd: float = 1.0) -> Prior:
     """Normal, of a fixed effect or of the logarithm of a standard deviation.
 
@@ -168,6 +172,10 @@ def number(prior: str, name: str, value: float, above: float | None = None) -> f
     if not sound or (above is not None and value <= above):
         what = "a number" if above is None else f"a number above {above:g}"
         raise ModelError(f"prior.{prior}: {name}={value!r}: give {what}.")
+    # Densities are made of squares and inverse squares, which are to be numbers too.
+    if abs(value) > LARGEST or (above is not None and value < 1.0 / LARGEST):
+        least = -LARGEST if above is None else 1.0 / LARGEST
+        raise ModelError(f"prior.{prior}: {name}={value!r}: give a number from {least:g} to {LARGEST:g}.")
     return float(value)
 
 

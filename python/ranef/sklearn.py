@@ -12,6 +12,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
+from ranef.data import Table
 from ranef.errors import DataError, ModelError
 from ranef.families import Family
 from ranef.fitting import Control
@@ -146,7 +147,12 @@ fixed, tied, control
         if sample_weight is not None:
             if self.weights is not None:
                 raise ModelError(f"sample_weight and weights={self.weights!r} are two sets of weights; leave one out")
-            given["weights"] = np.asarray(sample_weight, dtype=np.float64)
+            try:
+                given["weights"] = np.asarray(sample_weight, dtype=np.float64)
+            except (TypeError, ValueError):
+                raise DataError(
+                    "sample_weight holds values that are not numbers; give one number for each row"
+                ) from None
         formula = self.formula if self._left() is not None else f"{RESPONSE} {self.formula.strip()}"
         if self.family is None:
             foreign = [name for name in ("link", "zi", "shape", "quadrature") if name in given]
@@ -200,11 +206,13 @@ fixed, tied, control
                 f"X is {type(X).__name__}: a formula needs columns with names; give a data frame. After transformers, "
                 'pipeline.set_output(transform="pandas") keeps it one'
             )
+        if isinstance(getattr(X, "columns", None), pd.MultiIndex):
+            raise DataError("X has columns of several levels; give each column one name, as X.columns = [...]")
         return X
 
     def _frame(self, X: Any, y: Any) -> Any:
         """The frame with its response, which `y` says where it is given."""
-        frame, left = nw.from_native(self._native(X), eager_only=True), self._left()
+        frame, left = Table(self._native(X), "X").frame, self._left()
         if y is None:
             if left is None:
                 raise DataError(f"formula={self.formula!r} has no response: give it as y")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranef import _engine
+from ranef.arguments import held_to_its_types
 from ranef.frames import IntoFrame, frame_of_cards
 
 
@@ -37,6 +38,7 @@ def log_sd(name: str, parameters: list[float], covariate: NDArray[np.float64]) -
     return np.log(constant + np.abs(covariate) ** power)
 
 
+@held_to_its_types
 def list_variance_functions(backend: str = "pandas") -> IntoFrame:
     """Every variance function that the dispersion of a linear mixed model may have, besides its log-linear terms.
 

@@ -13,6 +13,7 @@ ENGINE = ROOT / "crates" / "ranef-engine" / "src"
 ORDER = (
     "_engine",
     "errors",
+    "arguments",
     "frames",
     "links",
     "datasets",

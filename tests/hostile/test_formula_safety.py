@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ranef as rf
-from hostile_inputs import plain_frame
+from hostile_values import plain_frame
 from ranef.formula.design import build_design
 
 ESCAPES = (

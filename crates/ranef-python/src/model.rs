@@ -55,7 +55,11 @@ impl Model {
     fn fit(&self, py: Python<'_>, control: &Bound<'_, PyDict>) -> PyResult<Fitted> {
         let mut settings = spec::control(control)?;
         if let Some(start) = control.get_item("start")? {
-            settings.0.start = Some(self.start(&start.cast_into::<PyDict>()?)?);
+            let start = start.cast_into::<PyDict>()?;
+            if let Some(mode) = start.get_item("mode")? {
+                settings.0.start_mode = mode.extract::<PyReadonlyArray1<'_, f64>>()?.as_array().to_vec();
+            }
+            settings.0.start = Some(self.start(&start)?);
         }
         if let Some(near) = control.get_item("start_values")? {
             settings.0.start_values = assumptions::values(&self.data.design, near.extract()?)?;

@@ -6,6 +6,7 @@ import gzip
 from collections.abc import Callable
 from typing import Any
 
+from ranef.arguments import held_to_its_types
 from ranef.datasets.dictionary import Column, dataset_names, describe_dataset, tables
 from ranef.datasets.readers import optional_library, pandas_frame, polars_frame, pyarrow_table
 from ranef.errors import DataError, did_you_mean
@@ -14,6 +15,7 @@ from ranef.frames import frame_from
 READERS = {"pandas": pandas_frame, "polars": polars_frame, "pyarrow": pyarrow_table}
 
 
+@held_to_its_types
 def load_dataset(name: str, backend: str = "pandas") -> Any:
     """Load one of the example data sets.
 
@@ -65,6 +67,7 @@ def load_dataset(name: str, backend: str = "pandas") -> Any:
     return read(_text(dictionary.name), dictionary.columns)
 
 
+@held_to_its_types
 def list_datasets(backend: str = "pandas") -> Any:
     """List the example data sets.
 

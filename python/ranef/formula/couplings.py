@@ -139,6 +139,12 @@ class Coupling:
         if self.structure == "car":
             return {"kind": "car", "levels": self.size, **_weights_of(known, groups)}
         if known.covariance is not None:
+            if not np.isfinite(known.log_det_precision):
+                raise DataError(
+                    f"{self.structure}(): the matrix is singular, so that some levels are sums of others: two rows are "
+                    "alike, or it has fewer dimensions than levels. Join such levels, or add a small number to its "
+                    "diagonal, such as 1e-6 of its mean."
+                )
             blocks = [*starts.tolist(), self.size]
             return {"kind": "covariance", "blocks": blocks, "matrix": np.asfortranarray(known.covariance)}
         assert known.precision is not None

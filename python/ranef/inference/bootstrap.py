@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ranef import _engine
-from ranef.errors import DataError, ModelError
+from ranef.errors import DataError, ModelError, blaming
 from ranef.fitting import Control, FittedModel, announce
 from ranef.inference.natural_parameters import NaturalParameter, natural_parameters
 from ranef.inference.resampling import case_fit, unit_of
@@ -38,6 +38,9 @@ NAMED = {
     "fixef": ("fixed",),
     "variances": ("sd", "cor", "coupling", "residual", "sigma"),
 }
+
+# How a statistic is asked for, for the message when it raises.
+ASKED = "bootstrap(statistic=)"
 
 # From the engine's result and its response to what the user's statistic takes.
 Wrap = Callable[[Any, np.ndarray], Any]
@@ -232,7 +235,9 @@ def _statistics(record: FittedModel, what: Plan, wrap: Wrap) -> dict[str, Any]:
                 table.failed()
                 continue
             engine, y = found
-            table.add(engine, what.statistic(wrap(engine, y)))
+            with blaming(ASKED):
+                value = what.statistic(wrap(engine, y))
+            table.add(engine, value)
     return table.columns()
 
 
@@ -255,7 +260,9 @@ def _by_cases(record: FittedModel, what: Plan, wrap: Wrap) -> dict[str, Any]:
                 model, engine, kept = found
                 if callable(statistic):
                     refit = replace(wrap(engine, np.asarray(model.design.response.y)), model=model, kept=kept)
-                    table.add(engine, statistic(refit))
+                    with blaming(ASKED):
+                        value = statistic(refit)
+                    table.add(engine, value)
                 else:
                     drawn = replace(record, model=model, engine=engine, kept=kept)
                     table.add(engine, {p.name: value_of(p, drawn) for p in names})

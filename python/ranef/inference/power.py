@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 
 from ranef import _engine
 from ranef.assumptions import read_fixed, vocabulary
-from ranef.errors import ModelError, did_you_mean
+from ranef.errors import ModelError, blaming, did_you_mean
 from ranef.families import Family
 from ranef.fitting import Control, FittedModel, announce, kept_columns
 from ranef.inference.contrasts import denominator
@@ -128,7 +128,14 @@ def truth_of_parameters(model: Model, parameters: Any) -> Truth:
             )
         sds = np.array([values.get(("sd", t, j), values.get(("sd", t, 0))) for j in range(width)], float)
         correlation = found["correlations"].get(t, np.eye(width))
-        sigmas.append(sds[:, None] * correlation * sds)
+        with np.errstate(over="ignore", invalid="ignore"):
+            sigma = sds[:, None] * correlation * sds
+        if not np.isfinite(sigma).all():
+            raise ModelError(
+                f"parameters: standard deviations of {term.text} up to {sds.max():g} have squares beyond the largest "
+                "number; measure the response in other units."
+            )
+        sigmas.append(sigma)
     truth = Truth(model, tuple(beta), tuple(sigmas), tuple(None for _ in sigmas), None)
     require_drawable(truth)
     return truth
@@ -390,7 +397,11 @@ class Trial:
             return float(chdtrc(len(what.columns), max(2.0 * (engine.loglik - null.loglik), 0.0)))
         record = self._wrap(self.model, engine, self._kept, y, self._control)
         if what.function is not None:
-            return float(what.function(record))
+            with blaming("power(test=)"):
+                value = what.function(record)
+            if isinstance(value, str | bytes) or np.ndim(value) != 0 or not isinstance(value, SupportsFloat):
+                raise ModelError(f"power(test=): the function gave {value!r}; a test gives a p-value, from 0 to 1")
+            return float(value)
         kept = self._kept[what.component].tolist()
         combinations = np.eye(len(kept))[[kept.index(j) for j in what.columns]]
         test = denominator(record, what.component, what.ddf)

@@ -97,12 +97,25 @@ def panels(
         for spare in axes[count:]:
             spare.remove()
         return figure, axes[:count]
-    axes = [ax] if hasattr(ax, "plot") else list(np.ravel(np.asarray(ax, object)))
+    axes = [ax] if _is_axes(ax) else list(np.ravel(np.asarray(ax, object)))
+    for each in axes:
+        require_axes(each, called)
     if len(axes) != count:
         raise ModelError(
             f"{called} draws {count} panel{'s' if count > 1 else ''} and was given {len(axes)} axes; {remedy}"
         )
     return axes[0].figure, axes
+
+
+def _is_axes(value: Any) -> bool:
+    # Series of pandas and polars have a `plot` too.
+    return hasattr(value, "transAxes") and not isinstance(value, type)
+
+
+def require_axes(ax: Any, called: str) -> None:
+    """Refuse what nothing can be drawn on."""
+    if not _is_axes(ax):
+        raise ModelError(f"{called}: ax is of type {type(ax).__name__}; give axes of matplotlib, or leave it out.")
 
 
 def finish(axis: Any, title: str | None = None, x: str | None = None, y: str | None = None, wide: int = 46) -> None:

@@ -34,7 +34,9 @@ def coefficient_columns(
     intercept: bool = False,
     exponentiate: bool = False,
     level: float = 0.95,
-    **how: Any,
+    ddf: str | None = None,
+    vcov: str | None = None,
+    cluster: Any = None,
 ) -> dict[str, list[Any]]:
     """Columns model, effect, component, group, term, estimate, std_error, conf_low, conf_high.
 
@@ -48,12 +50,12 @@ def coefficient_columns(
     exponentiate : bool
         Whether coefficients on a log or logit scale become ratios; others stay.
     level : float
-    **how
-        ddf, vcov, cluster of `Fit.tidy`.
+    ddf, vcov, cluster : optional
+        As in `Fit.tidy`.
     """
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     for model, record in records.items():
-        found = tidy(record, effects, level=level, **how)
+        found = tidy(record, effects, ddf, level, vcov, cluster)
         for i, (effect, component, term) in enumerate(
             zip(found["effect"], found["component"], found["term"], strict=True)
         ):

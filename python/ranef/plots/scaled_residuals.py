@@ -20,6 +20,7 @@ from ranef.plots.canvas import (
     finish,
     name_levels,
     new_axes,
+    require_axes,
     room_for,
 )
 
@@ -56,7 +57,7 @@ def qq(scaled: np.ndarray, tests: Sequence[ResidualTest], ax: Axes | Any = None)
     """Sorted residuals against uniform quantiles, with pointwise 95 % bands of the order statistics."""
     from scipy.special import betaincinv
 
-    axis: Any = new_axes(1, 1, 4.8, 4.8)[1][0] if ax is None else ax
+    axis = _the_axis(ax, "plot_qq()", 4.8, 4.8)
     n = len(scaled)
     ordered = np.sort(scaled)
     rank = np.arange(1, n + 1)
@@ -79,7 +80,7 @@ def against(
     scaled: np.ndarray, predictor: np.ndarray, name: str, trend: ResidualTest | None, ax: Axes | Any = None
 ) -> Figure:
     """Residuals against the ranks of a predictor, with quantile curves; those that leave their level are dashed red."""
-    axis: Any = new_axes(1, 1, 5.2, 4.4)[1][0] if ax is None else ax
+    axis = _the_axis(ax, "plot_against()", 5.2, 4.4)
     n = len(scaled)
     ranks = np.full(n, 0.5) if len(np.unique(predictor)) < 2 else ranked(predictor)
     if n > MANY:
@@ -125,7 +126,9 @@ def by_level(
     """Residuals of each level of a factor with their quartiles; levels that are not uniform are red."""
     count = len(levels)
     axis: Any = ax
-    if ax is None:
+    if ax is not None:
+        require_axes(ax, "plot_against()")
+    else:
         upright = 0.8 * room_for(levels) if count <= NAMED else 0.0
         axis = new_axes(1, 1, min(11.0, max(4.6, 0.28 * count + 1.5)), 4.0 + upright)[1][0]
     rng = np.random.default_rng(0)
@@ -154,7 +157,7 @@ def by_level(
 
 def histogram(scaled: np.ndarray, ax: Axes | Any = None) -> Figure:
     """A histogram whose bars would all reach the line; the grey band holds 95 % of the bars of uniform residuals."""
-    axis: Any = new_axes(1, 1, 4.8, 3.4)[1][0] if ax is None else ax
+    axis = _the_axis(ax, "hist()", 4.8, 3.4)
     n = len(scaled)
     bins = int(min(50, max(5, round(2 * n ** (1 / 3)))))
     axis.hist(scaled, bins=bins, range=(0, 1), color=BLUE, alpha=0.7, edgecolor="white", linewidth=0.5)
@@ -165,6 +168,13 @@ def histogram(scaled: np.ndarray, ax: Axes | Any = None) -> Figure:
     axis.set_ylabel("rows")
     axis.set_xlim(0, 1)
     return _finished(axis, [], False)
+
+
+def _the_axis(ax: Any, called: str, width: float, height: float) -> Any:
+    if ax is None:
+        return new_axes(1, 1, width, height)[1][0]
+    require_axes(ax, called)
+    return ax
 
 
 def _finished(axis: Any, lines: Sequence[str], unit: bool = True) -> Figure:

@@ -58,7 +58,7 @@ def group_layer(
     A level has lines at those values of the other factors that its rows have.
     """
     known = list(record.ngroups)
-    if group not in known:
+    if not isinstance(group, str) or group not in known:
         raise ModelError(f"plot(lines={group!r}): no grouping factor of the model; {did_you_mean(str(group), known)}")
     if found.kind == "probability":
         raise ModelError("plot(lines=) is not for kind 'probability'; take kind='response' or 'link'.")

@@ -160,6 +160,9 @@ def variance(record: FittedModel, keep: list[bool]) -> np.ndarray:
     """Var(y_i | eta_i) of each row with the kept terms, before weights."""
     record.model.family.require("variance", "residuals divided by their standard deviation")
     own = np.asarray(record.engine.variance(keep), float)
+    if (own < 0.0).any():  # only a function of the caller's can give that
+        row = int(np.flatnonzero(own < 0.0)[0])
+        raise ModelError(f"variance of family {record.family} is {own[row]:g} in row {row}: a variance is not negative")
     # Precision weights are part of the engine's variance; the other weights are not.
     return own * prior_weights(record) if record.model.linear else own
 

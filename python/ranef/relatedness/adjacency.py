@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from ranef.arguments import held_to_its_types
 from ranef.data import Table, label
 from ranef.errors import DataError
 
@@ -83,6 +84,7 @@ class Adjacency:
         return f"<table><caption>Adjacency</caption>{rows}</table>"
 
 
+@held_to_its_types
 def adjacency(
     neighbours: Any,
     levels: Iterable[Any] | None = None,
@@ -155,6 +157,10 @@ def _of_matrix(matrix: Any, levels: tuple[str, ...] | None) -> Adjacency:
         raise DataError("levels=...: name the areas that the rows of the matrix stand for, in their order")
     if len(levels) != matrix.shape[0]:
         raise DataError(f"levels name {len(levels)} areas, the matrix has {matrix.shape[0]} rows")
+    if not levels:
+        raise DataError("the matrix of neighbours has no rows; give one for each area")
+    if matrix.dtype.kind not in "iufb":
+        raise DataError(f"the matrix of neighbours holds {matrix.dtype}, not numbers")
     weights = sparse.csc_matrix(matrix, dtype=np.float64)
     weights.sum_duplicates()
     weights.eliminate_zeros()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
+from ranef.arguments import held_to_its_types
 from ranef.data import label
 from ranef.errors import DataError, did_you_mean
 from ranef.relatedness.adjacency import Adjacency
@@ -66,6 +67,7 @@ class PrecisionMatrix:
     levels: tuple[str, ...] | None
 
 
+@held_to_its_types
 def precision_matrix(matrix: Any, levels: Iterable[Any] | None = None) -> PrecisionMatrix:
     """Mark a matrix as an inverse covariance.
 

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ranef.arguments import held_to_its_types
 from ranef.data import Column, Table
 from ranef.errors import DataError
 
@@ -146,6 +147,7 @@ class Pedigree:
         return f"<table><caption>Pedigree</caption>{rows}</table>"
 
 
+@held_to_its_types
 def pedigree(frame: Any, id: str = "id", sire: str = "sire", dam: str = "dam", *, monoecious: bool = False) -> Pedigree:
     """Read a pedigree: who descends from whom.
 
@@ -183,6 +185,8 @@ def pedigree(frame: Any, id: str = "id", sire: str = "sire", dam: str = "dam", *
     table = Table(frame, "the pedigree")
     names = _labels(table.column(id))
     fathers, mothers = _labels(table.column(sire)), _labels(table.column(dam))
+    if not names:
+        raise DataError("the pedigree has no rows; give one for each animal")
     place: dict[str, int] = {}
     for row, name in enumerate(names):
         if name is None or name in _UNKNOWN:

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ranef.arguments import held_to_its_types
 from ranef.errors import DataError
 
 __all__ = ["Phylogeny", "phylogeny"]
@@ -39,6 +40,10 @@ Places = NDArray[np.int64]
 _ROOT = -1
 # Characters that end a label without quotes.
 _SPECIAL = frozenset("(),:;['")
+
+
+# Branches have inverses, paths sums, and both squares, all of which are numbers.
+SHORTEST, LONGEST = 1e-100, 1e100
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +167,7 @@ class Phylogeny:
         return f"<table><caption>Phylogeny</caption>{rows}</table>"
 
 
+@held_to_its_types
 def phylogeny(source: str | os.PathLike[str], *, scale: bool = False) -> Phylogeny:
     """Read a tree in Newick format.
 
@@ -209,13 +215,15 @@ def _text_of(source: Any) -> tuple[str, str]:
     path = Path(source)
     try:
         return path.read_text(encoding="utf-8"), f"the tree in {path.name}"
+    except ValueError as error:  # no name that a file could have, or bytes that are no text
+        if not isinstance(error, UnicodeDecodeError):
+            raise DataError(f"{source!r} is neither a tree nor the path of a file ({error})") from error
+        raise DataError(f"{path.name} is not a text in UTF-8, so it is no Newick file") from error
     except OSError as error:
         raise DataError(
             f"there is no tree to be read at {str(path)!r} ({error.strerror}); give a Newick text, such as "
             '"((a:1,b:1):2,c:3);", or the path of a file'
         ) from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path.name} is not a text in UTF-8, so it is no Newick file") from error
 
 
 @dataclass(slots=True)
@@ -289,6 +297,11 @@ class _Reader:
             raise self.fail(start, f"a branch length is a number, not `{word}`") from None
         if not np.isfinite(value) or value < 0:
             raise self.fail(start, f"a branch length is a variance: finite and not negative, not {word}")
+        if value != 0.0 and not SHORTEST <= value <= LONGEST:
+            raise self.fail(
+                start,
+                f"a branch length is {SHORTEST:g} to {LONGEST:g}, or 0, not {word}; measure the tree in other units",
+            )
         return value
 
 

@@ -253,7 +253,7 @@ def random_effects(record: FittedModel, component: str) -> Section:
             name = f"{names[0]} .. {names[-1]}" if common else names[i]
             entries.append((term.group if i == 0 else "", name, float(sigma[i, i]), shown))
     if component == "cond" and record.model.has_residual:
-        entries.append(("Residual", "", record.sigma**2, []))
+        entries.append(("Residual", "", record.sigma * record.sigma, []))
     variances, sds = column([e[2] for e in entries]), column([e[2] ** 0.5 for e in entries])
     rows = []
     widest = max((len(entry[3]) for entry in entries), default=0)

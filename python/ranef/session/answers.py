@@ -8,9 +8,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from ranef.arguments import hold_to_their_types
 from ranef.fitting import FittedModel, model_with_response
 from ranef.frames import IntoFrame, backend_of, frame_from
-from ranef.session.arguments import hold_to_their_types
 
 
 class Answers(FittedModel):

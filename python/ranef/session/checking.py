@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ranef.arguments import hold_to_their_types
 from ranef.checks import catalogue, optimizers
 from ranef.checks.finding import PROBLEM, Finding
 from ranef.checks.subject import Subject, subject_of
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@hold_to_their_types
 class Check:
     """The verdict on a fit, assumption by assumption, as `Fit.check` gives it; `print` it.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranef.arguments import held_to_its_types, hold_to_their_types
 from ranef.errors import ModelError
 from ranef.frames import IntoFrame
 from ranef.inference import comparison
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@hold_to_their_types
 class Comparison(Tabled):
     """Models side by side, as `ranef.compare` gives them; print it, or let a notebook show it.
 
@@ -63,6 +65,7 @@ class Comparison(Tabled):
         return comparison_report(self._found.columns, self._found.test, self._found.notes)._repr_html_()
 
 
+@held_to_its_types
 def compare(
     *fits: Given,
     test: str | None = "lrt",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranef.arguments import hold_to_their_types
 from ranef.errors import ModelError
 from ranef.frames import IntoFrame
 from ranef.inference.marginal_means.testing import Testing
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@hold_to_their_types
 class Effects(PrintedTable):
     """Predictions along up to four variables, as `Fit.effects` gives them.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ranef.arguments import held_to_its_types
 from ranef.assumptions import assuming
 from ranef.errors import ModelError, SavedFitError
 from ranef.families import Family, as_family
@@ -18,7 +19,6 @@ from ranef.frames import IntoFrame
 from ranef.model import Model, build_model
 from ranef.prior import Prior
 from ranef.saving.record import content_of, fields_of
-from ranef.session.arguments import held_to_its_types
 from ranef.session.estimates import Estimates
 from ranef.session.explained_variance import ExplainedVariance
 from ranef.session.influencing import Influencing

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ranef.arguments import hold_to_their_types
 from ranef.errors import ModelError
 from ranef.frames import IntoFrame
 from ranef.inference import dropped_terms, explained_variance, intervals, linear_hypotheses
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@hold_to_their_types
 class Profile:
     """Profile likelihood of a fit's parameters, as `Fit.profile` gives it."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranef.arguments import hold_to_their_types
 from ranef.frames import IntoFrame
 from ranef.inference import influence as deletion
 from ranef.plots import influence as influence_plot
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 SHOWN = 6
 
 
+@hold_to_their_types
 class Influence:
     """What a fit is without each row, or each level of a group, as `Fit.influence` gives it.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
+from ranef.arguments import held_to_its_types, path_of
 from ranef.errors import SavedFitError
 from ranef.families import Family
 from ranef.saving.archive import MOST_BYTES
@@ -12,6 +12,7 @@ from ranef.saving.record import fields_of
 from ranef.session.fit import Fit
 
 
+@held_to_its_types
 def load(
     path: str | os.PathLike[str],
     *,
@@ -54,7 +55,7 @@ def load(
     >>> rf.load(path).loglik == fit.loglik
     True
     """
-    content = Path(path).read_bytes()
+    content = path_of(path, "load()").read_bytes()
     try:
         return Fit(**fields_of(content, max_bytes, family, refit))
     except SavedFitError as error:

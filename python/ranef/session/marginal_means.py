@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranef.arguments import hold_to_their_types
 from ranef.frames import IntoFrame
 from ranef.inference.marginal_means.adjustments import adjustment_named
 from ranef.inference.marginal_means.comparisons import comparisons
@@ -38,6 +39,7 @@ _IN_WORDS = {
 }
 
 
+@hold_to_their_types
 class MarginalMeans(PrintedTable):
     """Estimates with labels: marginal means, their contrasts, slopes or comparisons.
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranef.arguments import held_to_its_types, hold_to_their_types
+from ranef.data import Table
 from ranef.errors import ModelError
 from ranef.frames import IntoFrame
 from ranef.inference import intervals, located_effects, smooths
@@ -36,6 +38,7 @@ class Drawn(Inference, AlongVariables):
     """A fit whose inference and effects can be drawn."""
 
 
+@hold_to_their_types
 class Plots:
     """Figures of a fit, each beside a method ``..._data()`` that returns the tidy frame it draws.
 
@@ -160,9 +163,7 @@ class Plots:
             curves = intervals.profile_curves(self._fit, parm, max(level, 0.99), 4)
             estimates = {c.parameter.name: (titles[c.parameter.name], c.estimate) for c in curves}
             return density.profile_densities(curves, level), estimates, "profile"
-        import narwhals.stable.v2 as nw
-
-        frame = nw.from_native(draws, eager_only=True)
+        frame = Table(draws, "plot.density(draws=)").frame
         if "converged" not in frame.columns:
             raise ModelError(
                 "plot.density(draws=): give the frame that fit.bootstrap(n) returns; it has no `converged`."
@@ -481,6 +482,7 @@ class Plots:
         return self._fit._frame(diagnostics.diagnostics_columns(self._fit, seed))
 
 
+@held_to_its_types
 def plot_coefficients(
     fits: Mapping[str, Drawn] | Sequence[Drawn] | Drawn,
     ax: Axes | Any = None,
@@ -514,10 +516,11 @@ def plot_coefficients(
     ['poisson', 'negative binomial']
     """
     named = _named(fits)
-    columns = coefficients.coefficient_columns(named, exponentiate=exponentiate, **options)
+    columns = _columns(named, exponentiate=exponentiate, **options)
     return coefficients.coefficients(named, columns, exponentiate, ax)
 
 
+@held_to_its_types
 def plot_coefficients_data(
     fits: Mapping[str, Drawn] | Sequence[Drawn] | Drawn, exponentiate: bool = False, **options: Any
 ) -> IntoFrame:
@@ -542,7 +545,10 @@ def plot_coefficients_data(
     """
     named = _named(fits)
     first = next(iter(named.values()))
-    return first._frame(coefficients.coefficient_columns(named, exponentiate=exponentiate, **options))
+    return first._frame(_columns(named, exponentiate=exponentiate, **options))
+
+
+_columns = held_to_its_types(coefficients.coefficient_columns, "plot_coefficients")
 
 
 def _named(fits: Any) -> dict[str, Drawn]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ranef.arguments import held_to_its_types
 from ranef.errors import ModelError
 from ranef.frames import IntoFrame
 from ranef.inference import pooling
 from ranef.session.fit import Fit
 
 
+@held_to_its_types
 def pool(fits: Iterable[Fit], effects: str = "fixed", ddf: str | None = None, level: float = 0.95) -> IntoFrame:
     """Pool fits of one model to multiply imputed data by Rubin's rules.
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
+from ranef.arguments import held_to_its_types, hold_to_their_types
+from ranef.data import Table
 from ranef.errors import ModelError
 from ranef.families import as_family
 from ranef.fitting import Control, model_from_arguments, model_with_response
@@ -33,6 +35,7 @@ ARGUMENTS = (
 )
 
 
+@hold_to_their_types
 class Power:
     """Power of a test in one or several scenarios, as `ranef.power` gives it; print it, or let a notebook show it."""
 
@@ -55,6 +58,7 @@ class Power:
         return power_report(self._found)._repr_html_()
 
 
+@held_to_its_types
 def power(
     model: Fit | str,
     data: IntoFrame | None = None,
@@ -182,10 +186,10 @@ def _designed(formula: str, data: IntoFrame, arguments: Mapping[str, Any]) -> Mo
     linear = "family" not in arguments
     family = as_family("gaussian") if linear else as_family(arguments["family"], arguments.get("link"))
     name = formula.split("~")[0].strip().strip("`")
-    frame = nw.from_native(data, eager_only=True)
+    frame = Table(data, "data").frame
     if re.fullmatch(r"[\w.]+", name) and name not in frame.columns:
         values = simulation.placeholder(family, len(frame))
-        column = nw.new_series(name, values, backend=backend_of(data))
+        column = nw.new_series(name, values, backend=frame.implementation)
         data = frame.with_columns(column).to_native()
     unknown = [argument for argument in arguments if argument not in ARGUMENTS]
     if unknown:

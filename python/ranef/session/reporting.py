@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranef.arguments import path_of
 from ranef.errors import ModelError, did_you_mean
 from ranef.fitting import announce
 from ranef.inference.contrasts import DDF
@@ -105,6 +106,7 @@ class Reporting(Drawn, Checking, ResidualChecks, Writing):
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             raise ModelError(f"report(seed={seed!r}): give a whole number, 0 or more.")
         _require_ddf(ddf)
+        file = path_of(path, "report()")
         wanted = self._effects_asked(effects)
         control = self.control if progress is None else replace(self.control, progress=bool(progress))
         checked = None
@@ -118,7 +120,6 @@ class Reporting(Drawn, Checking, ResidualChecks, Writing):
         announce(control, "report: text ...")
         asked = Asked(title, author, int(seed), ddf)
         page = page_of(self, asked, checked, self.equation("mathml").mathml, random_figures, effect_figures, notes)
-        file = Path(path)
         file.write_text(html_of(page), encoding="utf-8")
         announce(control, f"report: written to {file}")
         return file

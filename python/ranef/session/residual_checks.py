@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import narwhals.stable.v2 as nw
 import numpy as np
 
+from ranef.arguments import held_to_its_types
 from ranef.checks.simulated_residuals import scaled_residuals as scaling
 from ranef.checks.simulated_residuals import simulated_responses
 from ranef.checks.simulated_residuals.described_rows import DescribedRows, rows_of_fit
 from ranef.conditioning import Conditioning
+from ranef.data import Table
 from ranef.errors import DataError
 from ranef.frames import IntoFrame, backend_of
 from ranef.session.answers import Answers
@@ -18,6 +19,7 @@ from ranef.session.simulated_residuals import SimulatedResiduals
 from ranef.simulation import engine_seed
 
 
+@held_to_its_types
 def scaled_residuals(
     observed: Any,
     simulated: Any,
@@ -64,7 +66,7 @@ def scaled_residuals(
     mean = s.mean(axis=1) if fitted is None else _numbers(fitted, "fitted", 1)
     if len(mean) != len(y):
         raise DataError(f"fitted has {len(mean)} values, observed has {len(y)}")
-    table = None if data is None else nw.from_native(data, eager_only=True)
+    table = None if data is None else Table(data, "data").frame
     if table is not None and len(table) != len(y):
         raise DataError(f"data has {len(table)} rows, observed has {len(y)}")
     found = scaling.scaled_residuals(y, s, mean, method, rotation, engine_seed(seed))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, Self
 
+from ranef.arguments import path_of
 from ranef.saving.record import content_of
 from ranef.session.answers import Answers
 
@@ -46,7 +46,7 @@ class Saved(Answers):
         True
         """
         content = content_of(self, columns)
-        target = Path(path)
+        target = path_of(path, "save()")
         beside = target.with_name(f"{target.name}.{os.getpid()}.part")
         try:
             beside.write_bytes(content)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranef.arguments import hold_to_their_types
 from ranef.checks.simulated_residuals import (
     autocorrelation,
     dispersion,
@@ -42,6 +43,7 @@ BINARY = (
 )
 
 
+@hold_to_their_types
 class SimulatedResiduals:
     """The place of each response among responses simulated from the model, from 0 to 1, and tests of these places.
 
@@ -303,7 +305,7 @@ class SimulatedResiduals:
         if distances is not None:
             if x is not None or y is not None:
                 raise ModelError("test_spatial(): give x and y, or distances, not both")
-            matrix = np.asarray(distances, float)
+            matrix = scaling.finite_numbers(distances, "distances")
             if matrix.shape != (self.nobs, self.nobs):
                 raise DataError(f"distances has the shape {matrix.shape}; ({self.nobs}, {self.nobs}) is needed")
             return autocorrelation.moran(self._found.scaled, matrix, alternative)

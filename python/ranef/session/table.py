@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ranef.arguments import held_to_its_types, hold_to_their_types, path_of
 from ranef.errors import ModelError
 from ranef.frames import IntoFrame
 from ranef.reports.model_table.contents import STARS, STATISTICS, TableStyle, contents, tidy_entries
@@ -19,6 +20,7 @@ from ranef.session.given_fits import Given, given_fits
 _SUFFIXES = (".html", ".htm", ".tex", ".md", ".txt")
 
 
+@hold_to_their_types
 class Table:
     """Models side by side, as `ranef.table` gives them; print it, or let a notebook show it."""
 
@@ -78,7 +80,7 @@ class Table:
         -------
         Path
         """
-        path = Path(path)
+        path = path_of(path, "save()")
         writers = dict(zip(_SUFFIXES, (page, page, latex, markdown, text), strict=True))
         if path.suffix.lower() not in writers:
             raise ModelError(f"save({str(path)!r}): the name of the file ends in {', '.join(_SUFFIXES)}")
@@ -95,6 +97,7 @@ class Table:
         return self.to_html()
 
 
+@held_to_its_types
 def table(
     *fits: Given,
     show: str | Sequence[str] | None = "se",

@@ -73,6 +73,9 @@ pub struct Control {
     pub gradient_tolerance: f64,
     /// Start of the outer parameters in internal coordinates; found from the data where there is none.
     pub start: Option<Vec<f64>>,
+    /// Where the first search for the conditional modes begins at `start`, as [`saved::Found`] has them; of another length, it is
+    /// left aside.
+    pub start_mode: Vec<f64>,
     /// Values, in the user's units, of some parameters at the start; standard deviations are relative to sigma for a
     /// profiled likelihood, which has no start of coefficients.
     pub start_values: Vec<(Quantity, f64)>,
@@ -82,7 +85,14 @@ pub struct Control {
 
 impl Default for Control {
     fn default() -> Self {
-        Self { max_iterations: 500, gradient_tolerance: 1e-4, start: None, start_values: Vec::new(), stop: Stop::NEVER }
+        Self {
+            max_iterations: 500,
+            gradient_tolerance: 1e-4,
+            start: None,
+            start_mode: Vec::new(),
+            start_values: Vec::new(),
+            stop: Stop::NEVER,
+        }
     }
 }
 
@@ -165,18 +175,28 @@ pub fn fit(data: Arc<Data>, likelihood: Likelihood, control: &Control) -> Result
     })
 }
 
+/// Said where not even the first search for the conditional modes came to an end.
+const NOWHERE: &str = "the likelihood is not a finite number at any point where a search began: a value that is held, a \
+    prior, a known matrix or a function of a custom family is too extreme for these data; give others, or measure the \
+    response in other units";
+
 fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Result<Fit, ModelError> {
     let layout = Layout::new(&data.design, method);
     let assumed = Assumed::new(&data.design, &layout, None).map_err(ModelError::Restriction)?;
     let mut laplace = Laplace::new(data.clone(), method);
     laplace.stop = control.stop.clone();
+    let own = start(&mut laplace, &data);
     let from = match &control.start {
         Some(given) => {
-            start(&mut laplace, &data);
+            // Where the density of a response is not concave, rows may have modes of two kinds: those of the fit that is
+            // the start are of the kind that its likelihood has.
+            if control.start_mode.len() == laplace.mode_size() {
+                laplace.set_start_mode(control.start_mode.clone());
+            }
             given.clone()
         }
         None => {
-            let mut found = start(&mut laplace, &data);
+            let mut found = own.clone();
             adopt(&data, &layout, &control.start_values, &mut found);
             found
         }
@@ -217,6 +237,14 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Result<Fit
         optimum
     };
     let mut optimum = search_from(&from, &mut laplace);
+    if !optimum.value.is_finite() && from != own {
+        // Where the start that was given has no likelihood, the one that the data suggest may have.
+        start(&mut laplace, &data);
+        optimum = search_from(&own, &mut laplace);
+    }
+    if laplace.mode().len() < laplace.n_effects() {
+        return Err(ModelError::Shape(NOWHERE.into()));
+    }
     if control.start.is_none()
         && let Some(theta) = spread(&design.template, &from[layout.theta.clone()])
     {
@@ -459,8 +487,9 @@ fn maximise_profiled(
     let design = data.design.clone();
     let fixed = &design.fixed[0];
     let n_theta = design.template.n_theta();
+    let own = profiled.start();
     let from = control.start.clone().unwrap_or_else(|| {
-        let mut found = profiled.start();
+        let mut found = own.clone();
         let layout = Layout { beta: vec![None; design.fixed.len()], theta: 0..n_theta, dim: n_theta };
         adopt(&data, &layout, &control.start_values, &mut found);
         found
@@ -474,6 +503,9 @@ fn maximise_profiled(
         search::search(objective, from, &settings, units, &design.template, 0..n_theta, |_, _| Vec::new())
     };
     let mut optimum = search_from(&from, &mut objective);
+    if !optimum.value.is_finite() && from != own {
+        optimum = search_from(&own, &mut objective);
+    }
     if control.start.is_none()
         && let Some(other) = spread(&design.template, &from)
     {

@@ -127,15 +127,20 @@ pub fn start(laplace: &mut Laplace, data: &Arc<Data>) -> Vec<f64> {
 fn start_theta(data: &Data, independent: &Independent) -> Vec<f64> {
     let design = &data.design;
     let rows = independent.rows();
+    // Where the density could not be evaluated, nothing tells of sizes.
+    let told = rows.first.first().is_some_and(|score| score.len() == design.n);
     let mut theta = vec![0.0; design.template.n_theta()];
     for (term, place) in design.places.iter().enumerate() {
         let grouping = &design.groupings[place.grouping];
-        let (score, curvature) =
-            (&rows.first[place.predictor], &rows.second[packed2(place.predictor, place.predictor)]);
+        let (score, curvature): (&[f64], &[f64]) = if told {
+            (&rows.first[place.predictor], &rows.second[packed2(place.predictor, place.predictor)])
+        } else {
+            (&[], &[])
+        };
         let columns: Vec<(Vec<f64>, Vec<f64>)> = (place.first..place.first + place.width)
             .map(|j| {
                 let (mut s, mut information) = (vec![0.0; grouping.levels], vec![0.0; grouping.levels]);
-                for (i, &code) in grouping.codes.iter().enumerate() {
+                for (i, &code) in grouping.codes.iter().enumerate().take(score.len()) {
                     let z = grouping.columns[j].at(i);
                     s[code as usize] += z * score[i];
                     information[code as usize] += z * z * curvature[i].max(0.0);

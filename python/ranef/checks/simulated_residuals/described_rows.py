@@ -75,7 +75,7 @@ class DescribedRows:
             if len(found) != self.n:
                 raise DataError(f"{argument} has {len(found)} values; there are {self.n} rows")
         for i, value in enumerate(found):
-            if value is None or value != value:
+            if _is_missing(value):
                 raise DataError(f"{argument} is missing in row {self.numbers[i]} (counting from 0)")
         return found
 
@@ -95,7 +95,13 @@ class DescribedRows:
         values = self.values(what, argument)
         places: dict[Any, list[int]] = {}
         for i, value in enumerate(values):
-            places.setdefault(value, []).append(i)
+            try:
+                places.setdefault(value, []).append(i)
+            except TypeError:
+                raise DataError(
+                    f"{argument} holds {value!r} in row {self.numbers[i]} (counting from 0), which names no level; "
+                    "give texts or numbers, one for each row"
+                ) from None
         return [str(value) for value in places], [np.array(rows) for rows in places.values()]
 
     def together(self, groups: Sequence[np.ndarray]) -> DescribedRows:
@@ -137,6 +143,15 @@ def _length(what: Any) -> int | None:
         return len(what)
     except TypeError:
         return None
+
+
+def _is_missing(value: Any) -> bool:
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # pandas.NA is neither equal to itself nor different
+        return True
+    except ValueError:  # an array of several values
+        return False
 
 
 def _is_number(value: Any) -> bool:

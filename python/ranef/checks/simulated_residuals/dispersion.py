@@ -43,6 +43,8 @@ def dispersion(
         observed, simulated = found.refits.pearson, found.refits.simulated_pearson
         what = "sum of squared Pearson residuals"
     else:
+        if len(found.observed) < 2:
+            raise ModelError("test_dispersion(): there is one residual, which has no variance; two or more are needed")
         # The variance of all simulated values, by which statistics are divided, cancels in the ratio.
         observed = float(np.var(found.observed - found.fitted, ddof=1))
         simulated = np.var(found.simulated - found.fitted[:, None], axis=0, ddof=1)

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from ranef.errors import DataError, ModelError
+from ranef.errors import DataError, ModelError, blaming
 
 METHODS = ("pit", "traditional")
 # Cells of a matrix that are compared at once: what fits a processor's cache.
@@ -169,7 +169,7 @@ def rotated(observed: np.ndarray, simulated: np.ndarray, rotation: Any) -> tuple
         values, vectors = np.linalg.eigh(covariance)
         covariance = (vectors * np.maximum(values, NO_VARIANCE * values[-1])) @ vectors.T
     else:
-        covariance = np.asarray(rotation, float)
+        covariance = finite_numbers(rotation, "rotation")
         if covariance.shape != (rows, rows):
             raise DataError(
                 f"rotation has the shape {covariance.shape}; a covariance of the rows is ({rows}, {rows}) here"
@@ -196,11 +196,15 @@ def aggregated(found: ScaledResiduals, groups: Sequence[np.ndarray], by: Any) ->
     """
     if isinstance(by, str) and by not in AGGREGATES:
         raise ModelError(f"by={by!r}: give one of {', '.join(map(repr, AGGREGATES))}, or a function")
+    if not isinstance(by, str) and not callable(by):
+        raise ModelError(f"by={by!r}: give one of {', '.join(map(repr, AGGREGATES))}, or a function")
     together = AGGREGATES[by] if isinstance(by, str) else by
 
     def gathered(values: np.ndarray) -> np.ndarray:
         wide = values if values.ndim == 2 else values[:, None]
-        found_by = [np.asarray(together(wide[rows]), float).reshape(-1) for rows in groups]
+        with blaming("aggregated(by=)"):
+            answers = [together(wide[rows]) for rows in groups]
+        found_by = [finite_numbers(answer, "by=").reshape(-1) for answer in answers]
         lengths = {len(one) for one in found_by}
         if lengths != {wide.shape[1]}:
             raise DataError(
@@ -224,10 +228,27 @@ def aggregated(found: ScaledResiduals, groups: Sequence[np.ndarray], by: Any) ->
     )
 
 
+def finite_numbers(values: Any, what: str) -> np.ndarray:
+    """Values that were given, or that a given function gave, as an array of finite numbers."""
+    try:
+        found = np.asarray(values, float)
+    except (TypeError, ValueError):
+        raise DataError(f"{what} gave or holds values that are not numbers") from None
+    if not np.isfinite(found).all():
+        raise DataError(f"{what} gave or holds numbers that are not finite; leave such values out")
+    return found
+
+
 def transformed(found: ScaledResiduals, quantile_function: Callable[[np.ndarray], Any], outliers: Any) -> np.ndarray:
     """The residuals as quantiles of another distribution; those of 0 and 1, which have none, at `outliers`."""
-    with np.errstate(all="ignore"):
-        values = np.array(quantile_function(found.scaled), float)
+    if not callable(quantile_function):
+        raise ModelError(f"residuals(quantile_function={quantile_function!r}): give a function of probabilities")
+    with np.errstate(all="ignore"), blaming("residuals(quantile_function=)"):
+        values = quantile_function(found.scaled.copy())
+    try:
+        values = np.array(values, float)
+    except (TypeError, ValueError):
+        values = np.empty(0)
     if values.shape != found.scaled.shape:
         raise DataError("quantile_function must give a number for each residual")
     if outliers is not None:

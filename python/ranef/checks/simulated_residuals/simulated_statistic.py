@@ -10,7 +10,7 @@ import numpy as np
 
 from ranef.checks.simulated_residuals.residual_test import ResidualTest, rank_test, side_of
 from ranef.checks.simulated_residuals.scaled_residuals import ScaledResiduals
-from ranef.errors import DataError
+from ranef.errors import DataError, blaming
 
 
 def generic(
@@ -25,8 +25,11 @@ def generic(
     if not callable(statistic):
         raise DataError(f"statistic={statistic!r}: give a function of the responses, such as numpy.mean")
     name = name or getattr(statistic, "__name__", "statistic")
-    observed = _number(statistic(found.observed), "the observed responses")
-    simulated = np.array([_number(statistic(found.simulated[:, j]), f"simulation {j}") for j in range(found.n)], float)
+    with blaming("test_generic(statistic=)"):
+        # Copies: what the function does to its argument is its own affair.
+        first, *others = [statistic(y) for y in (found.observed.copy(), *found.simulated.T.copy())]
+    observed = _number(first, "the observed responses")
+    simulated = np.array([_number(value, f"simulation {j}") for j, value in enumerate(others)], float)
     return of_statistics(observed, simulated, alternative, name, ties)
 
 
@@ -51,7 +54,10 @@ def zero_inflation(found: ScaledResiduals, alternative: str = "two-sided", ties:
 
 
 def _number(value: Any, of_what: str) -> float:
-    found = np.asarray(value, float)
+    try:
+        found = np.asarray(value, float).reshape(-1)
+    except (TypeError, ValueError):
+        found = np.empty(0)
     if found.size != 1 or not np.isfinite(found).all():
         raise DataError(f"statistic gave {value!r} for {of_what}: it must give one finite number")
-    return float(found.reshape(-1)[0])
+    return float(found[0])

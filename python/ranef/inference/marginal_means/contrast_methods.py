@@ -118,12 +118,20 @@ def _own(method: Any, k: int) -> Contrasts:
     if isinstance(method, Mapping):
         names, given = [str(name) for name in method], list(method.values())
     else:
-        given = np.atleast_2d(np.asarray(method, float)).tolist()
+        try:
+            given = np.atleast_2d(np.asarray(method, float)).tolist()
+        except (TypeError, ValueError) as error:
+            raise ModelError(
+                f"contrasts(method=<{type(method).__name__}>): give one of {', '.join(map(repr, METHODS))}, or {k} "
+                "coefficients for each contrast, one for each mean."
+            ) from error
         names = [f"C{j + 1}" for j in range(len(given))]
     try:
         matrix = np.array([np.asarray(row, float) for row in given])
     except (TypeError, ValueError) as error:
         raise ModelError(f"contrasts(): coefficients are {k} numbers for each contrast, one for each mean.") from error
+    if not np.isfinite(matrix).all():
+        raise ModelError("contrasts(): a coefficient is not finite; give numbers.")
     if matrix.ndim != 2 or matrix.shape[1] != k:
         found = len(given[0]) if given and hasattr(given[0], "__len__") else 1
         raise ModelError(f"contrasts(): there are {k} means, and a contrast has {found} coefficients.")

@@ -156,8 +156,8 @@ class MarginalEstimates:
         return np.exp(end) if self.ratios else links.inverse(self.link, end)
 
     def _null(self, null: float) -> float:
-        if isinstance(null, bool) or not isinstance(null, int | float):
-            raise ModelError(f"null={null!r}: give a number.")
+        if isinstance(null, bool) or not isinstance(null, int | float) or not np.isfinite(float(null)):
+            raise ModelError(f"null={null!r}: give a finite number.")
         return float(null)
 
     def shown(self, name: str) -> list[Any]:
@@ -193,6 +193,11 @@ class MarginalEstimates:
         if not of:
             raise ModelError(
                 "contrasts(): every variable is in by, so there is nothing to compare; leave one out of by."
+            )
+        if not isinstance(interaction, str | Mapping | list | tuple | bool | None):
+            raise ModelError(
+                f"contrasts(interaction=<{type(interaction).__name__}>): give True, a method, a list of methods, or a "
+                "dictionary from variables to methods."
             )
         method = method_named(method)
         default = DEFAULT_ADJUSTMENT.get(method, "none") if isinstance(method, str) else "none"
