@@ -202,6 +202,17 @@ def test_an_effect_that_needs_the_group_is_named():
         assert "cannot be estimated without it" in found["note"].iloc[4]
 
 
+@pytest.mark.parametrize("unit", [-1e6, 1e-6])
+def test_an_effect_that_needs_the_group_is_named_whatever_the_units_of_the_others(unit):
+    frame = data("sleepstudy").assign(z=lambda d: unit * (d["Days"] + np.arange(180) % 7))
+    fit = rf.lmm("Reaction ~ factor(Days) + z + (1 | Subject)", frame)
+    table = fit.influence("Days", method="exact").table
+    assert list(table["note"][1:3]) == [
+        "cannot be estimated without it: factor(Days)[T.1]",
+        "cannot be estimated without it: factor(Days)[T.2]",
+    ]
+
+
 def test_leverage_of_a_group_is_that_of_its_rows():
     fit = sleepstudy()
     rows, groups = fit.influence(method="one-step").leverage, fit.influence("Subject", method="one-step").leverage

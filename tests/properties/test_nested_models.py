@@ -1,7 +1,10 @@
 """A larger model never fits worse: effects, random terms, components, parameters of families, structures added."""
 
 import itertools
+import warnings
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,13 +58,55 @@ def test_with_a_dispersion_that_varies(family, seed):
     never_worse([fit(family, frame, "y ~ x + (1 | g)", dispersion=formula).loglik for formula in formulas])
 
 
+def with_zeros(seed: int) -> pd.DataFrame:
+    """Counts of which some groups and large values of a covariate have more that are zero."""
+    frame, rng = data("nbinom2", n=480, seed=seed), np.random.default_rng(seed)
+    eta = -1.0 + 0.5 * frame["x"] + 0.8 * rng.normal(size=8)[frame["h"].str[1:].astype(int)]
+    return frame.assign(y=frame["y"] * (rng.random(480) > 1 / (1 + np.exp(-eta))))
+
+
+ZERO_INFLATIONS = [None, "~ 1", "~ x", "~ x + f", "~ x + f + (1 | h)"]
+
+
 @pytest.mark.parametrize("family", ["poisson", "nbinom2", "nbinom1", "genpois"])
 @fewer
 @given(seed=st.integers(0, 1000))
 def test_with_zero_inflation(family, seed):
+    frame = with_zeros(seed)
+    with warnings.catch_warnings():
+        # Few zeros may be separated by a covariate: that there is no maximum is said, and there is none to compare.
+        warnings.simplefilter("ignore", rf.ConvergenceWarning)
+        fits = [fit(family, frame, "y ~ x + (1 | g)", zi=formula) for formula in ZERO_INFLATIONS]
+    assert sum(found.converged for found in fits) >= 3
+    never_worse([found.loglik for found in fits if found.converged])
+
+
+def test_a_zero_inflation_of_a_few_rows_at_the_end_of_a_covariate_is_separation():
+    # Not the edge of the family, at which there is no zero inflation: the likelihood is higher than without any.
+    with pytest.warns(rf.ConvergenceWarning, match="run to infinity"):
+        found = fit("nbinom1", with_zeros(51), "y ~ x + (1 | g)", zi="~ x")
+    assert found.verdict["status"] == "separated"
+    assert found.loglik > fit("nbinom1", with_zeros(51), "y ~ x + (1 | g)").loglik + 2.0
+
+
+@pytest.mark.parametrize(
+    ("family", "seed", "formulas"),
+    [
+        ("nbinom2", 15, ("~ 1", "~ x")),
+        ("nbinom2", 32, ("~ 1", "~ x")),
+        ("nbinom1", 2, ("~ x", "~ x + (1 | h)")),
+        ("nbinom2", 36, ("~ x", "~ x + (1 | h)")),
+        ("nbinom1", 36, ("~ x", "~ x + (1 | h)")),
+        ("genpois", 38, ("~ x", "~ x + (1 | h)")),
+    ],
+)
+def test_zero_inflation_that_overdispersion_would_hide(family, seed, formulas):
+    # Without random effects all zeros are overdispersion, but for those at the far end of the covariate: a search that
+    # begins there ends there, up to 55 lower.
     frame = data("zero-inflated", seed=seed)
-    formulas = [None, "~ 1", "~ x", "~ x + (1 | h)"]
-    never_worse([fit(family, frame, "y ~ x + (1 | g)", zi=formula).loglik for formula in formulas])
+    fits = [fit(family, frame, "y ~ x + (1 | g)", zi=formula) for formula in formulas]
+    assert all(found.converged for found in fits)
+    never_worse([found.loglik for found in fits])
 
 
 @pytest.mark.parametrize(
