@@ -109,3 +109,10 @@ def test_a_frame_of_no_terms():
     fit = rf.lmm("Yield ~ 1 + (1 | Batch)", rf.load_dataset("dyestuff"))
     assert isinstance(fit.anova(), pd.DataFrame)
     assert fit.anova().empty
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3])
+def test_without_fixed_effects_there_are_no_tests(kind):
+    table = rf.lmm("Reaction ~ 0 + (Days | Subject)", sleepstudy().design.frame).anova(type=kind)
+    assert len(table) == 0
+    assert list(table.columns)[-1] == "p_value"

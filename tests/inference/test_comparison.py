@@ -233,6 +233,35 @@ def test_what_is_not_in_each_other(name):
     one, other, reason = (part if isinstance(part, str) else part() for part in APART[name])
     assert nesting(one, other) == Nesting(False, reason)
     assert not nesting(other, one).nested
+def test_residuals_of_which_one_is_a_special_case_of_the_other():
+    def fit(random="", **residual):
+        return rf.lmm(f"Reaction ~ Days{random}", data("sleepstudy").assign(day=DAY), reml=False, **residual)
+
+    spread, constant = "~ power(day)", "~ constpower(day)"
+    ar1, cs = "ar1(Days | Subject)", "cs(1 | Subject)"
+    varying, correlated = fit(dispersion=spread), fit(correlation=ar1)
+    both = fit(dispersion=spread, correlation=ar1)
+    for one in (varying, correlated):
+        assert nesting(one, both) == Nesting(True)
+        assert "residuals" in nesting(both, one).reason
+    assert nesting(varying, fit(dispersion=constant)).reason == "the variance functions of the residuals"
+    assert nesting(varying, correlated).reason == "the variance functions of the residuals"
+    assert nesting(correlated, varying).reason == "the correlation of the residuals"
+    assert nesting(correlated, fit(correlation=cs)).reason == "the correlation of the residuals"
+    assert nesting(correlated, fit(dispersion=spread, correlation=cs)).reason == "the correlation of the residuals"
+
+
+DAY = np.tile(np.arange(1.0, 11.0), 18)
+
+
+def test_structures_of_which_one_is_a_special_case_of_the_other():
+    # The same series in both models; a structure of one column is a variance.
+    series = [rf.lmm(f"y ~ {f}ar1(0 + t | Subject)", SERIES, reml=False) for f in ("", "Days + ")]
+    assert nesting(*series) == Nesting(True)
+    assert nesting(sleep("(1 | Subject)"), sleep("(1 | Subject) + homdiag(0 + Days | Subject)")) == Nesting(True, "", 1)
+
+
+SERIES = data("sleepstudy").assign(t=lambda d: d["Days"].astype(str), y=lambda d: d["Reaction"])
 
 
 def test_an_offset_is_a_coefficient_of_one():
@@ -309,6 +338,24 @@ def test_without_a_test_there_are_criteria_only():
     table = rf.compare(sleep("(1 | Subject)"), sleep("(Days | Subject)"), test=None).table
     assert table["chi_square"].isna().all()
     assert table["note"].tolist() == ["", ""]
+
+
+def test_reml_fits_with_as_many_but_other_fixed_effects_are_refused():
+    frame = data("sleepstudy").assign(z=np.cos(np.arange(180.0)))
+    one, other = (rf.lmm(f"Reaction ~ {x} + (1 | Subject)", frame) for x in ("Days", "z"))
+    with pytest.raises(ModelError, match="fitted by REML and have different fixed effects"):
+        rf.compare(one, other)
+
+
+def test_weights_that_hardly_differ_are_different_and_shown_so():
+    weights = np.linspace(1.0, 2.0, 180)
+    other = weights.copy()
+    other[7] *= 1.0 + 1e-9
+    fits = [
+        rf.lmm("Reaction ~ Days + (1 | Subject)", data("sleepstudy"), reml=False, weights=w) for w in (weights, other)
+    ]
+    with pytest.raises(ModelError, match=r"row 7 .* has 1\.0391061452514 in .* and 1\.0391061462905 in"):
+        rf.compare(*fits)
 
 
 def test_the_same_rows_are_needed_and_named():

@@ -28,6 +28,7 @@ GAUSSIAN = {
         1.0,
     ),
     "homcs": (lambda: rf.lmm("score ~ 1 + homcs(0 + Machine | Worker)", data("machines")), 0.2),
+    "diag": (lambda: rf.lmm("Reaction ~ Days + diag(Days | Subject)", data("sleepstudy")), 1.0),
     "smooth": (lambda: rf.lmm("Reaction ~ s(Days) + (1 | Subject)", data("sleepstudy")), 1.0),
 }
 
@@ -47,6 +48,14 @@ def test_degrees_of_freedom_are_the_derivative_of_the_fitted_values(name):
 def test_the_correction_is_not_nothing():
     # Four parameters of the covariance and sigma move: more than a degree of freedom here.
     assert sleepstudy().caic()["df"][0] > sleepstudy().caic("leverage")["df"][0] + 1
+
+
+@pytest.mark.parametrize("unit", [1e-7, 1e7])
+def test_the_unit_of_the_response_does_not_count(unit):
+    small = rf.lmm("y ~ Days + (Days | Subject)", data("sleepstudy").assign(y=lambda d: unit * d["Reaction"]))
+    assert small.caic()["method"][0] == "exact"
+    # Both searches end within 1e-7 standard errors of their maximum.
+    assert small.caic()["df"][0] == pytest.approx(sleepstudy().caic()["df"][0], rel=1e-6)
 
 
 def test_a_variance_of_zero_counts_nothing():

@@ -172,6 +172,20 @@ def test_an_offset_is_part_of_the_mean_and_not_of_what_is_explained():
     assert moved.r2()["marginal"][0] == pytest.approx(plain.r2()["marginal"][0], rel=1e-5)
 
 
+def test_the_null_model_keeps_what_is_assumed_of_variances_alone():
+    def fit(fixed, priors):
+        return rf.glmm(f"count ~ {fixed} + (1 | site)", data("salamanders"), family="poisson", priors=priors)
+
+    tight = rf.prior.gamma(0.3, 400.0)
+    whole = fit("mined", {"sd(site)": tight, "mined[T.no]": rf.prior.normal(0, 1)})
+    null = null_fit(whole)
+    direct = fit("1", {"sd(site)": tight})
+    assert [str(a.prior) for a in null.model.assumed.priors] == [str(tight)]
+    assert null.engine.loglik == pytest.approx(direct.loglik, abs=1e-7)
+    # The prior matters: without it the null model has all of the variance between mined and other streams.
+    assert direct.loglik < fit("1", None).loglik - 1.0
+
+
 def test_a_singular_fit_has_its_numbers():
     fit = rf.lmm("Yield ~ 1 + (1 | Batch)", data("dyestuff2"), reml=False)
     assert fit.r2()["conditional"][0] == pytest.approx(0.0, abs=1e-8)

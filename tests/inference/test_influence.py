@@ -202,6 +202,27 @@ def test_an_effect_that_needs_the_group_is_named():
         assert "cannot be estimated without it" in found["note"].iloc[4]
 
 
+@pytest.mark.parametrize("unit", [-1e6, 1e-6])
+def test_an_effect_that_needs_the_group_is_named_whatever_the_units_of_the_others(unit):
+    frame = data("sleepstudy").assign(z=lambda d: unit * (d["Days"] + np.arange(180) % 7))
+    fit = rf.lmm("Reaction ~ factor(Days) + z + (1 | Subject)", frame)
+    table = fit.influence("Days", method="exact").table
+    assert list(table["note"][1:3]) == [
+        "cannot be estimated without it: factor(Days)[T.1]",
+        "cannot be estimated without it: factor(Days)[T.2]",
+    ]
+
+
+def test_a_group_without_which_there_is_no_fit_is_told():
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"g": ["a"] * 20 + ["b"] * 2 + ["c"], "x": rng.normal(size=23), "z": rng.normal(size=23)})
+    frame["y"] = frame["x"] + rng.normal(size=23) + frame["g"].map({"a": 0.0, "b": 2.0, "c": -2.0})
+    table = rf.lmm("y ~ x + z + (1 | g)", frame).influence("g", method="exact").table
+    assert list(table["note"]) == ["3 rows cannot determine 3 fixed effects and a residual variance", "", ""]
+    assert list(table["converged"]) == [False, True, True]
+    assert table["cooks_distance"].isna().tolist() == [True, False, False]
+
+
 def test_leverage_of_a_group_is_that_of_its_rows():
     fit = sleepstudy()
     rows, groups = fit.influence(method="one-step").leverage, fit.influence("Subject", method="one-step").leverage

@@ -120,6 +120,23 @@ def test_intervals_of_the_response_are_transformed():
     np.testing.assert_allclose(response["p_value"], link["p_value"], rtol=1e-12)
 
 
+def test_averages_by_a_number_and_by_levels_in_their_declared_order():
+    rng = np.random.default_rng(6)
+    frame = pd.DataFrame({"v": rng.normal(size=90), "k": rng.integers(0, 3, 90) / 2.0, "g": np.arange(90) % 9})
+    frame["size"] = pd.Categorical(rng.choice(["small", "middle", "large"], 90), ["small", "middle", "large"])
+    frame["y"] = frame["v"] * (1 + frame["k"]) + frame["v"] ** 2 + rng.normal(size=90)
+    fit = rf.lmm("y ~ v * k + I(v^2) + size + (1 | g)", frame)
+    b = fit.fixef()
+    own = b["v"] + b["v:k"] * frame["k"] + 2 * b["I(v ** 2)"] * frame["v"]
+    by_number = fit.slopes("v", by="k", margin="average").table
+    assert by_number["k"].tolist() == [0.0, 0.5, 1.0]
+    # The slope of a square by differences is right to rounding.
+    np.testing.assert_allclose(by_number["slope"], own.groupby(frame["k"]).mean(), rtol=1e-7)
+    by_level = fit.slopes("v", by="size", margin="average").table
+    assert by_level["size"].tolist() == ["small", "middle", "large"]
+    np.testing.assert_allclose(by_level["slope"], own.groupby(frame["size"], observed=True).mean(), rtol=1e-7)
+
+
 def test_components():
     fit = salamanders()
     sigma = fit.emmeans("DOY", at={"DOY": [0.0, 1.0]}, component="disp", kind="response").table

@@ -140,6 +140,23 @@ def test_precision_weights_are_kept():
     assert spread == pytest.approx([between, between], rel=5 * np.sqrt(2 / 800))
 
 
+def test_weights_stay_with_the_rows_that_are_copied():
+    weights = np.linspace(1.0, 2.0, 180)
+    fit = rf.lmm("Reaction ~ Days + (1 | Subject)", data("sleepstudy"), weights=weights)
+    more = extended(fit.model, {"Subject": 36}, {})
+    y, w = (np.asarray(values) for values in (more.design.response.y, more.design.weights))
+    assert len(w) == len(y) == 360
+    # Every response of the study is another number.
+    of_response = dict(zip(np.asarray(fit.design.response.y), weights, strict=True))
+    assert list(w) == [of_response[value] for value in y]
+
+
+def test_one_simulation_is_enough_to_ask_for():
+    table = rf.power(sleepstudy(), effect={"Days": 10}, n_sim=1, seed=1).table
+    assert table["n_sim"].tolist() == [1]
+    assert table["power"][0] in (0.0, 1.0)
+
+
 def test_intervals_are_exact():
     for hits, n in ((0, 10), (3, 10), (10, 10), (950, 1000)):
         interval = binomtest(hits, n).proportion_ci(0.95, method="exact")

@@ -11,7 +11,7 @@ from models import cbpp, data, owls, pastes, penicillin, sleepstudy
 from ranef.inference.bootstrap import plan, replicates, value_of
 from ranef.inference.intervals import wald_intervals
 from ranef.inference.natural_parameters import natural_parameters
-from ranef.inference.resampling import resampled, unit_of
+from ranef.inference.resampling import resampled, rows_by_level, unit_of
 
 
 @pytest.mark.parametrize("model", [sleepstudy, pastes, penicillin, cbpp, owls])
@@ -19,6 +19,14 @@ def test_values_are_found_at_their_places(model):
     fit = model()
     estimates = wald_intervals(fit, 0.95, None)["estimate"]
     assert [value_of(p, fit) for p in natural_parameters(fit)] == pytest.approx(estimates)
+
+
+def test_rows_of_a_level_keep_their_order():
+    codes = np.random.default_rng(3).integers(0, 5, 4000)
+    parts = rows_by_level(codes)
+    assert [len(part) for part in parts] == np.bincount(codes).tolist()
+    for level, part in enumerate(parts):
+        np.testing.assert_array_equal(part, np.flatnonzero(codes == level))
 
 
 def test_copies_are_levels_of_their_own():

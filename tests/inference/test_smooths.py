@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import ranef as rf
+from ranef.inference.smooths import variables_of_smooth
 
 RNG = np.random.default_rng(4)
 N = 150
@@ -148,3 +149,9 @@ def test_what_is_not_there_is_told():
     assert len(plain.smooths()) == 0
     with pytest.raises(rf.ModelError, match="the model has no smooth"):
         plain.plot.smooth_data()
+
+
+def test_variables_are_called_as_they_are_written():
+    frame = DATA.assign(**{"x y": np.exp(DATA["x"])})
+    fit = rf.lmm("y ~ s(log(`x y`)) + s(`x y`) + s(z)", frame)
+    assert [variables_of_smooth(smooth) for smooth in fit.design.smooths] == [["log(`x y`)"], ["x y"], ["z"]]

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from models import cbpp, dyestuff2, pastes, salamanders, sleepstudy, sleepstudy_glmm, sleepstudy_uncorrelated
-from ranef.inference.variance_components import correlation, fisher_interval, log_interval
+from ranef.inference.variance_components import (
+    correlation,
+    fisher_interval,
+    log_interval,
+    logit_interval,
+    plain_interval,
+)
 
 
 def test_intervals_stay_where_the_parameter_lives():
@@ -72,3 +78,12 @@ def test_a_zero_variance_has_no_standard_error():
     assert row["estimate"] == pytest.approx(0.0, abs=1e-6)
     assert np.isnan(row["conf_low"])
     assert np.isnan(row["conf_high"])
+
+
+def test_intervals_of_every_scale_at_a_known_place():
+    # Of 0.5 with a standard error of 0.1 and two of them to each side.
+    assert plain_interval(0.5, 0.1, 2.0) == pytest.approx((0.3, 0.7))
+    assert log_interval(0.5, 0.1, 2.0) == pytest.approx((0.5 * np.exp(-0.4), 0.5 * np.exp(0.4)))
+    half = 0.2 / 0.75
+    assert fisher_interval(0.5, 0.1, 2.0) == pytest.approx(np.tanh(np.arctanh(0.5) + np.array([-half, half])))
+    assert logit_interval(0.5, 0.1, 2.0) == pytest.approx((1 / (1 + np.exp(0.8)), 1 / (1 + np.exp(-0.8))))

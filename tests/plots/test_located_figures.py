@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 import ranef as rf
 from models import data, sleepstudy
 from ranef.errors import DataError, ModelError
+from ranef.inference.located_effects import _drawn_from_neighbours
 
 
 def walks(levels=3, times=30, seed=4):
@@ -127,3 +129,16 @@ def test_caterpillars_leave_times_out():
     frame = walks(10).assign(h=lambda d: d["g"].str[-1])
     figure = rf.lmm("y ~ 1 + ou(t | g) + (1 | h)", frame).plot.ranef()
     assert [axis.get_title() for axis in figure.axes] == ["h: Intercept"]
+
+
+def test_regions_on_a_line_are_drawn_on_a_line():
+    # The steps between them are distances in the plane, which classical scaling gives back.
+    line = np.diag(np.ones(4), 1) + np.diag(np.ones(4), -1)
+    found = _drawn_from_neighbours(sparse.csr_array(np.diag(line.sum(axis=1)) - line))
+    assert np.abs(np.diff(found[:, 0])) == pytest.approx(np.ones(4), abs=1e-7)
+    assert found.mean(axis=0) == pytest.approx([0.0, 0.0], abs=1e-7)
+    assert np.abs(found[:, 1]).max() < 1e-7
+    square = np.roll(np.eye(4), 1, axis=0) + np.roll(np.eye(4), -1, axis=0)
+    found = _drawn_from_neighbours(sparse.csr_array(2 * np.eye(4) - square))
+    assert np.linalg.norm(found[0] - found[1]) < np.linalg.norm(found[0] - found[2])
+    assert found.mean(axis=0) == pytest.approx([0.0, 0.0], abs=1e-12)

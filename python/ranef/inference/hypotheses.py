@@ -95,6 +95,8 @@ def _sequential(
 
 def _marginal(x: np.ndarray, effects: list[Effect], wanted: list[Effect], intercept: bool) -> dict[str, np.ndarray]:
     """Type III, by term."""
+    if not wanted:
+        return {}
     if intercept and not any(not (e.classes or e.continuous) for e in effects):
         effects = [Effect("1", frozenset(), frozenset(), np.ones((len(x), 1))), *effects]
     full = np.column_stack([effect.columns for effect in effects])

@@ -20,7 +20,7 @@ use crate::likelihood::assumed::Assumed;
 use crate::likelihood::data::{Data, Method};
 use crate::likelihood::laplace::{Laplace, Layout};
 use crate::likelihood::marginal::Residual;
-use crate::likelihood::other_starts::{beyond, centred, other_shapes};
+use crate::likelihood::other_starts::{beyond, centred, even_zeros, other_shapes};
 use crate::likelihood::profiled::Profiled;
 use crate::likelihood::restriction::Restriction;
 use crate::likelihood::start::{neutral, spread, start, with_moments};
@@ -42,6 +42,8 @@ use verdict::Status;
 const FAR_OUT: f64 = 5.0;
 /// ... and whose curvature is below this (a standard error above 10) are at the edge of the family.
 const NO_INFORMATION: f64 = 1e-2;
+/// A zero inflation whose predictor is this far out, on average, has hardly a row for itself, or hardly one that it leaves.
+const HARDLY_A_ROW: f64 = 2.0;
 /// A conditional variance of a standardised effect, whose prior variance is 1, above which a search that ends without
 /// an optimum has run into the place where Laplace's approximation breaks down.
 const NOT_UNIMODAL: f64 = 10.0;
@@ -50,6 +52,8 @@ const NOT_UNIMODAL: f64 = 10.0;
 const CENTRED: &str = "with effects that are independent in the middle of their covariate";
 /// Where a search begins after one that ended at effects nearly of two kinds.
 const BEYOND: &str = "from effects three times as wide";
+/// Where a search begins after one that lost the zero inflation.
+const EVEN_ZEROS: &str = "from the same zero inflation in every row";
 /// Rounding in a log likelihood beyond which nobody can say which of two points is higher.
 const LOST_IN_ROUNDING: f64 = 1e-4;
 /// Where a search from another maximum of the model without random effects begins.
@@ -201,6 +205,7 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Result<Fit
             found
         }
     };
+    let first_mode = laplace.start_mode().to_vec();
     // The average information of a Gaussian model tells the curvature far from the optimum too.
     let gaussian = data.family.card().name == "gaussian" && data.family.links()[0] == Link::Identity;
     let refreshed = gaussian && data.design.template.is_coupled();
@@ -273,6 +278,15 @@ fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) -> Result<Fit
         optimum.verdict.status = Status::SeveralMaxima;
     }
     mark_separation(&data, &layout, &mut optimum);
+    if control.start.is_none() && lost_inflation(&data, &layout, &optimum) {
+        for even in even_zeros(&data, &layout, &from) {
+            // Modes of the effects may be several where zeros are inflated: those of another search belong to its end.
+            laplace.set_start_mode(first_mode.clone());
+            let mut other = search_from(&even, &mut laplace);
+            mark_separation(&data, &layout, &mut other);
+            optimum = search::better_of(&mut laplace, optimum, other, EVEN_ZEROS);
+        }
+    }
     // The likelihood is flat out there: only a search from within tells that it is the maximum.
     let within = if !optimum.verdict.boundary.is_empty() {
         Some(with_moments(&data, &layout.beta, &optimum.verdict.boundary, &optimum.x))
@@ -403,6 +417,32 @@ fn is_another(data: &Data, layout: &Layout, first: &Optimum, second: &Optimum) -
     })
 }
 
+/// A predictor with these coefficients, without its offset.
+fn predictor(data: &Data, k: usize, beta: &[f64]) -> Vec<f64> {
+    let mut eta = vec![0.0; data.design.n];
+    data.design.fixed[k].add_to(beta, &mut eta);
+    eta
+}
+
+/// Whether a predictor is farther out than `far`, on average.
+fn is_far_out(eta: &[f64], far: f64) -> bool {
+    eta.iter().map(|eta| eta.abs()).sum::<f64>() > far * eta.len() as f64
+}
+
+/// Whether a search found no maximum, or one with no zero inflation but for the far end of some covariate: what overdispersion
+/// had explained at the start of the search, it may explain less well than zero inflation.
+fn lost_inflation(data: &Data, layout: &Layout, optimum: &Optimum) -> bool {
+    let Some(k) = data.family.components().iter().position(|c| *c == Component::Zi) else { return false };
+    match optimum.verdict.status {
+        Status::SeveralMaxima | Status::TimeLimit => false,
+        status if status.is_converged() => {
+            let range = layout.beta[k].clone();
+            range.is_some_and(|range| is_far_out(&predictor(data, k, &optimum.x[range]), HARDLY_A_ROW))
+        }
+        _ => true,
+    }
+}
+
 /// Coefficients of predictors beyond the mean that have run to the edge of the family: no overdispersion is left, or no
 /// zero inflation.
 fn family_edge(data: &Data, layout: &Layout, x: &[f64], hessian: &[f64]) -> Vec<usize> {
@@ -410,10 +450,13 @@ fn family_edge(data: &Data, layout: &Layout, x: &[f64], hessian: &[f64]) -> Vec<
     let mut found = Vec::new();
     for (k, range) in layout.beta.iter().enumerate().skip(if gaussian { 2 } else { 1 }) {
         let Some(range) = range.clone().filter(|range| !range.is_empty() && !design.is_random(k)) else { continue };
-        let mut eta = vec![0.0; design.n];
-        design.fixed[k].add_to(&x[range.clone()], &mut eta);
-        let far = eta.iter().map(|eta| eta.abs()).sum::<f64>() > FAR_OUT * design.n as f64;
-        if far && range.clone().all(|m| hessian[m * layout.dim + m].abs() < NO_INFORMATION) {
+        let eta = predictor(data, k, &x[range.clone()]);
+        // Out to both sides it is no edge: a zero inflation of some rows and not of others is a step of its predictor.
+        let aside = eta.iter().all(|eta| *eta > 0.0) || eta.iter().all(|eta| *eta < 0.0);
+        if aside
+            && is_far_out(&eta, FAR_OUT)
+            && range.clone().all(|m| hessian[m * layout.dim + m].abs() < NO_INFORMATION)
+        {
             found.extend(range);
         }
     }

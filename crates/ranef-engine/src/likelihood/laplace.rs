@@ -226,6 +226,11 @@ impl Laplace {
         self.state.known = None;
     }
 
+    /// Where the search for the mode starts.
+    pub fn start_mode(&self) -> &[f64] {
+        &self.start_mode
+    }
+
     /// u of all grouping factors, then beta~ inside, at the point evaluated last.
     pub fn mode(&self) -> &[f64] {
         &self.state.mode

@@ -15,6 +15,11 @@ const OTHER_SHAPE: f64 = 3.0;
 const NEAR_THE_END: f64 = 6.0;
 /// The size of a parameter of either sign at the least.
 const SKEWED: f64 = 1.0;
+/// Predictors of the zero inflation, a quarter and a half of the responses on its logit scale, at starts where it is that of
+/// every row ...
+const EVEN: [f64; 2] = [-1.0, 0.0];
+/// ... and the standard deviation of its random effects.
+const NEARLY_EVEN: f64 = 0.5;
 /// Predictors of a shape that differ by less are one shape.
 const APART: f64 = 0.5;
 /// Columns of a term whose cosine is larger than this are nearly one: a covariate seven standard deviations from zero, as a
@@ -88,6 +93,28 @@ fn keeping_variance(data: &Data, moments: &[f64], eta: &mut [f64], dispersion: u
         }
     }
     eta[dispersion]
+}
+
+/// Other starts for a zero inflation that varies: nearly the same in every row, where the fit without random effects, which
+/// takes their zeros for overdispersion, may have found none but at the far end of a covariate. None where it does not vary.
+pub fn even_zeros(data: &Data, layout: &Layout, from: &[f64]) -> Vec<Vec<f64>> {
+    let (design, template) = (&data.design, &data.design.template);
+    let zi = data.family.components().iter().position(|c| *c == Component::Zi);
+    let Some((k, range)) = zi.and_then(|k| Some((k, layout.beta[k].clone()?))) else { return Vec::new() };
+    if range.len() < 2 && !design.is_random(k) {
+        return Vec::new();
+    }
+    let mut x = from.to_vec();
+    for (term, place) in design.places.iter().enumerate().filter(|(_, place)| place.predictor == k) {
+        let own = template.theta_range(term);
+        x[layout.theta.clone()][own].copy_from_slice(&template.covariance(term).start(&vec![NEARLY_EVEN; place.width]));
+    }
+    let even = |eta: f64| {
+        let mut x = x.clone();
+        x[range.clone()].copy_from_slice(&design.fixed[k].project(&vec![eta; design.n]));
+        x
+    };
+    EVEN.map(even).to_vec()
 }
 
 /// Another start for terms whose columns are nearly one, as an intercept and a covariate far from zero are: with effects that
