@@ -65,7 +65,8 @@ class Check:
         """Between which the number may be, if chance oversteps in a share of `level`."""
         if self.count:
             law = stats.binom(self.count, self.expected)
-            return float(law.ppf(level / 2.0)) / self.count, float(law.isf(level / 2.0)) / self.count
+            most = 1.0 if self.at_least else float(law.isf(level / 2.0)) / self.count
+            return float(law.ppf(level / 2.0)) / self.count, most
         reach = self.slack
         if self.error:
             reach += self.error * float(stats.t(self.estimates - 1).isf(level / 2.0))
@@ -142,46 +143,71 @@ def convergence(results: dict[str, Any]) -> Iterator[Check]:
 
 #: Claim, cases, program (the one that is best for the case where empty), parameters, method, least number of groups.
 COVERED = (
-    ("95 % intervals of t with Kenward and Roger cover 95 %", ("linear", "slopes"), OURS, FIXED, "kenward-roger", 5),
-    ("95 % intervals of t with Satterthwaite cover 95 %", ("linear", "slopes"), OURS, FIXED, "satterthwaite", 10),
-    ("95 % intervals of z cover 95 % of 100 groups and more", tuple(CASES), "", (*FIXED, "zi"), "z", MANY),
     (
-        "Wald intervals of standard deviations and dispersion cover 95 % of 100 groups and more",
+        "intervals of t cover 95 % of a covariate within groups, with any number of groups",
+        ("linear",),
+        OURS,
+        ("x",),
+        ("satterthwaite", "kenward-roger"),
+        0,
+    ),
+    (
+        "with random slopes and 20 groups and more, intervals of t cover 95 %",
+        ("slopes",),
+        OURS,
+        FIXED,
+        ("satterthwaite", "kenward-roger"),
+        20,
+    ),
+    ("with 100 groups and more, intervals of z cover 95 %", tuple(CASES), "", (*FIXED, "zi"), ("z",), MANY),
+    (
+        "with 100 groups and more, Wald intervals of standard deviations and dispersion cover 95 %",
         tuple(CASES),
         "",
         ("sd", "sd_x", "sigma", "log_phi"),
-        "z",
+        ("z",),
         MANY,
     ),
-    ("profile intervals cover 95 % of 50 groups and more", tuple(CASES), "", (*FIXED, "zi", "sd"), "profile", 50),
+    ("with 50 groups and more, profile intervals cover 95 %", tuple(CASES), "", ("z", "sd"), ("profile",), 50),
 )
 
 
 def coverage(results: dict[str, Any]) -> Iterator[Check]:
     """That intervals cover as often as they say, or as theory says that they do not."""
-    for claim, cases, program, parameters, method, least in COVERED:
-        together: dict[str, np.ndarray] = {}
+    for claim, cases, program, parameters, methods, least in COVERED:
+        together: dict[tuple[str, str], np.ndarray] = {}
         for case in cases:
             for row in rows_of(results, case, program or best(case), parameters, least):
-                if method not in row["covered"]:
-                    continue
-                hits, _, of = row["covered"][method]
-                yield Check(claim, f"{place(row)}, {row['parameter']}", hits / of, 0.95, count=of)
-                counted = together.setdefault(row["parameter"], np.zeros(2, int))
-                counted += (hits, of)
-        for parameter, (hits, of) in together.items():
-            yield Check(claim, f"all cells, {parameter}", hits / of, 0.95, count=int(of))
-    claim = "with few groups, intervals of z cover what theory says: too little"
-    for program in (OURS, ML):
+                for method in methods:
+                    if method not in row["covered"]:
+                        continue
+                    yield share_check(claim, row, method, 0.95)
+                    counted = together.setdefault((row["parameter"], method), np.zeros(2, int))
+                    counted += np.array(row["covered"][method])[[0, 2]]
+        for (parameter, method), (hits, of) in together.items():
+            yield Check(claim, f"all cells, {parameter}, {method}", hits / of, 0.95, count=int(of))
+    claim = "with random slopes and fewer groups, intervals of t with Kenward and Roger cover 95 % or more"
+    for row in rows_of(results, "slopes", OURS, FIXED, 0):
+        if row["groups"] < 20:
+            yield share_check(claim, row, "kenward-roger", 0.95, at_least=True)
+    claim = "of effects between the groups of a balanced linear model, intervals cover what theory says"
+    for program, methods in ((OURS, ("kenward-roger", "satterthwaite", "z")), (ML, ("z",))):
         for row in rows_of(results, "linear", program, ("Intercept", "z"), 0):
-            expected = balanced(row["groups"], program == OURS)["covered"]
-            hits, _, of = row["covered"]["z"]
-            yield Check(claim, f"{place(row)}, {row['parameter']}", hits / of, expected, count=of)
+            theory = balanced(row["groups"], program == OURS)
+            for method in methods:
+                yield share_check(claim, row, method, theory[method])
+
+
+def share_check(claim: str, row: dict[str, Any], method: str, expected: float, at_least: bool = False) -> Check:
+    """That a share of intervals covers."""
+    hits, _, of = row["covered"][method]
+    where = f"{place(row)}, {row['parameter']}, {method}"
+    return Check(claim, where, hits / of, expected, count=of, at_least=at_least)
 
 
 @cache
 def balanced(groups: int, reml: bool) -> dict[str, float]:
-    """Theory of the balanced linear model: how often z covers for `z`, the mean of the estimated sd, singular fits.
+    """Theory of the balanced linear model: how often intervals of `z` cover, the mean of the sd, the share singular.
 
     The mean squares between groups and within them are multiples of chi-squares,
 
@@ -190,6 +216,7 @@ def balanced(groups: int, reml: bool) -> dict[str, float]:
     for two coefficients are estimated between groups, and one within. REML takes these mean squares, maximum likelihood
     divides by G and G (n - 1) instead; where B < W the variance between groups is zero, and both are pooled. The
     estimate of a coefficient between groups is independent of them, and its standard error is a multiple of sqrt(B).
+    Degrees of freedom are d_B, but for Satterthwaite's where the variance is zero: those of the model without it.
     """
     case = CASES["linear"]
     n, sd, sigma = case.rows[0], case.truth["sd"], case.truth["sigma"]
@@ -203,9 +230,11 @@ def balanced(groups: int, reml: bool) -> dict[str, float]:
     pooled = (sum_between + sum_within) / (by_between + by_within)
     singular = mean_between < mean_within
     used = np.where(singular, pooled, mean_between)
-    half = stats.norm.ppf(0.975) * np.sqrt(used / total)
+    few, many = stats.t(between).ppf(0.975), stats.t(groups * n - 3).ppf(0.975)
+    quantiles = {"z": stats.norm.ppf(0.975), "kenward-roger": few, "satterthwaite": np.where(singular, many, few)}
+    errors = np.sqrt(used / total)
     return {
-        "covered": float((2.0 * stats.norm.cdf(half) - 1.0).mean()),
+        **{name: float((2.0 * stats.norm.cdf(q * errors) - 1.0).mean()) for name, q in quantiles.items()},
         "sd": float(np.sqrt(np.where(singular, 0.0, mean_between - mean_within) / n).mean()),
         "singular": float(singular.mean()),
     }

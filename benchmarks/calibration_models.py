@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import polars as pl
 
 import ranef as rf
 
@@ -134,7 +134,7 @@ CASES = {
 }
 
 
-def drawn(name: str, groups: int, number: int) -> pd.DataFrame:
+def drawn(name: str, groups: int, number: int) -> pl.DataFrame:
     """Data set `number` of a case and a number of groups."""
     case, truth = CASES[name], CASES[name].truth
     rng = np.random.default_rng((zlib.crc32(name.encode()), groups, number))
@@ -145,7 +145,7 @@ def drawn(name: str, groups: int, number: int) -> pd.DataFrame:
     if "sd_x" in truth:
         along = truth["cor"] * first + np.sqrt(1.0 - truth["cor"] ** 2) * second
         eta = eta + truth["sd_x"] * along[g] * x
-    return pd.DataFrame({"y": case.respond(rng, eta), "x": x, "z": z, "g": [f"g{k:03d}" for k in g]})
+    return pl.DataFrame({"y": case.respond(rng, eta), "x": x, "z": z, "g": g})
 
 
 @dataclass
@@ -164,7 +164,8 @@ class Answer:
     estimates, errors : dict of float
         By parameter.
     intervals : dict
-        By method (`z`, `satterthwaite`, `kenward-roger`, `profile`), then by parameter: both ends.
+        By method (`z`, `satterthwaite`, `kenward-roger`, `profile`), then by parameter: both ends. Profiles are for `z`
+        and `sd`.
     """
 
     converged: bool
@@ -177,7 +178,7 @@ class Answer:
     intervals: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
 
 
-def answered(name: str, program: str, frame: pd.DataFrame, profile: bool = False) -> Answer:
+def answered(name: str, program: str, frame: pl.DataFrame, profile: bool = False) -> Answer:
     """What ranef says: its fit, its verdict, and its intervals."""
     case, control = CASES[name], rf.Control(threads=1)
     with warnings.catch_warnings():
@@ -194,9 +195,9 @@ def answered(name: str, program: str, frame: pd.DataFrame, profile: bool = False
         if not fit.converged:
             return answer
         answer.estimates, answer.intervals["z"] = read(found)
-        fixed = found[found["effect"] == "fixed"]
-        keys = [NAMES.get(key, key[1]) for key in zip(fixed["component"], fixed["term"], strict=True)]
-        answer.errors = dict(zip(keys, fixed["std_error"].tolist(), strict=True))
+        for effect, component, term, error in found.select("effect", "component", "term", "std_error").iter_rows():
+            if effect == "fixed":
+                answer.errors[NAMES.get((component, term), term)] = error
         if "log_phi" in case.truth:
             # `tidy` is silent on a dispersion without a formula.
             answer.estimates, answer.intervals["z"] = read(fit.confint("wald"))
@@ -204,15 +205,15 @@ def answered(name: str, program: str, frame: pd.DataFrame, profile: bool = False
             for ddf in ("satterthwaite", "kenward-roger"):
                 answer.intervals[ddf] = read(fit.tidy("fixed", ddf=ddf))[1]
         if profile and program == case.profiled:
-            answer.intervals["profile"] = read(fit.confint("profile"))[1]
+            answer.intervals["profile"] = read(fit.confint("profile", parm=["z", "sd__Intercept"]))[1]
     return answer
 
 
-def read(table: pd.DataFrame) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+def read(table: pl.DataFrame) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
     """Estimates and intervals of `tidy` or `confint`, by the study's parameters."""
     estimates, intervals = {}, {}
-    columns = (table[column].tolist() for column in ("component", "term", "estimate", "conf_low", "conf_high"))
-    for component, term, *values in zip(*columns, strict=True):
+    columns = ("component", "term", "estimate", "conf_low", "conf_high")
+    for component, term, *values in table.select(columns).iter_rows():
         name = NAMES.get((component, term), term)
         if name == "log_phi":
             with np.errstate(divide="ignore"):

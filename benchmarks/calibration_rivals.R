@@ -112,7 +112,8 @@ fit_glmmTMB <- function(p, frame, points) {
 }
 
 for (p in fromJSON(file.path(folder, "cells.json"), simplifyVector = FALSE)) {
-  whole <- read.csv(file.path(folder, paste0(p$file, ".csv")), stringsAsFactors = TRUE)
+  whole <- read.csv(file.path(folder, paste0(p$file, ".csv")))
+  whole$g <- factor(whole$g)
   for (number in unique(whole$number)) {
     frame <- whole[whole$number == number, ]
     p$extras <- number < p$few
