@@ -1,5 +1,7 @@
 //! What a search found, and the fit made of it again without a search.
-use super::{Assumed, Fit, Layout, Likelihood, Optimum, marginal, of_laplace, of_profiled, profiled_of};
+use super::laplace::of_laplace;
+use super::profiled::of_profiled;
+use super::{Assumed, Fit, Layout, Likelihood, Optimum, marginal, profiled_of};
 use crate::error::ModelError;
 use crate::likelihood::data::Data;
 use crate::likelihood::laplace::Laplace;
