@@ -318,7 +318,9 @@ def study(
     of_cells, of_parameters = summarised(cells, answers, times, rivals)
     results: dict[str, Any] = {
         "about": {
-            "made_by": "python benchmarks/calibration_study.py",
+            "command": (
+                f"python benchmarks/calibration_study.py --times {times} --profiled {profiled} --rivals {rivals}"
+            ),
             "date": datetime.date.today().isoformat(),
             "times": times,
             "profiled": min(profiled, times),
