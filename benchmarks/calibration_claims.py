@@ -275,7 +275,7 @@ def bias(results: dict[str, Any]) -> Iterator[Check]:
     for case, program in (("linear", OURS), ("linear", ML), ("slopes", OURS)):
         for row in rows_of(results, case, program, FIXED, 0):
             yield mean_check(claim, row, row["bias"], 0.0)
-    claim = "with 200 groups, coefficients of generalised models have no bias that a thousand data sets show"
+    claim = "with 200 groups, coefficients of generalised models have no bias that these data sets show"
     for case in CASES:
         if CASES[case].linear:
             continue

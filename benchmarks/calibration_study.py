@@ -45,7 +45,7 @@ from calibration_models import CASES, FIXED, GROUPS, ML, OURS, POINTS, QUADRATUR
 #: A data set and a program.
 Key = tuple[str, int, int, str]
 #: Data sets of a cell that one task of ours gets, and one process of R.
-BLOCK, RIVAL_BLOCK = 25, 10
+BLOCK, RIVAL_BLOCK = 25, 5
 #: Numbers of groups for which rivals are asked: where they differ from us does not hang on the others.
 RIVAL_GROUPS = (5, 20, 100)
 #: lme4's profiles, and pbkrtest's degrees of freedom, are for so many data sets of at most so many groups.
@@ -318,7 +318,9 @@ def study(
     of_cells, of_parameters = summarised(cells, answers, times, rivals)
     results: dict[str, Any] = {
         "about": {
-            "made_by": "python benchmarks/calibration_study.py",
+            "command": (
+                f"python benchmarks/calibration_study.py --times {times} --profiled {profiled} --rivals {rivals}"
+            ),
             "date": datetime.date.today().isoformat(),
             "times": times,
             "profiled": min(profiled, times),
