@@ -24,7 +24,7 @@ build: $(STAMPS)/extension ## create .venv and compile the extension in release 
 ENGINE_TESTS := cargo test --release --locked --workspace --exclude ranef-kernels
 test: build ## Rust tests, then Python tests (stub, imports and architecture included)
 	$(ENGINE_TESTS)
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadfile
 
 SECONDS ?= 600
 fuzz: build ## hostile inputs with fresh seeds for SECONDS=600; exit status 1 where one had a wrong outcome
@@ -38,7 +38,7 @@ coverage: $(STAMPS)/tools ## line coverage of engine and package by all their te
 	export CARGO_TARGET_DIR=$(COVERED); settings=$$(cargo llvm-cov show-env --sh --no-cfg-coverage); eval "$$settings"; \
 	$(ENGINE_TESTS); \
 	env -u CONDA_PREFIX VIRTUAL_ENV=$(abspath $(VENV)) PATH="$(abspath $(BIN)):$$PATH" $(BIN)/maturin develop --release --locked; \
-	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup; \
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile; \
 	cargo llvm-cov report --release --lcov --output-path $(COVERED)/engine.lcov
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --show-missing --fail-under=90

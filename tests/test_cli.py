@@ -49,7 +49,6 @@ def demo(tmp_path_factory):
     return done.stdout, folder
 
 
-@pytest.mark.xdist_group("demo")
 @pytest.mark.parametrize(
     ("what", "numbers"),
     [
@@ -67,7 +66,6 @@ def test_demo_prints_the_published_numbers(demo, what, numbers):
         assert number in printed, f"{what}: {number}"
 
 
-@pytest.mark.xdist_group("demo")
 def test_demo_saves_figures_and_a_report_and_says_where(demo):
     printed, folder = demo
     figures = sorted(folder.glob("*.png"))
