@@ -268,6 +268,18 @@ def test_quadrature_is_an_option(run, tmp_path):
     assert json.loads(out)["glance"]["loglik"] == pytest.approx(fit.loglik, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("ending", "read"),
+    [("csv", pd.read_csv), ("tsv", lambda path: pd.read_csv(path, sep="\t")), ("arrow", pd.read_feather)],
+)
+def test_tables_are_written_as_their_name_says(run, saved, tmp_path, ending, read):
+    _, small, _ = saved
+    target = tmp_path / f"draws.{ending}"
+    assert run("simulate", small, "-n", 2, "--seed", 3, "--out", target)[0] == 0
+    # The shortest text that is read as the same double.
+    assert read(target).to_numpy() == pytest.approx(rf.load(small).simulate(2, seed=3), rel=1e-15)
+
+
 def test_nothing_of_the_progress_goes_where_it_is_not_wanted(run, saved):
     data, _, _ = saved
     assert run("fit", data, "Reaction ~ Days + (1 | Subject)", "--no-progress")[2] == ""
