@@ -46,7 +46,7 @@ coverage: $(STAMPS)/tools ## line coverage of engine and package by all their te
 
 lint: $(STAMPS)/tools ## rustfmt, clippy, ruff and mypy; changes nothing
 	cargo fmt --all --check
-	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --profile lint --locked --workspace --all-targets -- -D warnings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
