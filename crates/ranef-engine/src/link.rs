@@ -7,6 +7,7 @@
 //! Reference: McCullagh & Nelder (1989), Generalized Linear Models, §2.2.3 and §4.3.1.
 
 use std::f64::consts::PI;
+use std::fmt;
 
 use crate::jet::Number;
 use crate::special::{
@@ -286,6 +287,12 @@ impl Link {
             Link::Logit => expit(-eta),
             _ => self.log_complement_value(eta).exp(),
         }
+    }
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
