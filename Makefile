@@ -24,7 +24,7 @@ build: $(STAMPS)/extension ## create .venv and compile the extension in release 
 ENGINE_TESTS := cargo test --release --locked --workspace --exclude ranef-kernels
 test: build ## Rust tests, then Python tests (stub, imports and architecture included)
 	$(ENGINE_TESTS)
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadfile
 
 SECONDS ?= 600
 FUZZ := crates/ranef-engine/fuzz
@@ -52,7 +52,7 @@ coverage: $(STAMPS)/tools ## line coverage of engine and package by all their te
 	export CARGO_TARGET_DIR=$(COVERED); settings=$$(cargo llvm-cov show-env --sh --no-cfg-coverage); eval "$$settings"; \
 	$(ENGINE_TESTS); \
 	env -u CONDA_PREFIX VIRTUAL_ENV=$(abspath $(VENV)) PATH="$(abspath $(BIN)):$$PATH" $(BIN)/maturin develop --release --locked; \
-	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup; \
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile; \
 	cargo llvm-cov report --release --lcov --output-path $(COVERED)/engine.lcov
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --show-missing --fail-under=90
@@ -60,7 +60,7 @@ coverage: $(STAMPS)/tools ## line coverage of engine and package by all their te
 
 lint: $(STAMPS)/tools ## rustfmt, clippy, ruff and mypy; changes nothing
 	cargo fmt --all --check
-	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --profile lint --locked --workspace --all-targets -- -D warnings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

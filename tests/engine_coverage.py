@@ -1,7 +1,7 @@
 """Line coverage of the Rust crates, file by file, from an lcov report: `engine_coverage.py REPORT LEAST`.
 
-Modules of unit tests do not count: they stand at the foot of their file, behind `#[cfg(test)]`, and always run. The exit
-status is 1 where fewer than LEAST per cent of the lines of a crate ran.
+Modules of unit tests do not count: they stand at the foot of their file, behind `#[cfg(test)]`, and always run. The
+exit status is 1 where fewer than LEAST per cent of the lines of a crate ran.
 """
 
 import sys

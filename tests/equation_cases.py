@@ -53,6 +53,18 @@ OTHERS = {
         "correlation": "exp(east + north | g, nugget = True)",
         "dispersion": "~ sex + power(w) + exp(fitted)",
     },
+    "assumptions": {
+        "formula": "sqrt(w) ~ x + time + factor(order) + (1 + time | g) + (1 | species)",
+        "reml": False,
+        "priors": {"Intercept": rf.prior.normal(0, 1), "cor(g)": rf.prior.lkj(2)},
+        "fixed": {"sigma": 2.0},
+        "tied": [("x", "time"), ("sd(g, Intercept)", "sd(species)")],
+    },
+    "weights and a variance function": {
+        "formula": "y ~ I(-x) + I(-x / (w + 1)):sex + (1 | g)",
+        "dispersion": "~ power(w)",
+        "weights": "w",
+    },
     "names that are commands": {"formula": "`a_b` ~ `50%` + `x^2 & {y}` + (1 | `<g>|$#~\\\\`)"},
 }
 

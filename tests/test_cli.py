@@ -49,7 +49,6 @@ def demo(tmp_path_factory):
     return done.stdout, folder
 
 
-@pytest.mark.xdist_group("demo")
 @pytest.mark.parametrize(
     ("what", "numbers"),
     [
@@ -67,7 +66,6 @@ def test_demo_prints_the_published_numbers(demo, what, numbers):
         assert number in printed, f"{what}: {number}"
 
 
-@pytest.mark.xdist_group("demo")
 def test_demo_saves_figures_and_a_report_and_says_where(demo):
     printed, folder = demo
     figures = sorted(folder.glob("*.png"))
@@ -268,6 +266,18 @@ def test_quadrature_is_an_option(run, tmp_path):
     _, out, _ = run("fit", path, model, "--family", "binomial", "--quadrature", "9", "--json", "-")
     fit = rf.glmm(model, pd.read_csv(path), family="binomial", quadrature=9)
     assert json.loads(out)["glance"]["loglik"] == pytest.approx(fit.loglik, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("ending", "read"),
+    [("csv", pd.read_csv), ("tsv", lambda path: pd.read_csv(path, sep="\t")), ("arrow", pd.read_feather)],
+)
+def test_tables_are_written_as_their_name_says(run, saved, tmp_path, ending, read):
+    _, small, _ = saved
+    target = tmp_path / f"draws.{ending}"
+    assert run("simulate", small, "-n", 2, "--seed", 3, "--out", target)[0] == 0
+    # The shortest text that is read as the same double.
+    assert read(target).to_numpy() == pytest.approx(rf.load(small).simulate(2, seed=3), rel=1e-15)
 
 
 def test_nothing_of_the_progress_goes_where_it_is_not_wanted(run, saved):

@@ -123,6 +123,22 @@ def test_generalised_models(monkeypatch, case):
 
 
 @pytest.mark.parametrize("kind", ["lmm", "poisson"])
+def test_robust_standard_errors(monkeypatch, kind):
+    data = frame(seed=6, n=300, schools=6, teachers=24)
+
+    def fit():
+        if kind == "lmm":
+            return rf.lmm("y ~ x + school + (1 | teacher)", data, reml=False)
+        return rf.glmm("count ~ x + school + (1 | teacher)", data, family="poisson")
+
+    short, whole = pair(monkeypatch, fit)
+    for fits in (short, whole):
+        assert not np.allclose(fits.tidy(vcov="CR0")["std_error"], fits.tidy()["std_error"], rtol=1e-3)
+    # Scores are sums of what both ways agree on to the tolerance of their searches.
+    agree(short.tidy(vcov="CR0")["std_error"], whole.tidy(vcov="CR0")["std_error"], "robust", 1e-5)
+
+
+@pytest.mark.parametrize("kind", ["lmm", "poisson"])
 def test_everything_that_follows_a_fit(monkeypatch, kind):
     data = frame(seed=4, n=300, schools=8, teachers=24)
 

@@ -204,3 +204,51 @@ def test_every_family_with_a_log_link_has_an_answer():
     assert 0 < owls().r2()["marginal"][0] < owls().r2()["conditional"][0] < 1
     hurdle = rf.glmm("count ~ mined + (1 | site)", data("salamanders"), family="truncated_nbinom2", zi="~ mined")
     assert 0 < hurdle.r2()["marginal"][0] < 1
+
+
+def test_effects_with_a_known_matrix_are_those_of_independent_levels_where_it_is_the_identity():
+    frame = data("sleepstudy")
+    subjects = sorted(frame["Subject"].unique())
+    plain = rf.lmm("Reaction ~ Days + (1 | Subject)", frame, reml=False).r2()
+    for scale in (1.0, 4.0):
+        known = pd.DataFrame(scale * np.eye(len(subjects)), index=subjects, columns=subjects)
+        fit = rf.lmm("Reaction ~ Days + propto(1 | Subject, A)", frame, reml=False, matrices={"A": known})
+        # Both end within the optimiser's tolerance of one maximum.
+        np.testing.assert_allclose(
+            fit.r2().drop(columns="approximation", errors="ignore").select_dtypes("number"),
+            plain.select_dtypes("number"),
+            rtol=1e-4,
+        )
+
+
+def test_effects_along_time_have_their_variance():
+    frame = data("sleepstudy")
+    fit = rf.lmm("Reaction ~ Days + ou(0 + Days | Subject)", frame, reml=False)
+    parts = fit.variance_decomposition().set_index("source")["variance"]
+    assert parts["random"] == pytest.approx(float(np.asarray(fit.engine.covariance[0])[0, 0]), rel=1e-9)
+    assert parts["distribution"] == pytest.approx(fit.sigma**2, rel=1e-9)
+
+
+def test_a_beta_binomial_has_the_latent_variable_s_variance_and_that_of_its_probabilities():
+    fit = rf.glmm(cbpp().formula, data("cbpp"), family="betabinomial")
+    _, eta = rows_at_null(fit, null_fit(fit))
+    p = 1 / (1 + np.exp(-eta))
+    # By the delta method, the variance of a probability of Beta(p phi, (1 - p) phi).
+    expected = np.pi**2 / 3 + np.mean(1 / (p * (1 - p) * (1 + fit.sigma)))
+    assert fit.variance_decomposition()["variance"].iloc[-1] == pytest.approx(expected, rel=1e-9)
+
+
+def test_an_identity_link_has_the_variance_at_the_mean_of_the_null_model():
+    frame = pd.DataFrame({"y": np.random.default_rng(2).poisson(np.repeat([6.0, 9.0, 12.0, 8.0, 10.0], 40))})
+    frame["g"], frame["x"] = np.repeat(np.arange(5), 40), np.tile(np.arange(40) / 40, 5)
+    fit = rf.glmm("y ~ x + (1 | g)", frame, family="poisson", link="identity")
+    null = rf.glmm("y ~ 1 + (1 | g)", frame, family="poisson", link="identity")
+    assert fit.variance_decomposition()["variance"].iloc[-1] == pytest.approx(null.fixef()["Intercept"], rel=1e-4)
+
+
+def test_a_variance_that_is_infinite_has_no_share():
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame({"y": rng.standard_t(1.2, size=400), "g": np.repeat(np.arange(20), 20)})
+    fit = rf.glmm("y ~ 1 + (1 | g)", frame, family="student_t")
+    with pytest.raises(rf.ModelError, match="the variance of student_t is infinite at this fit"):
+        fit.variance_decomposition()

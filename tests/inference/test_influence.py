@@ -366,3 +366,13 @@ def test_what_is_refused(name):
     with pytest.raises(error) as caught:
         ask()
     assert text in str(caught.value)
+
+
+def test_large_groups_are_left_out_by_the_rows_that_stay(monkeypatch):
+    # Of a group of many rows the inverse of the others is formed anew: two formulas for one change.
+    fit = penicillin()
+    by_group = fit.influence("plate", method="one-step").table
+    monkeypatch.setattr("ranef.inference.deletion.closed_form.LARGE_SET", 0)
+    by_rest = fit.influence("plate", method="one-step").table
+    for column in by_group.select_dtypes("number"):
+        np.testing.assert_allclose(by_rest[column], by_group[column], rtol=1e-8, atol=1e-10)

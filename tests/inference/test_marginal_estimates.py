@@ -184,3 +184,32 @@ def test_an_offset_given_as_an_array_stands_at_its_mean():
         lambda f: f.effects("FoodTreatment", interval="prediction").table["conf_high"],
     ):
         np.testing.assert_allclose(ask(given), ask(named), rtol=1e-6)
+
+
+def test_comparisons_of_levels_are_differences_of_averages():
+    fit = salamanders()
+    levels = data("salamanders")["spp"].cat.categories[:3].tolist()
+    frame = data("salamanders")
+    frame = frame[frame["spp"].isin(levels)].assign(spp=lambda d: d["spp"].cat.remove_unused_categories())
+    fit = rf.glmm("count ~ spp + mined + (1 | site)", frame, family="poisson")
+    mean = {level: fit.predict(frame.assign(spp=level), ranef=False).mean() for level in levels}
+    a, b, c = levels
+    pairs = {"reference": [(b, a), (c, a)], "sequential": [(b, a), (c, b)], "pairwise": [(b, a), (c, a), (c, b)]}
+    for contrast, expected in pairs.items():
+        found = fit.comparisons("spp", contrast).table
+        assert found["contrast"].tolist() == [f"{high} - {low}" for high, low in expected]
+        np.testing.assert_allclose(found["estimate"], [mean[high] - mean[low] for high, low in expected], rtol=1e-10)
+    found = fit.comparisons("spp", (c, b)).table
+    assert found["estimate"].tolist() == pytest.approx([mean[b] - mean[c]])
+
+
+def test_covariances_of_means_on_a_smooth_are_those_of_their_contrasts():
+    rng = np.random.default_rng(8)
+    frame = pd.DataFrame({"x": np.linspace(0, 6, 80), "g": np.tile(np.arange(8), 10)})
+    frame["y"] = np.sin(frame["x"]) + rng.normal(size=8)[frame["g"]] * 0.3 + rng.normal(size=80) * 0.3
+    means = rf.lmm("y ~ s(x) + (1 | g)", frame).emmeans("x", at={"x": [1.0, 3.0, 5.0]})
+    covariance = np.asarray(means.covariance)
+    np.testing.assert_allclose(np.sqrt(np.diag(covariance)), means.table["std_error"], rtol=1e-8)
+    weights = np.array([[1, -1, 0], [1, 0, -1], [0, 1, -1.0]])
+    expected = np.sqrt(np.einsum("ij,jk,ik->i", weights, covariance, weights))
+    np.testing.assert_allclose(means.contrasts("pairwise").table["std_error"], expected, rtol=1e-6)

@@ -79,3 +79,16 @@ def test_coefficients_ignore_the_offset():
     mode = owls().ranef().set_index("level").loc[level, "estimate"]
     value = coef[(coef["level"] == level) & (coef["term"] == "Intercept")]["estimate"].iloc[0]
     assert value == pytest.approx(owls().fixef()["Intercept"] + mode)
+
+
+def test_coefficients_of_a_dispersion_are_its_fixed_plus_its_random_effects():
+    fit = rf.glmm(
+        "count ~ mined + (1 | site)", data("salamanders"), family="nbinom2", dispersion="~ mined + (1 | sample)"
+    )
+    coefficients = fit.coef().query("component == 'disp'").set_index(["level", "term"])["estimate"]
+    modes = fit.ranef().query("component == 'disp'").set_index("level")["estimate"]
+    fixed = fit.fixef("disp")
+    assert list(coefficients.index.get_level_values("level").unique()) == list(modes.index)
+    for level, mode in modes.items():
+        assert coefficients[level, "Intercept"] == pytest.approx(fixed["Intercept"] + mode, rel=1e-12)
+        assert coefficients[level, "mined[T.no]"] == pytest.approx(fixed["mined[T.no]"], rel=1e-12)

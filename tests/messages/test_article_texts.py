@@ -3,6 +3,8 @@
 import platform
 import textwrap
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import models
@@ -34,6 +36,41 @@ def quadrature():
     return rf.glmm(formula, models.data("cbpp"), family="binomial", quadrature=7)
 
 
+def factors_of_many_levels():
+    return rf.lmm("angle ~ recipe * temperature + (1 | recipe:replicate)", models.data("cake"))
+
+
+def slopes_by_factor():
+    return rf.glmm("y ~ trt * week + (1 | ID)", models.data("bacteria"), family="binomial", quadrature=0)
+
+
+def curve_weights_and_offset():
+    frame = models.data("orthodont").assign(early=lambda frame: frame["age"] < 11)
+    formula = "distance ~ poly(age, 2) + early:Sex + (age + early || Subject)"
+    return rf.lmm(formula, frame, weights=np.linspace(1, 2, 108), offset=np.zeros(108))
+
+
+def many_variables():
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame(rng.normal(size=(240, 8)), columns=list("abcdefhi")).assign(g=np.repeat(np.arange(24), 10))
+    frame["hit"] = rng.random(240) < 1 / (1 + np.exp(-frame["a"]))
+    formula = "hit ~ a + b + c + d + e + f + h + i + a:b + a:b:c + (0 + b | g)"
+    return rf.glmm(formula, frame, family="binomial")
+
+
+def given_dispersion():
+    return rf.glmm("count ~ 1 + (1 | site)", models.data("salamanders"), family=rf.families.nbinom2(phi=2), zi="~ 1")
+
+
+def thresholds_alone():
+    return rf.glmm("rating ~ 1 + (1 | judge)", models.data("wine"), family="cumulative")
+
+
+def effects_in_series():
+    formula = "TICKS ~ YEAR * cHEIGHT + offset(log(cHEIGHT + 100)) + (0 + cHEIGHT | LOCATION) + ar1(0 + YEAR | BROOD)"
+    return rf.glmm(formula, models.data("grouseticks"), family="poisson", zi="~ 1")
+
+
 MODELS = {
     "sleepstudy": models.sleepstudy,
     "penicillin": models.penicillin,
@@ -48,6 +85,13 @@ MODELS = {
     "serial": serial,
     "smooth": smooth,
     "hurdle": hurdle,
+    "factors_of_many_levels": factors_of_many_levels,
+    "slopes_by_factor": slopes_by_factor,
+    "curve_weights_and_offset": curve_weights_and_offset,
+    "many_variables": many_variables,
+    "given_dispersion": given_dispersion,
+    "thresholds_alone": thresholds_alone,
+    "effects_in_series": effects_in_series,
 }
 
 

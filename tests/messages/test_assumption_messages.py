@@ -1,5 +1,6 @@
 """What is said of priors, held values, equalities and starts that make no sense."""
 
+import numpy as np
 import pytest
 
 import ranef as rf
@@ -28,6 +29,11 @@ ARGUMENTS = {
     "tied_kinds": {"tied": [("Days", "sd(Subject, Intercept)")]},
     "tied_contradiction": {"fixed": {"Days": 3, "Intercept": 4}, "tied": [("Days", "Intercept")]},
     "start_cor": {"start": {"cor(Subject)": 0.2}},
+    "fixed_again": {"fixed": {"Days": 3, "fixed": 3}},
+    "fixed_cor_shape": {"fixed": {"cor(Subject)": np.eye(3)}},
+    "tied_cor": {"tied": [("cor(Subject)", "Days")]},
+    "start_sigma": {"start": {"sigma": -1}},
+    "start_sd": {"start": {"sd(Subject, Days)": -1}},
     "start_unknown": {"start": {"sd(Subjct)": 0.2}},
 }
 
@@ -54,3 +60,24 @@ def test_inside_fixed_effects(snapshot):
     with pytest.raises(rf.ModelError) as caught:
         rf.lmm("Reaction ~ Days + (1 | Subject)", data("sleepstudy"), priors={"Days": NORMAL})
     snapshot("assumed_reml", f"ModelError: {caught.value}")
+
+
+def test_models_that_take_none(snapshot):
+    calls = [
+        lambda: rf.lmm(
+            "Reaction ~ Days", data("sleepstudy"), correlation="ar1(1 | Subject)", reml=False, fixed={"Days": 10}
+        ),
+        lambda: rf.glmm(
+            "count ~ mined + (1 | site)",
+            data("salamanders"),
+            family="poisson",
+            quadrature=0,
+            fixed={"mined[T.no]": 2},
+        ),
+    ]
+    said = []
+    for call in calls:
+        with pytest.raises(rf.ModelError) as caught:
+            call()
+        said.append(f"ModelError: {caught.value}")
+    snapshot("assumed_without", "\n\n".join(said))

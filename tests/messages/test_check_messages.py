@@ -1,5 +1,8 @@
 """What the checks say, as users see it."""
 
+import re
+from html.parser import HTMLParser
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,6 +30,44 @@ FITS = {"sleepstudy": models.sleepstudy, "owls_poisson": poisson_owls, "few_leve
 @pytest.mark.parametrize("name", FITS)
 def test_the_table_reads_well(name, snapshot):
     snapshot(f"check_{name}", repr(FITS[name]().check(restarts=0)))
+
+
+class Balance(HTMLParser):
+    """Reads HTML in which every element that opens closes, and keeps its texts."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.opened, self.texts, self.codes = [], [], []
+        self.feed(page)
+        assert not self.opened
+
+    def handle_starttag(self, tag, attrs):
+        self.opened.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.opened.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+        if self.opened[-1] == "code":
+            self.codes.append(data)
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_a_notebook_says_what_the_text_says(name):
+    found = FITS[name]().check(restarts=0)
+    page = Balance(found._repr_html_())
+    said, shown = " ".join(repr(found).split()), " ".join("".join(page.texts).split())
+    assert repr(found).splitlines()[0] in shown
+    for row in found.table.itertuples():
+        assert row.check in page.texts
+        assert page.texts.count(row.verdict) >= 1
+        if row.verdict != "ok":
+            assert f"{row.detail}. {row.advice}".replace("`", "") in shown
+        assert {code for code in re.findall("`([^`]*)`", row.advice) if row.verdict != "ok"} <= set(page.codes)
+    for check, reason in found.skipped.items():
+        assert f"not checked: {check} ({reason})" in shown
+        assert check in said
 
 
 CALLS = {

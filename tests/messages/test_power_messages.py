@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import ranef as rf
-from models import data, sleepstudy
+from models import assumed, data, sleepstudy
 
 DESIGN = pd.DataFrame({"g": np.repeat(list("abcdef"), 4), "x": np.tile(np.arange(4.0), 6)})
 VALUES = {"Intercept": 1, "x": 0.5, "sd(g)": 1, "sigma": 1}
@@ -26,6 +26,20 @@ def of_fit(**arguments):
 
 
 CALLS = {
+    "priors": lambda: rf.power(assumed(), test="Days"),
+    "parameters_type": lambda: of_formula(parameters=[1.0]),
+    "effect_component": lambda: of_fit(effect={"zi: Days": 1}),
+    "within_each_row": lambda: rf.power(
+        rf.glmm(
+            "count ~ mined + (1 | site) + (1 | row)",
+            data("salamanders").assign(row=lambda d: np.arange(len(d)).astype(str)),
+            family="poisson",
+        ),
+        test="mined",
+        within={"site": 20},
+        n_sim=2,
+    ),
+    "along_nothing": lambda: of_fit(along={"Subject": []}),
     "no_model": lambda: rf.power(3),
     "no_data": lambda: rf.power("y ~ x", DESIGN),
     "data_of_a_fit": lambda: of_fit(data=data("sleepstudy"), family="poisson"),

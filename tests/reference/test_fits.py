@@ -38,9 +38,7 @@ KIND = {
     "disp": "dispersion",
 }
 
-every_case = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in CASES]
-)
+every_case = pytest.mark.parametrize("name", CASES)
 
 
 def by_r_name(values: dict[str, float]) -> dict[str, float]:

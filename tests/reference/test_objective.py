@@ -65,11 +65,7 @@ def laplace(name: str):
     return model, _engine.Model(model.spec())
 
 
-POINTS = [
-    pytest.param(name, point, marks=pytest.mark.xdist_group(name))
-    for name, case in LAPLACE.items()
-    for point in case["points"]
-]
+POINTS = [(name, point) for name, case in LAPLACE.items() for point in case["points"]]
 
 
 @pytest.mark.parametrize(("name", "point"), POINTS)
@@ -119,7 +115,7 @@ def lme4_terms(case: dict) -> list[str]:
 
 
 @pytest.mark.parametrize("criterion", ["ML", "REML"])
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in DEVFUN])
+@pytest.mark.parametrize("name", DEVFUN)
 def test_profiled_deviance(name, criterion):
     case = DEVFUN[name]
     model = build_model(

@@ -81,7 +81,6 @@ def browser():
         yield opened
 
 
-@pytest.mark.xdist_group("chromium")
 def test_the_page_shows_and_asks_for_nothing(browser, report):
     browser.look(DESKTOP)
     browser.open(report)
@@ -99,7 +98,6 @@ def test_the_page_shows_and_asks_for_nothing(browser, report):
         assert all(width > 10 for width in figure["images"])
 
 
-@pytest.mark.xdist_group("chromium")
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
 def test_nothing_stands_out_of_the_window(browser, report, width):
     browser.look(width)
@@ -113,7 +111,6 @@ def test_nothing_stands_out_of_the_window(browser, report, width):
     assert browser.value(SMALLEST) >= 7.0
 
 
-@pytest.mark.xdist_group("chromium")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_is_told_from_its_ground(browser, report, scheme):
     browser.look(DESKTOP, scheme)
@@ -123,7 +120,6 @@ def test_all_text_is_told_from_its_ground(browser, report, scheme):
     assert browser.value(FAINT) == []
 
 
-@pytest.mark.xdist_group("chromium")
 def test_it_prints(browser, report, tmp_path):
     browser.look(DESKTOP, "dark")
     browser.open(report)
@@ -133,7 +129,6 @@ def test_it_prints(browser, report, tmp_path):
     assert 5 <= pdf.count(b"/Type /Page\n") <= 20
 
 
-@pytest.mark.xdist_group("chromium")
 def test_pictures_of_the_documentation(browser, report, request):
     parts = {"owls-report-phone.png": (PHONE, 0, 1500), "owls-report-desktop.png": (DESKTOP, 0, 1400)}
     if request.config.getoption("--update-documentation"):

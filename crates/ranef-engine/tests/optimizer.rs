@@ -168,3 +168,67 @@ fn no_parameters_is_a_minimum() {
     let outcome = minimise(&mut function, &[], &settings);
     assert_eq!((outcome.value, outcome.reason), (3.0, StopReason::Converged));
 }
+
+/// Convex with a full Hessian and a minimum at 1, 1, ...: sum of cosh(d_m) - 1 and half the square of the sum of the d_m,
+/// the distances from it.
+struct Wide(usize);
+
+impl Objective for Wide {
+    fn dim(&self) -> usize {
+        self.0
+    }
+
+    fn value_gradient(&mut self, x: &[f64], gradient: &mut [f64]) -> f64 {
+        let sum: f64 = x.iter().map(|x| x - 1.0).sum();
+        gradient.iter_mut().zip(x).for_each(|(g, x)| *g = (x - 1.0).sinh() + sum);
+        x.iter().map(|x| (x - 1.0).cosh() - 1.0).sum::<f64>() + 0.5 * sum * sum
+    }
+
+    fn metric(&mut self, x: &[f64]) -> Vec<f64> {
+        let mut out = vec![1.0; self.0 * self.0];
+        (0..self.0).for_each(|m| out[m * self.0 + m] += (x[m] - 1.0).cosh());
+        out
+    }
+}
+
+#[test]
+fn many_parameters_take_newton_s_steps() {
+    // More than 64 parameters: one factorisation a step. From 3 away Newton's method needs seven steps.
+    let start: Vec<f64> = (0..70).map(|m| 1.0 + 3.0 * f64::from(m % 7 - 3) / 3.0).collect();
+    let settings =
+        Settings { max_iterations: 30, gradient_tolerance: 1e-8, update: Update::Refresh, stop: Stop::NEVER };
+    let outcome = minimise(&mut Wide(70), &start, &settings);
+    assert_eq!(outcome.reason, StopReason::Converged);
+    assert!(outcome.trace.len() < 10, "{} steps", outcome.trace.len());
+    assert!(outcome.x.iter().all(|x| (x - 1.0).abs() < 1e-8), "{:?}", outcome.x);
+}
+
+#[test]
+fn what_is_told_to_stop_gives_back_where_it_was() {
+    let stop = Stop::new(None, || true);
+    let settings = Settings { max_iterations: 30, gradient_tolerance: 1e-8, update: Update::Refresh, stop };
+    let outcome = minimise(&mut Wide(3), &[2.0, 2.0, 2.0], &settings);
+    assert_eq!((outcome.reason, outcome.x), (StopReason::Stopped, vec![2.0; 3]));
+}
+
+#[test]
+fn a_gradient_that_points_up_stalls() {
+    struct Wrong(Wide);
+    impl Objective for Wrong {
+        fn dim(&self) -> usize {
+            self.0.dim()
+        }
+        fn value_gradient(&mut self, x: &[f64], gradient: &mut [f64]) -> f64 {
+            let value = self.0.value_gradient(x, gradient);
+            gradient.iter_mut().for_each(|g| *g = -*g);
+            value
+        }
+        fn metric(&mut self, x: &[f64]) -> Vec<f64> {
+            self.0.metric(x)
+        }
+    }
+    let settings =
+        Settings { max_iterations: 400, gradient_tolerance: 1e-8, update: Update::Refresh, stop: Stop::NEVER };
+    let outcome = minimise(&mut Wrong(Wide(2)), &[2.0, 3.0], &settings);
+    assert_eq!((outcome.reason, outcome.x), (StopReason::Stalled, vec![2.0, 3.0]));
+}

@@ -172,16 +172,6 @@ pub fn digamma(x: f64) -> f64 {
     ln_gamma_derivatives(x, 1)[1]
 }
 
-/// ψ′(x), x > 0.
-pub fn trigamma(x: f64) -> f64 {
-    ln_gamma_derivatives(x, 2)[2]
-}
-
-/// ψ″(x), x > 0.
-pub fn tetragamma(x: f64) -> f64 {
-    ln_gamma_derivatives(x, 3)[3]
-}
-
 /// c(s) = φ log φ − φ − log Γ(φ) at φ = eˢ, and its derivatives in s.
 ///
 /// The normaliser of a gamma density of shape φ. For large φ it is ½ log(φ/2π) − 1/(12φ) + …, a

@@ -27,7 +27,6 @@ pub use exponential::{
 };
 pub use gamma::{
     digamma, ln_binomial, ln_factorial, ln_gamma, ln_gamma_deficit, ln_gamma_derivatives, ln_gamma_half_step,
-    tetragamma, trigamma,
 };
 pub use incomplete_beta::{beta_tails, beta_tails_at_logit};
 pub use incomplete_gamma::{gamma_tails, gamma_tails_about_mean};

@@ -32,6 +32,8 @@ from ranef.reports.mathematics.expressions import (
     row,
 )
 
+# What makes an expression need brackets beside a coefficient or another factor.
+SUMMED = (Sign("+"), Sign("-"), Sign("minus"))
 _ARITHMETIC = {"+": "+", "-": "-", "*": "times", "==": "=", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
 
@@ -108,7 +110,7 @@ def columns_product(factors: Sequence[Node]) -> Node:
         if k:
             brackets = isinstance(factor, Fenced) and isinstance(factors[k - 1], Fenced)
             parts.append(Sign("thin" if brackets else "times"))
-        sum_of_terms = isinstance(factor, Row) and any(p in (Sign("+"), Sign("-")) for p in factor.parts)
+        sum_of_terms = isinstance(factor, Row) and any(p in SUMMED for p in factor.parts)
         parts.append(Fenced(factor) if sum_of_terms else factor)
     return row(*parts)
 
