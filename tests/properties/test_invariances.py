@@ -12,6 +12,7 @@ from crossed_data import (
     FORMULA,
     LOGLIK,
     MORE_FAMILIES,
+    QUICK_FAMILIES,
     SHARE_OF_SE,
     data,
     few,
@@ -70,7 +71,7 @@ def test_levels_by_any_name(family, seed):
     np.testing.assert_allclose(both["estimate_x"], both["estimate_y"], atol=1e-5)
 
 
-@pytest.mark.parametrize("family", MORE_FAMILIES)
+@pytest.mark.parametrize("family", QUICK_FAMILIES)
 @fewer
 @given(names=st.permutations(["k", "l", "m"]))
 def test_levels_of_a_fixed_factor_by_any_name(family, names):
@@ -161,7 +162,7 @@ def test_a_row_of_weight_two_is_two_rows(family):
     same_model(fit(family, twice), fit(family, frame, weights=weights))
 
 
-@pytest.mark.parametrize("family", [name for name in MORE_FAMILIES if name != "trials"])
+@pytest.mark.parametrize("family", [name for name in QUICK_FAMILIES if name != "trials"])
 @fewer
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_weight_of_a_row_may_be_split(family, seed):
