@@ -45,6 +45,21 @@ def test_copies_are_levels_of_their_own():
     np.testing.assert_array_equal(model.design.frame["Reaction"], model.design.response.y)
 
 
+def test_correlated_residuals_go_with_their_group():
+    fit = rf.lmm("Reaction ~ Days", data("sleepstudy"), reml=False, correlation="ar1(Days | Subject)")
+    rng = np.random.default_rng(4)
+    model = resampled(fit, unit_of(fit, "Subject"), rng, frame=True)
+    part, y = model.design.residual.correlation, np.asarray(model.design.response.y)
+    # Each copy is a block of its own with the ten days of its subject, in the order of the rows.
+    assert len(part.levels) == part.codes.max() + 1 == 18
+    assert part.largest == 10
+    places = np.asarray(part.places)[:, 0]
+    of_response = dict(zip(np.asarray(fit.design.response.y), data("sleepstudy")["Days"], strict=True))
+    for code in range(18):
+        own = part.codes == code
+        assert (places[own] - places[own].min()).tolist() == [of_response[value] for value in y[own]]
+
+
 def test_nested_factors_go_with_their_group_and_crossed_ones_keep_their_levels():
     nested = pastes().bootstrap(3, lambda fit: fit.ngroups, seed=1, kind="cases")
     assert (nested["batch"] == 10).all()
