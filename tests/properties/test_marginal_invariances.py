@@ -209,6 +209,9 @@ def test_effects_of_what_stands_only_beside_a_smooth_or_in_the_zero_inflation():
     np.testing.assert_allclose(means, mean * share, rtol=1e-10)
     difference = inflated.comparisons("mined", margin="mean").table["estimate"][0]
     assert difference == pytest.approx(means[1] - means[0], rel=1e-10)
+    # What only the zero inflation knows is averaged over where the other variable is compared.
+    more = inflated.comparisons("DOY", margin="mean").table["estimate"][0]
+    assert more == pytest.approx(mean * (np.exp(inflated.fixef()["DOY"]) - 1) * share.mean(), rel=1e-10)
 
 
 def test_comparisons_on_the_grid_are_contrasts_of_means():
