@@ -62,6 +62,13 @@ def test_correlated_residuals_go_with_their_group():
         assert (places[own] - places[own].min()).tolist() == [of_response[value] for value in y[own]]
 
 
+def test_covariates_of_residual_variances_go_with_their_rows():
+    frame = data("sleepstudy").assign(day=lambda d: d["Days"] + 1.0 + np.arange(180) / 200)
+    fit = rf.lmm("Reaction ~ Days", frame, reml=False, dispersion="~ power(day)")
+    model = resampled(fit, unit_of(fit, None), np.random.default_rng(1), frame=True)
+    np.testing.assert_array_equal(model.design.residual.spreads[0].covariate, model.design.frame["day"])
+
+
 def test_nested_factors_go_with_their_group_and_crossed_ones_keep_their_levels():
     nested = pastes().bootstrap(3, lambda fit: fit.ngroups, seed=1, kind="cases")
     assert (nested["batch"] == 10).all()
