@@ -10,6 +10,7 @@ import pytest
 import ranef as rf
 from ranef.formula import columns
 from ranef.formula.level_columns import LevelColumns
+from ranef.inference.contrasts import denominator
 
 
 def frame(seed=1, n=400, schools=12, teachers=40, *, nested=True):
@@ -83,6 +84,16 @@ def test_linear_mixed_models(monkeypatch, case):
     agree(list(short.fixef().values()), list(whole.fixef().values()), "estimate", 1e-7)
     agree(short.vcov(), whole.vcov(), "vcov", 1e-6)
     agree(short.predict(), whole.predict(), "predict", 1e-7)
+
+
+def test_without_degrees_of_freedom_the_default_is_the_normal_distribution(monkeypatch):
+    monkeypatch.setattr(columns, "LEAST_COLUMNS", 1)
+    priors = {"sd(teacher)": rf.prior.gamma(1.0, 2.0)}
+    fit = rf.lmm("y ~ x + school + (1 | teacher)", frame(seed=4, n=300, schools=8, teachers=24), priors=priors)
+    assert denominator(fit).method == "asymptotic"
+    assert np.isinf(fit.tidy()["df"]).all()
+    with pytest.raises(rf.ModelError, match="too many fixed effects; use ddf='asymptotic'"):
+        fit.tidy(ddf="satterthwaite")
 
 
 def test_more_columns_than_a_panel_beside_one_grouping_factor(monkeypatch):

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 import ranef as rf
+from models import owls
 from ranef import _engine
-from ranef.checks.laplace import shift, shift_by_expansion
+from ranef.checks.laplace import _coefficient, shift, shift_by_expansion
 from ranef.checks.laplace_expansion import columns_of, expansion_of
 from worlds import row
 
@@ -97,3 +98,9 @@ def test_the_row_of_crossed_factors_says_what_was_measured_and_orders_designs():
         assert one["detail"].startswith("with the next term for h and g ")
     assert found[0]["statistic"] > 2.0 * found[1]["statistic"]
     assert found[1]["verdict"] in ("ok", "look")
+
+
+def test_parameters_that_move_are_called_by_their_component():
+    fit = owls()
+    found = [_coefficient(fit, first, second) for kind, first, second in fit.engine.joint_names() if kind == "beta"]
+    assert found == [*fit.fixef(), "disp: Intercept", "zi: Intercept"]

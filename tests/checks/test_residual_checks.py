@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 
 import ranef as rf
+from ranef.checks import draws
+from ranef.checks.left_out_groups import is_trend
+from ranef.checks.spread import _advice, _brown_forsythe
+from ranef.checks.subject import subject_of
 from worlds import Sites, has, linear, poisson, row, verdict
 
 
@@ -218,3 +222,48 @@ def test_with_many_rows_a_small_departure_is_no_problem():
     assert found["p_value"] < 1e-4
     assert found["verdict"] == "ok"
     assert "too small to matter" in found["advice"]
+
+
+def of(fit):
+    return subject_of(fit, None, None, None, None, 1)
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1e4])
+def test_spreads_of_levels_are_compared_in_any_unit(unit):
+    rng = np.random.default_rng(2)
+    codes = np.repeat(np.arange(12), 15)
+    residuals = rng.normal(size=180) * np.exp(0.4 * rng.normal(size=12))[codes]
+    expected, found = _brown_forsythe(residuals, codes, 12), _brown_forsythe(unit * residuals, codes, 12)
+    assert expected[1] > 0.2
+    assert found == pytest.approx(expected, rel=1e-10)
+
+
+def test_a_dispersion_that_varies_is_advised_where_there_is_one():
+    data = Sites(1).counts()
+    data["y"] += 1.0
+    with_dispersion = poisson(data, family="gamma", link="log")
+    assert "Let the dispersion follow a predictor" in _advice(of(with_dispersion), False)
+    assert "than this family's" in _advice(of(poisson(data)), False)
+    assert 'family="nbinom1"' in _advice(of(poisson(data, family="nbinom2")), False)
+
+
+def test_few_draws_tell_how_much_the_sum_of_many_rows_varies(monkeypatch):
+    fit = poisson(Sites(1, rows=50).counts())
+    monkeypatch.setattr(draws, "NUMBERS", 20 * fit.nobs)
+    mean, sd = fit.fitted().sum(), math.sqrt(fit.fitted().sum())
+    found = draws.drawn_at_modes(of(fit), lambda y: y, mean + 2.0 * sd)
+    # A variance of 20 draws of each of 1000 rows is known to 1 %; the mean of 20 sums to a fourth of their spread.
+    assert found.spread == pytest.approx(sd, rel=0.05)
+    assert abs(found.expected - mean) < sd
+    off = (mean + 2.0 * sd - found.expected) / (found.spread * math.sqrt(1.0 + 1.0 / 20))
+    assert found.p_value == pytest.approx(math.erfc(off / math.sqrt(2.0)), rel=1e-9)
+
+
+@pytest.mark.parametrize("slope", [-1.0, 1.0])
+def test_a_trend_of_either_sign_is_no_grouping(slope):
+    sites = Sites(1)
+    dose = np.arange(sites.n) % 8
+    fit = linear(sites.normal().assign(dose=dose, y=lambda d: d["y"] + slope * dose))
+    assert is_trend(of(fit), "dose", dose, 8)
+    odd = linear(sites.normal().assign(dose=dose, y=lambda d: d["y"] + slope * (dose % 2)))
+    assert not is_trend(of(odd), "dose", dose, 8)

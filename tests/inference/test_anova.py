@@ -111,6 +111,14 @@ def test_a_frame_of_no_terms():
     assert fit.anova().empty
 
 
+def test_terms_that_cannot_be_told_apart_have_no_degrees_of_freedom():
+    frame = sleepstudy().design.frame.assign(again=lambda d: 2 * d["Days"])
+    table = rf.lmm("Reaction ~ Days + again + (1 | Subject)", frame).anova(type=3)
+    assert table["num_df"].tolist() == [0, 0]
+    assert table["statistic"].isna().all()
+    assert table["p_value"].isna().all()
+
+
 @pytest.mark.parametrize("kind", [1, 2, 3])
 def test_without_fixed_effects_there_are_no_tests(kind):
     table = rf.lmm("Reaction ~ 0 + (Days | Subject)", sleepstudy().design.frame).anova(type=kind)

@@ -5,6 +5,7 @@ import pytest
 
 import ranef as rf
 from models import data, dyestuff2, owls, penicillin, sleepstudy, sleepstudy_glmm
+from ranef.inference import conditional_aic
 
 
 def derivative_of_refits(fit, step):
@@ -56,6 +57,14 @@ def test_the_unit_of_the_response_does_not_count(unit):
     assert small.caic()["method"][0] == "exact"
     # Both searches end within 1e-7 standard errors of their maximum.
     assert small.caic()["df"][0] == pytest.approx(sleepstudy().caic()["df"][0], rel=1e-6)
+
+
+def test_more_random_effects_than_dense_matrices_hold_are_counted_by_leverages(monkeypatch):
+    monkeypatch.setattr(conditional_aic, "MOST_EFFECTS", 36)
+    assert conditional_aic.why_not_exact(sleepstudy()) == ""
+    monkeypatch.setattr(conditional_aic, "MOST_EFFECTS", 35)
+    assert conditional_aic.why_not_exact(sleepstudy()) == "36 random effects are too many for dense matrices"
+    assert sleepstudy().caic()["method"][0] == "leverage"
 
 
 def test_a_variance_of_zero_counts_nothing():

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 import ranef as rf
-from models import dyestuff2, grouped, owls, sleepstudy
+from models import data, dyestuff2, grouped, owls, sleepstudy
 from ranef.inference.contrasts import denominator
 
 STRUCTURES = {
@@ -333,3 +333,12 @@ def test_p_values_are_uniform_under_the_hypothesis():
     assert rejected["kenward-roger"] < 0.08
     assert rejected["satterthwaite"] < 0.09
     assert rejected["asymptotic"] > 0.08
+
+
+def test_a_gaussian_with_another_link_has_no_degrees_of_freedom():
+    fit = rf.glmm("Reaction ~ Days + (1 | Subject)", data("sleepstudy"), family="gaussian", link="log")
+    with pytest.raises(
+        rf.ModelError, match="Gaussian responses with identity link and random effects of the mean only"
+    ):
+        fit.tidy(ddf="satterthwaite")
+    assert np.isinf(fit.tidy()["df"]).all()

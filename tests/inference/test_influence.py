@@ -213,6 +213,15 @@ def test_an_effect_that_needs_the_group_is_named_whatever_the_units_of_the_other
     ]
 
 
+def test_the_spread_of_a_family_is_that_of_the_fit_without_the_group():
+    frame = data("sleepstudy")
+    fit = rf.glmm("Reaction ~ Days + (1 | Subject)", frame, family="gamma", link="log")
+    table = fit.influence("Subject", method="exact").table
+    left = fit.update(data=frame[frame["Subject"].astype(str) != str(table["level"][0])])
+    # Both searches end within 1e-7 standard errors of their maximum.
+    assert table["change__sigma"][0] == pytest.approx(left.sigma - fit.sigma, rel=1e-5)
+
+
 def test_a_group_without_which_there_is_no_fit_is_told():
     rng = np.random.default_rng(1)
     frame = pd.DataFrame({"g": ["a"] * 20 + ["b"] * 2 + ["c"], "x": rng.normal(size=23), "z": rng.normal(size=23)})

@@ -20,6 +20,8 @@ NAMES = ("Intercept", "x", "x2", "f[T.b]", "f[T.b]:x", "np.log(x)")
         ("f[T.b] = f[T.b]:x", [0, 0, 0, 1, -1, 0], 0.0),
         ("(x + x2) / 2 - np.log(x) = 1e-1", [0, 0.5, 0.5, 0, 0, -1], 0.1),
         ("-(Intercept - 250) = 0", [-1, 0, 0, 0, 0, 0], -250.0),
+        ("x * 2 - 3 * x2 * 2 = 1", [0, 2, -6, 0, 0, 0], 1.0),
+        ("np.log(x) * 2 = 1", [0, 0, 0, 0, 0, 2], 1.0),
         ("10 = x", [0, -1, 0, 0, 0, 0], -10.0),
     ],
 )
@@ -86,3 +88,9 @@ def test_the_right_side_counts():
     assert both["statistic"] == pytest.approx(difference @ np.linalg.solve(fit.vcov(), difference), rel=1e-10)
     assert np.isinf(both["den_df"])
     assert np.isnan(both["estimate"])
+
+
+@pytest.mark.parametrize("text", ["x3 = 0", "x_ = 0", "x[1] = 0"])
+def test_a_name_is_no_beginning_of_a_longer_one(text):
+    with pytest.raises(rf.ModelError, match="there is no fixed effect"):
+        read(text, 0.0, NAMES)

@@ -64,6 +64,14 @@ def test_specifications(given, expected):
     assert specification(*given) == expected
 
 
+def test_polynomials_have_names_to_the_fourth_degree():
+    names, matrix = contrasts_of("poly", list("abcdef"))
+    assert list(names) == ["linear", "quadratic", "cubic", "quartic", "degree 5"]
+    # The table of orthogonal polynomials of six places.
+    assert np.asarray(matrix)[3].tolist() == [1, -3, 2, 2, -3, 1]
+    assert np.asarray(matrix)[4].tolist() == [-1, 5, -10, 10, -5, 1]
+
+
 def test_contrasts_are_linear_in_means():
     means = machines().emmeans("Machine")
     weights = np.array([[0.2, 0.3, -0.5], [1.0, 1.0, 1.0]])

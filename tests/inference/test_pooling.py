@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 import ranef as rf
-from models import data, owls, sleepstudy
+from models import data, dyestuff2, owls, sleepstudy
 from ranef.inference.pooling import rubin
 
 
@@ -60,6 +60,17 @@ def test_standard_deviations_are_pooled_by_their_logarithms():
     sds = np.array([fit.tidy("random")["estimate"] for fit in fits])[:, 0]
     assert pooled["estimate"][0] == pytest.approx(np.exp(np.log(sds).mean()))
     assert pooled["conf_low"][0] > 0
+
+
+def test_a_variance_of_zero_in_one_fit_leaves_the_mean_without_an_error():
+    d = data("dyestuff2")
+    moved = rf.lmm("Yield ~ 1 + (1 | Batch)", d.assign(Yield=d["Yield"] + 3.0 * np.repeat(range(6), 5)), reml=False)
+    pooled = rf.pool([dyestuff2(), moved], effects="random").set_index("term")
+    sds = [fit.tidy("random")["estimate"][0] for fit in (dyestuff2(), moved)]
+    assert sds[0] == 0.0
+    assert pooled.loc["sd__Intercept", "estimate"] == pytest.approx(np.mean(sds))
+    assert np.isnan(pooled.loc["sd__Intercept", "std_error"])
+    assert np.isfinite(pooled.loc["sd__Observation", "std_error"])
 
 
 def test_other_components_and_frames():

@@ -45,6 +45,30 @@ def test_copies_are_levels_of_their_own():
     np.testing.assert_array_equal(model.design.frame["Reaction"], model.design.response.y)
 
 
+def test_correlated_residuals_go_with_their_group():
+    # From ten days of the first subject to three of the last ones.
+    frame = data("sleepstudy")[lambda d: d["Days"] + np.arange(180) // 25 < 10]
+    fit = rf.lmm("Reaction ~ Days", frame, reml=False, correlation="ar1(Days | Subject)")
+    model = resampled(fit, unit_of(fit, "Subject"), np.random.default_rng(4), frame=True)
+    part, y = model.design.residual.correlation, np.asarray(model.design.response.y)
+    # Each copy is a block of its own with the days of its subject, in the order of the rows.
+    assert len(part.codes) == len(part.places) == len(y)
+    assert len(part.levels) == part.codes.max() + 1 == 18
+    assert part.largest == np.bincount(part.codes).max()
+    places = np.asarray(part.places)[:, 0]
+    of_response = dict(zip(np.asarray(fit.design.response.y), frame["Days"], strict=True))
+    for code in range(18):
+        own = part.codes == code
+        assert (places[own] - places[own].min()).tolist() == [of_response[value] for value in y[own]]
+
+
+def test_covariates_of_residual_variances_go_with_their_rows():
+    frame = data("sleepstudy").assign(day=lambda d: d["Days"] + 1.0 + np.arange(180) / 200)
+    fit = rf.lmm("Reaction ~ Days", frame, reml=False, dispersion="~ power(day)")
+    model = resampled(fit, unit_of(fit, None), np.random.default_rng(1), frame=True)
+    np.testing.assert_array_equal(model.design.residual.spreads[0].covariate, model.design.frame["day"])
+
+
 def test_nested_factors_go_with_their_group_and_crossed_ones_keep_their_levels():
     nested = pastes().bootstrap(3, lambda fit: fit.ngroups, seed=1, kind="cases")
     assert (nested["batch"] == 10).all()

@@ -156,6 +156,17 @@ def test_cr2_is_unbiased_where_the_working_model_is_right():
     np.testing.assert_allclose(sum(a.T @ v @ a for a in makers), m, rtol=1e-8, atol=1e-10 * abs(m).max())
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_units_of_the_response_and_all_columns_do_not_matter(unit):
+    def row(scale):
+        frame = data("sleepstudy").assign(x=lambda d: scale * (d["Days"] + 1), y=lambda d: scale * d["Reaction"])
+        return rf.lmm("y ~ 0 + x + (0 + x | Subject)", frame).tidy(vcov="CR2", cluster="Subject").iloc[0]
+
+    one, other = row(1.0), row(unit)
+    assert other["std_error"] == pytest.approx(one["std_error"], rel=1e-6)
+    assert other["df"] == pytest.approx(one["df"], rel=1e-6)
+
+
 def test_one_test_of_one_combination_is_the_t_test():
     tests = denominator(case("unbalanced")[0], "cond", vcov="CR2")
     each = np.eye(4)[[1]]

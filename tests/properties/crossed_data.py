@@ -17,6 +17,8 @@ SHARE_OF_SE = 1e-4
 FAMILIES = ["gaussian", "poisson", "nbinom2", "binomial", "gamma"]
 #: Families with one parameter more, with other supports, and with another linear predictor.
 MORE_FAMILIES = [*FAMILIES, "nbinom1", "truncated_poisson", "beta", "student_t", "tweedie", "zero-inflated", "trials"]
+#: Those but one whose densities are long sums.
+QUICK_FAMILIES = [name for name in MORE_FAMILIES if name != "tweedie"]
 FORMULA = "y ~ x + f + (1 + x | g) + (1 | h)"
 #: Each example is a pair of fits: a few draws of the scheme are enough to find an order or a scale that matters.
 few = settings(max_examples=6, deadline=None, derandomize=True)

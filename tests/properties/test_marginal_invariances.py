@@ -180,6 +180,40 @@ def test_comparisons_are_differences_and_ratios_of_averages():
     assert more["estimate"][0] == pytest.approx(ends.mean(), rel=1e-10)
 
 
+def test_comparisons_between_two_values_and_of_odds_have_closed_forms():
+    fit = sleepstudy()
+    two = fit.comparisons("Days", [2, 7]).table
+    assert two["contrast"].tolist() == ["Days: 7 - 2"]
+    assert two["estimate"][0] == pytest.approx(5 * fit.fixef()["Days"], rel=1e-12)
+    # The covariance for the degrees of freedom comes from another factorisation.
+    assert two["std_error"][0] == pytest.approx(5 * np.sqrt(fit.vcov()[1, 1]), rel=1e-9)
+    with pytest.raises(rf.ModelError, match="give two values of `Days`, not 3"):
+        fit.comparisons("Days", [2, 7, 8])
+    fit = cbpp()
+    odds = fit.comparisons("period", comparison="odds_ratio").table
+    log_odds, std_error = (np.array(v)[1:] for v in (list(fit.fixef().values()), np.sqrt(np.diag(fit.vcov()))))
+    np.testing.assert_allclose(odds["odds_ratio"], np.exp(log_odds), rtol=1e-10)
+    np.testing.assert_allclose(odds["std_error"], np.exp(log_odds) * std_error, rtol=1e-7)
+
+
+def test_effects_of_what_stands_only_beside_a_smooth_or_in_the_zero_inflation():
+    d = data("salamanders")
+    smooth = rf.glmm("count ~ s(DOY, by = mined) + (1 | site)", d, family="poisson")
+    table = smooth.effects("DOY [-1, 1]", "mined").table
+    np.testing.assert_allclose(table["estimate"], smooth.predict(table[["DOY", "mined"]], ranef=False), rtol=1e-10)
+    inflated = rf.glmm("count ~ DOY + (1 | site)", d, family="nbinom2", zi="~ mined")
+    means = inflated.effects("mined", margin="mean").table["estimate"].to_numpy()
+    zi = inflated.fixef("zi")
+    share = 1 / (1 + np.exp(np.array([zi["Intercept"], zi["Intercept"] + zi["mined[T.no]"]])))
+    mean = np.exp(inflated.fixef()["Intercept"] + inflated.fixef()["DOY"] * d["DOY"].mean())
+    np.testing.assert_allclose(means, mean * share, rtol=1e-10)
+    difference = inflated.comparisons("mined", margin="mean").table["estimate"][0]
+    assert difference == pytest.approx(means[1] - means[0], rel=1e-10)
+    # What only the zero inflation knows is averaged over where the other variable is compared.
+    more = inflated.comparisons("DOY", margin="mean").table["estimate"][0]
+    assert more == pytest.approx(mean * (np.exp(inflated.fixef()["DOY"]) - 1) * share.mean(), rel=1e-10)
+
+
 def test_comparisons_on_the_grid_are_contrasts_of_means():
     fit = rf.lmm(FORMULA, unbalanced())
     pairs = fit.emmeans("a").contrasts("trt.vs.ctrl", adjust="none").table

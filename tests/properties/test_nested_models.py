@@ -130,8 +130,10 @@ def test_families_that_hold_others(families, seed):
         frame = data("trials", seed=seed).assign(s=lambda d: (8 * d["y"]).round().astype(int), n=8)
         formula = "cbind(s, n - s) ~ x + (1 | g)"
     else:
-        # Data of the larger family: a limit at infinity is no place to compare.
-        kind = {"poisson": "nbinom2", "truncated_poisson": "nbinom2", "gaussian": "student_t"}[small]
+        # Data of the larger family: a limit at infinity is no place to compare. The most that a Conway-Maxwell-Poisson
+        # varies, as the geometric distribution, is less than the negative binomial data do.
+        kinds = {"poisson": "nbinom2", "truncated_poisson": "nbinom2", "gaussian": "student_t"}
+        kind = "poisson" if large == "compois" else kinds[small]
         frame, formula = data(kind, seed=seed), "y ~ x + (1 | g)"
         frame = frame.assign(y=frame["y"] + 1) if small == "truncated_poisson" else frame
     assert large != small

@@ -12,6 +12,7 @@ from crossed_data import (
     FORMULA,
     LOGLIK,
     MORE_FAMILIES,
+    QUICK_FAMILIES,
     SHARE_OF_SE,
     data,
     fewer,
@@ -104,7 +105,7 @@ def test_terms_in_any_order(family):
 # -- random effects ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", MORE_FAMILIES)
+@pytest.mark.parametrize("family", QUICK_FAMILIES)
 @fewer
 @given(shift=st.floats(1, 20))
 def test_a_random_slope_from_any_origin(family, shift):

@@ -313,8 +313,8 @@ def _require_same_weights(a: FittedModel, b: FittedModel, name: str, label: str)
     if not np.allclose(mine, theirs, rtol=1e-12, atol=0.0):
         row = int(np.flatnonzero(~np.isclose(mine, theirs, rtol=1e-12, atol=0.0))[0])
         raise ModelError(
-            f"the models have different weights: row {int(a.design.rows[row])} (counting from 0) has {mine[row]:.15g} in "
-            f"{name} and {theirs[row]:.15g} in {label}. Fit all with the same weights."
+            f"the models have different weights: row {int(a.design.rows[row])} (counting from 0) has {mine[row]:.15g} "
+            f"in {name} and {theirs[row]:.15g} in {label}. Fit all with the same weights."
         )
     if weighted and a.model.linear != b.model.linear:
         raise ModelError(

@@ -112,8 +112,8 @@ def map_columns(record: FittedModel, positions: Any = None, level: float = 0.95)
                     numbers[name] += [0.0] * len(coupling.origin[0])
             places = [coupling.known.levels[r] for r in regions]
             # A map of the group's own levels is one map.
-            own = len(term.levels) == len(coupling.known.levels) and len(set(members.tolist())) == 1
-            levels = ["1" if own or len(set(members.tolist())) == 1 else term.levels[m] for m in members]
+            one = len(set(members.tolist())) == 1
+            levels = ["1" if one else term.levels[m] for m in members]
             xy = _positions(record, term, positions)[regions]
         columns["component"] += [term.component] * len(places)
         columns["group"] += [term.group] * len(places)

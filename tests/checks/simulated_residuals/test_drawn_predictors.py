@@ -69,3 +69,13 @@ def test_what_it_is_not_for_is_refused():
     correlated = rf.lmm("Reaction ~ Days", models.data("sleepstudy"), correlation="ar1(Days | Subject)")
     with pytest.raises(ModelError, match="independent residuals"):
         correlated.simulate_residuals(n=10, ranef="posterior")
+
+
+def test_spreads_are_mirrored_around_those_of_the_fit():
+    fit = models.sleepstudy_glmm()
+    column = fit.model.predictor("disp")
+    here = np.exp(-0.5 * np.asarray(fit.engine.linear_predictor)[0, column])
+    found = np.exp(-0.5 * draws(fit, 60)[:, 0, column])
+    # 1 / sqrt(sigma) of 180 rows varies by 3 %; its mean is that of the fit but for the bias of sigma.
+    assert found.mean() == pytest.approx(here, rel=0.05)
+    assert 0.01 < found.std() / here < 0.06

@@ -142,7 +142,7 @@ pub(super) fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) ->
             laplace.set_start_mode(first_mode.clone());
             let mut other = search_from(&even, &mut laplace);
             mark_separation(&data, &layout, &mut other);
-            optimum = search::better_of(&mut laplace, optimum, other, EVEN_ZEROS);
+            optimum = search::higher_of(&mut laplace, optimum, other, EVEN_ZEROS);
         }
     }
     // The likelihood is flat out there: only a search from within tells that it is the maximum.

@@ -158,8 +158,34 @@ pub fn search(
 /// The better of an optimum and one that was searched for from elsewhere, with the effort of both; the objective's state
 /// belongs to the point that is returned.
 pub fn better_of(objective: &mut dyn Objective, first: Optimum, second: Optimum, from: &'static str) -> Optimum {
+    let better = is_better(&second, &first);
+    joined(objective, first, second, better, from)
+}
+
+/// The same, but that a point with coefficients on their way to infinity counts for as much as a maximum: the likelihood rises
+/// to a supremum there, and a lower maximum is but a local one.
+pub fn higher_of(objective: &mut dyn Objective, first: Optimum, second: Optimum, from: &'static str) -> Optimum {
+    let settled =
+        |optimum: &Optimum| optimum.verdict.status.is_converged() || optimum.verdict.status == Status::Separated;
+    let better = if settled(&first) && settled(&second) {
+        second.value <= first.value + 1e-9
+    } else if settled(&first) || settled(&second) {
+        settled(&second)
+    } else {
+        is_better(&second, &first)
+    };
+    joined(objective, first, second, better, from)
+}
+
+fn joined(
+    objective: &mut dyn Objective,
+    first: Optimum,
+    second: Optimum,
+    second_is_better: bool,
+    from: &'static str,
+) -> Optimum {
     let restart = Remedy::Restart { from, gain: first.value - second.value };
-    let (mut best, mut other) = if is_better(&second, &first) { (second, first) } else { (first, second) };
+    let (mut best, mut other) = if second_is_better { (second, first) } else { (first, second) };
     objective.value_gradient(&best.x, &mut vec![0.0; best.x.len()]);
     objective.accept();
     best.evaluations += other.evaluations + 1;
