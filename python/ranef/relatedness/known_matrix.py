@@ -193,7 +193,7 @@ def _values(matrix: Any, structure: str) -> tuple[Any, tuple[str, ...] | None]:
     if len(entries.data) and np.abs(entries.data).max() > LARGEST:
         raise DataError(
             f"{structure}(): the matrix holds {np.abs(entries.data).max():g}; give {LARGEST:g} at most, whose "
-            " sums and squares are numbers too: measure it in other units"
+            "sums and squares are numbers too: measure it in other units"
         )
     return values, None if names is None else _named(names, values, structure)
 
