@@ -82,6 +82,7 @@ TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "Callable": (callable, "a function"),
     "os.PathLike[str]": (lambda value: isinstance(value, os.PathLike), "a path"),
     "Path": (lambda value: isinstance(value, os.PathLike), "a path"),
+    "Iterable[str | Sequence[str]]": (_iterable, "a list of texts, or of lists of texts"),
     "Iterable[Any]": (_iterable, "a list"),
     "Control": (_made_by("Control"), "a ranef.Control(...)"),
     "Family": (_made_by("Family"), "an object of ranef.families"),

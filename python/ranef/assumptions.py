@@ -376,7 +376,7 @@ def finite(value: Any, what: str) -> float:
     """A number, checked."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise ModelError(f"{what} = {value!r}: give a number.")
@@ -385,7 +385,10 @@ def finite(value: Any, what: str) -> float:
 
 def correlation_matrix(key: str, value: Any, size: int) -> np.ndarray:
     """A known correlation matrix from a matrix, or from the one correlation of two columns."""
-    matrix = np.asarray(value, float)
+    try:
+        matrix = np.asarray(value, float)
+    except (TypeError, ValueError):
+        matrix = np.empty(0)
     if matrix.ndim == 0 and size == 2:
         matrix = np.array([[1.0, float(matrix)], [float(matrix), 1.0]])
     if matrix.shape != (size, size):

@@ -111,7 +111,7 @@ def fit(
         if json == "-":
             typer.echo(text)
         else:
-            Path(json).write_text(text + "\n", encoding="utf-8")
+            Path(json).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     if report is not None:
         fitted.report(report, progress=sys.stderr.isatty())
 

@@ -128,7 +128,7 @@ def write_json(values: Mapping[str, Any], target: str | None) -> None:
     if target == "-":
         print(text)
     else:
-        Path(target).write_text(text + "\n", encoding="utf-8")
+        Path(target).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def write_table(columns: Mapping[str, Any], target: str) -> None:

@@ -33,6 +33,8 @@ Array = NDArray[np.float64]
 _SYMMETRIC = 1e-8
 # A correlation matrix of rank r computed in floating point has eigenvalues of this size below zero.
 _SEMIDEFINITE = 1e-8
+# Of the entries of a known matrix.
+LARGEST = 1e100
 #: Structures whose matrix is a neighbourhood rather than a covariance.
 _NEIGHBOURHOODS = ("car", "icar")
 
@@ -187,6 +189,11 @@ def _values(matrix: Any, structure: str) -> tuple[Any, tuple[str, ...] | None]:
         raise DataError(
             f"{structure}(): the matrix is {entries.data[k]} in row {entries.row[k]}, column {entries.col[k]} "
             "(counting from 0)"
+        )
+    if len(entries.data) and np.abs(entries.data).max() > LARGEST:
+        raise DataError(
+            f"{structure}(): the matrix holds {np.abs(entries.data).max():g}; give {LARGEST:g} at most, whose "
+            "sums and squares are numbers too: measure it in other units"
         )
     return values, None if names is None else _named(names, values, structure)
 

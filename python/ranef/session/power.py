@@ -184,6 +184,9 @@ def power(
 def _designed(formula: str, data: IntoFrame, arguments: Mapping[str, Any]) -> Model:
     """The model of a formula, with a response that stands in for the one there will be."""
     linear = "family" not in arguments
+    foreign = [name for name in ("link", "zi", "shape", "quadrature") if linear and name in arguments]
+    if foreign:
+        raise ModelError(f"power({foreign[0]}=) needs family=; without it a linear mixed model is drawn from")
     family = as_family("gaussian") if linear else as_family(arguments["family"], arguments.get("link"))
     name = formula.split("~")[0].strip().strip("`")
     frame = Table(data, "data").frame

@@ -120,7 +120,8 @@ class Reporting(Drawn, Checking, ResidualChecks, Writing):
         announce(control, "report: text ...")
         asked = Asked(title, author, int(seed), ddf)
         page = page_of(self, asked, checked, self.equation("mathml").mathml, random_figures, effect_figures, notes)
-        file.write_text(html_of(page), encoding="utf-8")
+        # Half a pair of surrogates, which no encoding has, is written as a reference.
+        file.write_text(html_of(page), encoding="utf-8", errors="xmlcharrefreplace")
         announce(control, f"report: written to {file}")
         return file
 
@@ -269,7 +270,11 @@ class Reporting(Drawn, Checking, ResidualChecks, Writing):
             return effects_worth_drawing(self)
         if isinstance(effects, str):
             raise ModelError(f"report(effects={effects!r}): give a list of terms, effects=[{effects!r}].")
-        wanted = [[entry] if isinstance(entry, str) else list(entry) for entry in effects]
+        wanted: list[list[str]] = []
+        for entry in effects:
+            if not isinstance(entry, str | list | tuple):
+                raise ModelError(f"report(effects=): {entry!r} is no term; give texts such as 'x', or lists of them.")
+            wanted.append([entry] if isinstance(entry, str) else list(entry))
         known = list(Variables(self))
         for entry in wanted:
             for term in entry:

@@ -84,7 +84,8 @@ class Table:
         writers = dict(zip(_SUFFIXES, (page, page, latex, markdown, text), strict=True))
         if path.suffix.lower() not in writers:
             raise ModelError(f"save({str(path)!r}): the name of the file ends in {', '.join(_SUFFIXES)}")
-        path.write_text(writers[path.suffix.lower()](self._contents).rstrip("\n") + "\n", encoding="utf-8")
+        written = writers[path.suffix.lower()](self._contents).rstrip("\n") + "\n"
+        path.write_text(written, encoding="utf-8", errors="backslashreplace")
         return path
 
     def __str__(self) -> str:

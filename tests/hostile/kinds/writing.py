@@ -62,6 +62,7 @@ GOOD: dict[str, tuple[Any, ...]] = GOOD_VALUES | {
     "check": (None,),
     "simulated": (None,),
     "checks": (False,),
+    "progress": (False,),
     "effects": ([], [], ["x"], [["x", "f"]], ["nonsense"], [[]], "x"),
     "title": ("T", "<script>alert(1)</script>", "", 3, "\x00", "\ud800"),
     "author": ("A", "<b>", "", 3),

@@ -131,11 +131,12 @@ def _pairs(variable: Variable, contrast: Any) -> list[tuple[str, _Setting, _Sett
 def _of_levels(variable: Variable, contrast: Any) -> list[tuple[str, _Setting, _Setting]]:
     levels: Sequence[Any] = variable.levels or ()
     chosen: list[tuple[Any, Any]]
-    if contrast is None or contrast == "reference":
+    asked = contrast if isinstance(contrast, str | None) else ""
+    if asked is None or asked == "reference":
         chosen = [(level, levels[0]) for level in levels[1:]]
-    elif contrast == "pairwise":
+    elif asked == "pairwise":
         chosen = [(levels[i], levels[j]) for i in range(1, len(levels)) for j in range(i)]
-    elif contrast == "sequential":
+    elif asked == "sequential":
         chosen = [(levels[i], levels[i - 1]) for i in range(1, len(levels))]
     elif isinstance(contrast, str) or not hasattr(contrast, "__len__") or len(contrast) != 2:
         raise ModelError(

@@ -27,6 +27,8 @@ DEFAULT_ADJUSTMENT = {
     "consec": "mvt",
     "eff": "fdr",
 }
+# The largest coefficient of a contrast, whose variance is a number too.
+MOST = 1e100
 _POLYNOMIALS = ("linear", "quadratic", "cubic", "quartic")
 
 Contrasts = tuple[list[str], np.ndarray]
@@ -130,8 +132,8 @@ def _own(method: Any, k: int) -> Contrasts:
         matrix = np.array([np.asarray(row, float) for row in given])
     except (TypeError, ValueError) as error:
         raise ModelError(f"contrasts(): coefficients are {k} numbers for each contrast, one for each mean.") from error
-    if not np.isfinite(matrix).all():
-        raise ModelError("contrasts(): a coefficient is not finite; give numbers.")
+    if not (np.abs(matrix) <= MOST).all():
+        raise ModelError(f"contrasts(): a coefficient is not finite, or beyond {MOST:g}; give smaller numbers.")
     if matrix.ndim != 2 or matrix.shape[1] != k:
         found = len(given[0]) if given and hasattr(given[0], "__len__") else 1
         raise ModelError(f"contrasts(): there are {k} means, and a contrast has {found} coefficients.")
