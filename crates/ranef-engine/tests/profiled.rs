@@ -399,6 +399,85 @@ fn the_metric_is_a_good_hessian_and_leads_to_the_optimum() {
     }
 }
 
+/// With e = P y and the working vectors q_j = V_j e the metric is q_j'P q_k / sigma^2 - q_j'e q_k'e / (r2 sigma^2) and the
+/// boundary's tr(dLambda_j' N dLambda_k) + <N Lambda, d2Lambda_jk>, where N is twice the slope of the criterion along Sigma.
+#[test]
+fn the_metric_is_the_average_information_of_dense_matrices() {
+    for (kind, structure) in [(Kind::Crossed, "us"), (Kind::Nested, "diag"), (Kind::Crossed, "cs")] {
+        for (reml, weighted) in [(false, true), (true, false)] {
+            let mut layout = Layout::new(kind, 40, 3, &[2, 1], 2, 17);
+            let (y, weights, _) = layout.response();
+            let (x, groupings, n) = (layout.x(), layout.groupings(), layout.n);
+            let given = weighted.then_some(&weights[..]);
+            let template = layout.template(structure);
+            let mut profiled =
+                Profiled::new(&y, &x.values, x.columns, &groupings, template, given, None, reml).expect("a model");
+            let theta: Vec<f64> =
+                (0..profiled.template().n_theta()).map(|m| 0.7 + 0.3 * (m as f64 * 1.3).sin()).collect();
+            let found = profiled.metric(&theta);
+
+            let (template, widths, levels) = (profiled.template(), layout.widths(), &layout.levels);
+            let begins = |f: usize| (0..f).map(|g| levels[g] * widths[g]).sum::<usize>();
+            let z = layout.z();
+            let across = |factors: &[Vec<f64>]| z.times(&expanded(levels, &widths, &widths, factors));
+            let factors = template.factors(&theta);
+            let a = across(&factors);
+            let mut v = a.times(&a.transposed());
+            (0..n).for_each(|i| v.set(i, i, v.at(i, i) + if weighted { 1.0 / weights[i] } else { 1.0 }));
+            let inverse = v.inverse();
+            let vx = inverse.times(&x);
+            let projected = vx.times(&x.transposed().times(&vx).inverse()).times(&vx.transposed());
+            let p = inverse.plus(-1.0, &projected);
+            let e = p.times(&Dense::from(n, 1, &y));
+            let inner = |a: &Dense, b: &Dense| a.values.iter().zip(&b.values).map(|(a, b)| a * b).sum::<f64>();
+            let r2 = inner(&Dense::from(n, 1, &y), &e);
+            let variance = r2 / (n - if reml { x.columns } else { 0 }) as f64;
+            let k = theta.len();
+            let working: Vec<Dense> = (0..k)
+                .map(|m| {
+                    let (f, derivative) = template.derivative(&theta, m);
+                    let mut moved: Vec<Vec<f64>> = factors.iter().map(|factor| vec![0.0; factor.len()]).collect();
+                    moved[f] = derivative;
+                    let moved = across(&moved);
+                    let half = moved.times(&a.transposed().times(&e));
+                    half.plus(1.0, &a.times(&moved.transposed().times(&e)))
+                })
+                .collect();
+            let mut expected: Vec<f64> = (0..k * k)
+                .map(|at| {
+                    let (q, other) = (&working[at % k], &working[at / k]);
+                    (inner(q, &p.times(other)) - inner(q, &e) * inner(other, &e) / r2) / variance
+                })
+                .collect();
+            let determinant = if reml { &p } else { &inverse };
+            for term in 0..template.n_terms() {
+                let (f, covariance, range) =
+                    (template.factor_of(term), template.covariance(term), template.theta_range(term));
+                let w = widths[f];
+                let slope: Vec<f64> = (0..w * w)
+                    .map(|at| {
+                        let along = |level: usize| {
+                            let column = |a: usize| z.block(0, begins(f) + level * w + a, n, 1);
+                            let (left, right) = (column(at % w), column(at / w));
+                            inner(&left, &determinant.times(&right)) - inner(&left, &e) * inner(&right, &e) / variance
+                        };
+                        2.0 * (0..levels[f]).map(along).sum::<f64>()
+                    })
+                    .collect();
+                let n_lambda = Dense::from(w, w, &slope).times(&Dense::from(w, w, &factors[f])).values;
+                let (own, size) = (&theta[range.clone()], range.len());
+                let mut block = vec![0.0; size * size];
+                covariance.add_quadratic(own, &slope, &mut block);
+                covariance.add_curvature(own, &n_lambda, &mut block);
+                for at in 0..size * size {
+                    expected[(range.start + at / size) * k + range.start + at % size] += block[at];
+                }
+            }
+            assert_close(&format!("{kind:?} {structure} reml={reml}"), &found, &expected, 1e-9);
+        }
+    }
+}
+
 #[test]
 fn at_a_singular_point_the_metric_has_the_curvature_of_the_boundary() {
     let mut layout = Layout::new(Kind::Crossed, 150, 10, &[1, 1], 1, 13);
