@@ -478,6 +478,66 @@ fn the_metric_is_the_average_information_of_dense_matrices() {
     }
 }
 
+/// The factor of a reduced rank is not square: the block of theta is one of differences, with an error near 1e-7 of it.
+#[test]
+fn the_hessian_of_a_reduced_rank_and_the_slope_of_sigma_agree_with_differences() {
+    let mut layout = Layout::new(Kind::Single, 80, 6, &[3], 2, 41);
+    let mut profiled = profiled(&mut layout, "rr", false, true);
+    let theta = [0.8, 0.3, -0.5, 0.6, 0.4];
+    assert!(profiled.hessian(&theta).is_none());
+    let (k, sigma) = (theta.len(), 1.1);
+    let found = profiled.hessian_sigma(&theta, sigma);
+    let mut at = theta.to_vec();
+    at.push(sigma);
+    let expected: Vec<f64> = (0..(k + 1) * (k + 1))
+        .map(|place| {
+            let mut gradient = vec![0.0; k + 1];
+            difference(&mut |step| {
+                let mut moved = at.clone();
+                moved[place / (k + 1)] += step;
+                profiled.value_gradient_sigma(&moved[..k], moved[k], &mut gradient);
+                gradient[place % (k + 1)]
+            })
+        })
+        .collect();
+    assert_close("hessian", &found, &expected, 1e-6);
+    let slopes: Vec<f64> = (0..k)
+        .map(|m| {
+            difference(&mut |step| {
+                let mut moved = theta;
+                moved[m] += step;
+                profiled.solution(&moved).expect("finite").sigma
+            })
+        })
+        .collect();
+    assert_close("slope of sigma", &profiled.sigma_slope(&theta), &slopes, 1e-9);
+}
+
+#[test]
+fn determinants_and_rounding_are_what_their_names_say() {
+    let mut layout = Layout::new(Kind::Crossed, 40, 3, &[2, 1], 2, 17);
+    let (y, ..) = layout.response();
+    let (x, groupings, n) = (layout.x(), layout.groupings(), layout.n);
+    let template = layout.template("us");
+    let mut profiled =
+        Profiled::new(&y, &x.values, x.columns, &groupings, template, None, None, true).expect("a model");
+    let theta = [0.7, -0.2, 0.4, 1.1];
+    let found = profiled.solution(&theta).expect("finite");
+    let widths = layout.widths();
+    let factors = profiled.template().factors(&theta);
+    let a = layout.z().times(&expanded(&layout.levels, &widths, &widths, &factors));
+    let v = a.times(&a.transposed()).plus(1.0, &Dense::identity(n));
+    let information = x.transposed().times(&v.solve(&x));
+    assert_close("log|V|", &[found.log_det], &[v.log_det()], 1e-12);
+    assert_close("log|X'V^-1 X|", &[found.log_det_fixed], &[information.log_det()], 1e-12);
+    // Half the degrees of freedom times the relative error of r2, which is what is left of the response's squares.
+    let y = Dense::from(n, 1, &y);
+    let fitted = x.times(&x.transposed().times(&x).solve(&x.transposed().times(&y)));
+    let squares: f64 = y.plus(-1.0, &fitted).values.iter().map(|e| e * e).sum();
+    let expected = 0.5 * (n - 2) as f64 * f64::EPSILON * squares / found.r2;
+    assert!((profiled.rounding() / expected - 1.0).abs() < 1e-10);
+}
+
 #[test]
 fn at_a_singular_point_the_metric_has_the_curvature_of_the_boundary() {
     let mut layout = Layout::new(Kind::Crossed, 150, 10, &[1, 1], 1, 13);
