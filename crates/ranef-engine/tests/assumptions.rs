@@ -9,6 +9,9 @@ use ranef_engine::fitting::{Control, Fit, Likelihood, fit};
 use ranef_engine::likelihood::assumed::Assumed;
 use ranef_engine::likelihood::data::{Data, Method};
 use ranef_engine::likelihood::laplace::{Laplace, Layout};
+use ranef_engine::objective::Objective;
+use ranef_engine::special::ln_gamma;
+use std::f64::consts::{LN_2, PI};
 use std::sync::Arc;
 
 const GROUPS: usize = 12;
@@ -125,6 +128,100 @@ fn gradients_are_exact_where_parameters_are_held_and_tied() {
     for (structure, constraints) in sets {
         let assumptions = Assumptions { penalties: priors()[..1].to_vec(), constraints };
         check_gradient(&data("poisson", structure, assumptions), Method::Ml, structure);
+    }
+}
+
+/// The log densities at the user's coefficient, standard deviations and correlation, written out.
+#[test]
+fn prior_densities_are_those_of_the_users_parameters() {
+    let layout = Layout::new(&data("poisson", "us", Assumptions::default()).design, Method::Ml);
+    let x: Vec<f64> = (0..layout.dim).map(|m| 0.4 + 0.15 * (m as f64 * 1.3).sin()).collect();
+    for penalty in priors() {
+        let data = data("poisson", "us", Assumptions { penalties: vec![penalty], constraints: Vec::new() });
+        let design = &data.design;
+        let slope = design.fixed[0].to_original(&x[layout.beta[0].clone().expect("outer")])[1];
+        let (theta, scales) = (&x[layout.theta.clone()], |term: usize, j: usize| design.places[term].scales[j]);
+        // Lambda of the first term: (0,0) (1,0) (1,1); the second has one standard deviation.
+        let sd = theta[0] / scales(0, 0);
+        let (slope_sd, batch) = (theta[1].hypot(theta[2]) / scales(0, 1), theta[3] / scales(1, 0));
+        let rho = theta[1] / theta[1].hypot(theta[2]);
+        let normal = |z: f64, sd: f64| -0.5 * z * z - sd.ln() - 0.5 * (2.0 * PI).ln();
+        let student = |z: f64, df: f64, scale: f64| {
+            ln_gamma(0.5 * (df + 1.0))
+                - ln_gamma(0.5 * df)
+                - 0.5 * (df * PI).ln()
+                - scale.ln()
+                - 0.5 * (df + 1.0) * (1.0 + z * z / df).ln()
+        };
+        let gamma = |v: f64, mean: f64, shape: f64| {
+            shape * (shape / mean).ln() - ln_gamma(shape) + (shape - 1.0) * v.ln() - shape * v / mean
+        };
+        let expected = match (penalty.quantity, penalty.density) {
+            (_, Density::Normal { mean, sd }) if penalty.scale == Scale::Log => normal((batch.ln() - mean) / sd, sd),
+            (_, Density::Normal { mean, sd }) => normal((slope - mean) / sd, sd),
+            (_, Density::StudentT { df, location, scale }) => student((slope - location) / scale, df, scale),
+            (SD, Density::Gamma { mean, shape }) => gamma(sd, mean, shape),
+            (_, Density::Gamma { mean, shape }) => gamma(slope_sd, mean, shape),
+            (_, Density::HalfNormal { scale }) => LN_2 + normal(slope_sd / scale, scale),
+            (_, Density::HalfStudentT { df, scale }) => LN_2 + student(batch / scale, df, scale),
+            // With a shape of 2 a correlation has the density 3 (1 - rho^2) / 4.
+            (_, Density::Lkj { .. }) => (0.75 * (1.0 - rho * rho)).ln(),
+        };
+        let found = Assumed::new(design, &layout, None).expect("consistent").log_prior(&x);
+        assert!((found - expected).abs() < 1e-12, "{penalty:?}: {found} not {expected}");
+    }
+}
+
+/// What a prior adds to the metric: the Hessian of minus its logarithm, by differences, for densities that are log-concave in
+/// the parameters; never less than nothing.
+#[test]
+fn log_concave_priors_add_their_curvature_to_the_metric() {
+    let log_concave = |penalty: &Penalty| match penalty.density {
+        Density::Normal { .. } => penalty.scale == Scale::Identity,
+        Density::HalfNormal { .. } => true,
+        Density::Gamma { shape, .. } => shape > 1.0,
+        _ => false,
+    };
+    let metric = |data: &Arc<Data>, x: &[f64]| {
+        let layout = Layout::new(&data.design, Method::Ml);
+        let mut laplace = Laplace::new(data.clone(), Method::Ml);
+        let assumed = Assumed::new(&data.design, &layout, None).expect("consistent");
+        let mut objective = assumed.objective(Box::new(&mut laplace));
+        objective.value_gradient(x, &mut vec![0.0; x.len()]);
+        objective.accept();
+        (objective.metric(x), assumed)
+    };
+    let plain = data("poisson", "us", Assumptions::default());
+    let dim = Layout::new(&plain.design, Method::Ml).dim;
+    let x: Vec<f64> = (0..dim).map(|m| 0.4 + 0.15 * (m as f64 * 1.3).sin()).collect();
+    let without = metric(&plain, &x).0;
+    for penalty in priors() {
+        let data = data("poisson", "us", Assumptions { penalties: vec![penalty], constraints: Vec::new() });
+        let (with, assumed) = metric(&data, &x);
+        let added = |j: usize, k: usize| with[k * dim + j] - without[k * dim + j];
+        assert!((0..dim).all(|j| added(j, j) >= -1e-9), "{penalty:?}: a curvature below zero");
+        if !log_concave(&penalty) {
+            continue;
+        }
+        for j in 0..dim {
+            for k in 0..dim {
+                // Differences of second order, with a step at which truncation and rounding are both near 1e-7.
+                let at = |s: f64, t: f64| {
+                    let mut moved = x.clone();
+                    moved[j] += s;
+                    moved[k] += t;
+                    assumed.log_prior(&moved)
+                };
+                let h = 1e-4;
+                let expected = -(at(h, h) - at(h, -h) - at(-h, h) + at(-h, -h)) / (4.0 * h * h);
+                let error = (added(j, k) - expected).abs();
+                assert!(
+                    error < 1e-5 * (1.0 + expected.abs()),
+                    "{penalty:?} ({j}, {k}): {} not {expected}",
+                    added(j, k)
+                );
+            }
+        }
     }
 }
 

@@ -6,7 +6,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use ranef_engine::covariance::{
     self,
-    coupling::{Adjacency, Chain, Clock, Coupling, Distance, Form, Kernel, KnownCorrelation, KnownPrecision},
+    coupling::{
+        Adjacency, Chain, Clock, Correlation, Coupling, Distance, Form, Kernel, KnownCorrelation, KnownPrecision,
+    },
 };
 use ranef_engine::design::{Column, Design, Fixed, TermSpec};
 use ranef_engine::family;
@@ -123,7 +125,7 @@ fn covariance_of(coupling: &dyn Coupling, theta: &[f64]) -> Mat<f64> {
 #[test]
 fn chains_have_the_correlations_they_are_named_for() {
     for (clock, whole) in [(Clock::Steps, true), (Clock::Continuous, false)] {
-        for value in [-0.8, 0.4, 1.7] {
+        for value in [-0.8, 0.0, 0.4, 1.7] {
             let chain = Chain::new(clock, gaps(whole));
             let r = covariance_of(&chain, &[value]);
             let times: Vec<f64> = gaps(whole)
@@ -147,6 +149,97 @@ fn chains_have_the_correlations_they_are_named_for() {
             }
         }
     }
+}
+
+#[test]
+fn distances_have_the_correlations_they_are_named_for() {
+    let places: [Vec<f64>; 2] = [vec![0.0, 0.3, 1.1, 0.3, 2.0], vec![0.0, 0.4, -0.7, 0.4, 1.0]];
+    let (blocks, range) = ([0, 2, 5], 0.8_f64);
+    let between = |i: usize, j: usize| (places[0][i] - places[0][j]).hypot(places[1][i] - places[1][j]);
+    // Matern's closed forms: nu = 1/2 and 3/2.
+    type Plain = fn(f64) -> f64;
+    let plain: [(Kernel, &[f64], Plain); 4] = [
+        (Kernel::Exponential, &[], |x| (-x).exp()),
+        (Kernel::Gaussian, &[], |x| (-x * x).exp()),
+        (Kernel::Matern, &[0.5], |x| (-x).exp()),
+        (Kernel::Matern, &[1.5], |x| (1.0 + x) * (-x).exp()),
+    ];
+    for (kernel, smoothness, plain) in plain {
+        let distance = Distance::new(kernel, blocks.to_vec(), &places);
+        let theta: Vec<f64> = [range].iter().chain(smoothness).map(|value| value.ln()).collect();
+        let r = covariance_of(&distance, &theta);
+        for i in 0..5 {
+            for j in 0..5 {
+                let apart = if i == j { 0.0 } else { between(i, j) };
+                let expected = if (i < 2) == (j < 2) { plain(apart / range) } else { 0.0 };
+                // The Gaussian kernel has 1e-10 on its diagonal, which keeps it positive definite.
+                let error = (r[(i, j)] - expected).abs();
+                let allowed = if i == j && kernel == Kernel::Gaussian { 1.1e-10 } else { 1e-13 };
+                assert!(error < allowed, "{kernel:?} {smoothness:?} {i} {j}: {} not {expected}", r[(i, j)]);
+                assert!(i != j || kernel != Kernel::Gaussian || error > 0.9e-10, "{kernel:?}: nothing on the diagonal");
+            }
+        }
+    }
+}
+
+/// Of so many places that Matern's correlations are looked up in a table.
+#[test]
+fn many_places_have_the_correlations_of_few() {
+    // Two in one place; nu = 3/2, whose correlation (1 + x) exp(-x) has the slope x^2 exp(-x) along log range.
+    let line: Vec<f64> = (0..60).map(|i| f64::from(59.min(i + 1))).collect();
+    let (n, range) = (line.len(), 7.0_f64);
+    let distance = Distance::new(Kernel::Matern, vec![0, n], std::slice::from_ref(&line));
+    let theta = [range.ln(), 1.5_f64.ln()];
+    let (mut values, mut slopes) = (vec![0.0; n * n], vec![vec![f64::NAN; n * n]; 2]);
+    distance.values_into(&theta, 0, &mut values);
+    distance.derivatives_into(&theta, 0, &mut slopes);
+    for j in 0..n {
+        for i in j..n {
+            let x = (line[i] - line[j]).abs() / range;
+            assert!((values[j * n + i] - (1.0 + x) * (-x).exp()).abs() < 1e-12, "({i}, {j})");
+            for at in [j * n + i, i * n + j] {
+                assert!((slopes[0][at] - x * x * (-x).exp()).abs() < 1e-11, "({i}, {j})");
+            }
+            if x == 0.0 {
+                assert_eq!((slopes[0][j * n + i], slopes[1][j * n + i]), (0.0, 0.0), "({i}, {j})");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_map_has_the_precision_it_is_named_for() {
+    let eigenvalues = eigenvalues(&ring(), LEVELS);
+    let extreme = |pick: fn(f64, f64) -> f64| 1.0 / eigenvalues.iter().copied().fold(0.0, pick);
+    let (low, high) = (extreme(f64::min), extreme(f64::max));
+    let map = Adjacency::new(LEVELS, ring().into_iter(), eigenvalues);
+    // rho lies between the reciprocals of the extreme eigenvalues, and half of the largest is the start.
+    assert!((map.natural(&[-40.0], 0).0 - low).abs() < 1e-15 && (map.natural(&[40.0], 0).0 - high).abs() < 1e-15);
+    assert!((map.natural(&map.start(), 0).0 - 0.5 * high).abs() < 1e-15);
+    let rho = map.natural(&[0.7], 0).0;
+    let mut precision = Mat::<f64>::identity(LEVELS, LEVELS);
+    ring().iter().for_each(|&(i, j, weight)| precision[(i, j)] -= rho * weight);
+    let r = covariance_of(&map, &[0.7]);
+    assert!((&r * &precision - Mat::<f64>::identity(LEVELS, LEVELS)).norm_max() < 1e-12);
+}
+
+#[test]
+fn searches_start_at_a_middling_dependence() {
+    // A correlation of one half over the median gap, here the fourth of seven.
+    let chain = Chain::new(Clock::Continuous, gaps(false));
+    assert!((chain.natural(&chain.start(), 0).0 * 0.7 - 0.7).abs() < 1e-15);
+    // Times that coincide tell nothing of a rate.
+    let still = Chain::new(Clock::Continuous, vec![None, Some(0.0), Some(0.0), Some(3.0)]);
+    assert!((still.start()[0] - 0.7_f64.ln()).abs() < 1e-15);
+    assert_eq!(Chain::new(Clock::Steps, gaps(true)).start(), [0.6]);
+    // A third of the mean distance between two different places of a block; a block of one has none.
+    let places = [vec![0.0, 1.0, 3.0, 9.0]];
+    for (kernel, more) in [(Kernel::Exponential, vec![]), (Kernel::Matern, vec![0.0])] {
+        let start = Distance::new(kernel, vec![0, 3, 4], &places).start();
+        assert!((start[0] - (2.0_f64 / 3.0).ln()).abs() < 1e-15, "{kernel:?}: {start:?}");
+        assert_eq!(start[1..], more);
+    }
+    assert_eq!(Distance::new(Kernel::Gaussian, vec![0, 2], &[vec![1.0, 1.0]]).start(), [(1.0_f64 / 3.0).ln()]);
 }
 
 #[test]
@@ -298,7 +391,6 @@ fn ready(data: &Arc<Data>, method: Method) -> Laplace {
 fn a_gaussian_model_has_the_likelihood_of_its_dense_covariance() {
     for crossed in [false, true] {
         for (name, coupling) in all() {
-            let r = covariance_of(&*coupling, &theta(&*coupling));
             let data = model("gaussian", coupling, false, crossed);
             let mut laplace = ready(&data, Method::Ml);
             let x = point(&laplace, &data);
@@ -311,20 +403,121 @@ fn a_gaussian_model_has_the_likelihood_of_its_dense_covariance() {
             };
             let mut mean = vec![0.0; N];
             design.fixed[0].add_to(&x[laplace.layout().beta[0].clone().expect("outer")], &mut mean);
-            let theta = laplace.theta(&x).to_vec();
-            let code = |f: usize, i: usize| design.groupings[f].codes[i] as usize;
-            let v = Mat::from_fn(N, N, |i, j| {
-                let mut value = theta[0] * theta[0] * r[(code(0, i), code(0, j))];
-                if crossed && code(1, i) == code(1, j) {
-                    value += theta[1] * theta[1];
-                }
-                value + if i == j { sd * sd } else { 0.0 }
-            });
+            let v = dense_covariance(&data, laplace.theta(&x), sd.ln());
             let e = Mat::from_fn(N, 1, |i, _| data.y[i] - mean[i]);
             let solved = v.partial_piv_lu().solve(&e);
             let form = (e.transpose() * &solved)[(0, 0)];
             let dense = 0.5 * (form + v.determinant().ln() + N as f64 * (2.0 * std::f64::consts::PI).ln());
             assert!((value - dense).abs() < 1e-9, "{name} crossed={crossed}: {value} not {dense}");
+        }
+    }
+}
+
+/// z_a R z_b' over the rows, for two columns of a grouping factor whose levels have the correlation R.
+fn outer_product(data: &Data, factor: usize, r: &Mat<f64>, a: usize, b: usize) -> Mat<f64> {
+    let grouping = &data.design.groupings[factor];
+    let (code, z) = (|i: usize| grouping.codes[i] as usize, |a: usize, i: usize| grouping.columns[a].at(i));
+    Mat::from_fn(N, N, |i, j| z(a, i) * r[(code(i), code(j))] * z(b, j))
+}
+
+/// R of the levels of a grouping factor.
+fn correlation_of(data: &Data, factor: usize, theta: &[f64]) -> Mat<f64> {
+    let template = &data.design.template;
+    match template.coupling(factor) {
+        Some(coupling) => covariance_of(coupling, &theta[template.coupling_range(factor)]),
+        None => Mat::identity(data.design.groupings[factor].levels, data.design.groupings[factor].levels),
+    }
+}
+
+/// V of a Gaussian model whose residuals have the logarithm `log_sd` of a standard deviation.
+fn dense_covariance(data: &Data, theta: &[f64], log_sd: f64) -> Mat<f64> {
+    let mut v = Mat::from_fn(N, N, |i, j| if i == j { (2.0 * log_sd).exp() } else { 0.0 });
+    for (f, lambda) in data.design.template.factors(theta).iter().enumerate() {
+        let (r, p) = (correlation_of(data, f, theta), data.design.groupings[f].columns.len());
+        for at in 0..p * p {
+            let sigma: f64 = (0..p).map(|k| lambda[k * p + at % p] * lambda[k * p + at / p]).sum();
+            v += faer::Scale(sigma) * outer_product(data, f, &r, at % p, at / p);
+        }
+    }
+    v
+}
+
+/// The metric is X'V^-1 X for coefficients and e'V^-1 V_j V^-1 V_k V^-1 e / 2 for parameters of the covariance (Gilmour,
+/// Thompson & Cullis 1995), with the boundary's tr(dLambda_j' N dLambda_k) for those of Lambda, N = 2 df/dSigma.
+#[test]
+fn the_metric_of_a_gaussian_model_is_the_average_information_of_its_dense_covariance() {
+    for (slopes, crossed) in [(false, false), (false, true), (true, true)] {
+        for (name, coupling) in all() {
+            if slopes && matches!(coupling.form(), Form::Correlation(_)) {
+                continue;
+            }
+            let data = model("gaussian", coupling, slopes, crossed);
+            let (design, template) = (&data.design, &data.design.template);
+            let mut laplace = ready(&data, Method::Ml);
+            let x = point(&laplace, &data);
+            let (layout, dim) = (laplace.layout().clone(), x.len());
+            laplace.value_gradient(&x, &mut vec![0.0; dim]);
+            laplace.accept();
+            let found = laplace.metric(&x);
+
+            let (mean, spread) = (layout.beta[0].clone().expect("outer"), layout.beta[1].clone().expect("outer"));
+            let v = |x: &[f64]| {
+                let mut eta = vec![0.0; N];
+                design.fixed[1].add_to(&x[spread.clone()], &mut eta);
+                dense_covariance(&data, &x[layout.theta.clone()], eta[0])
+            };
+            let inverse = v(&x).partial_piv_lu().inverse();
+            let column = |m: usize| {
+                let (mut unit, mut eta) = (vec![0.0; mean.len()], vec![0.0; N]);
+                unit[m - mean.start] = 1.0;
+                design.fixed[0].add_to(&unit, &mut eta);
+                Mat::from_fn(N, 1, |i, _| eta[i])
+            };
+            let mut eta = vec![0.0; N];
+            design.fixed[0].add_to(&x[mean.clone()], &mut eta);
+            let weighted = &inverse * Mat::from_fn(N, 1, |i, _| data.y[i] - eta[i]);
+            // Of each parameter its working vector: central differences, with an error of 1e-10.
+            let working: Vec<Mat<f64>> = (0..dim)
+                .map(|m| {
+                    if mean.contains(&m) {
+                        return column(m);
+                    }
+                    let (mut above, mut below) = (x.clone(), x.clone());
+                    above[m] += 1e-5;
+                    below[m] -= 1e-5;
+                    (v(&above) - v(&below)) * &weighted * faer::Scale(0.5e5)
+                })
+                .collect();
+            let theta = &x[layout.theta.clone()];
+            let boundary = |j: usize, k: usize| {
+                let Some(((f, a, c), (g, b, d))) = template.entry(j).zip(template.entry(k)) else { return 0.0 };
+                if f != g || c != d {
+                    return 0.0;
+                }
+                let part = outer_product(&data, f, &correlation_of(&data, f, theta), a, b);
+                let trace: f64 = (0..N).map(|i| (inverse.row(i) * part.col(i))).sum();
+                trace - (weighted.transpose() * &part * &weighted)[(0, 0)]
+            };
+            for k in 0..dim {
+                for j in 0..dim {
+                    let form = (working[j].transpose() * &inverse * &working[k])[(0, 0)];
+                    let expected = match (mean.contains(&j), mean.contains(&k)) {
+                        (true, true) => form,
+                        (false, false) if j >= layout.theta.start && k >= layout.theta.start => {
+                            0.5 * form + boundary(j - layout.theta.start, k - layout.theta.start)
+                        }
+                        (false, false) => 0.5 * form,
+                        _ => 0.0,
+                    };
+                    let error = (found[k * dim + j] - expected).abs();
+                    let scale = 1.0 + expected.abs();
+                    assert!(
+                        error < 1e-7 * scale,
+                        "{name} slopes={slopes} crossed={crossed} ({j}, {k}): {} not {expected}",
+                        found[k * dim + j]
+                    );
+                }
+            }
         }
     }
 }

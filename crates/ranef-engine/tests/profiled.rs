@@ -399,6 +399,145 @@ fn the_metric_is_a_good_hessian_and_leads_to_the_optimum() {
     }
 }
 
+/// With e = P y and the working vectors q_j = V_j e the metric is q_j'P q_k / sigma^2 - q_j'e q_k'e / (r2 sigma^2) and the
+/// boundary's tr(dLambda_j' N dLambda_k) + <N Lambda, d2Lambda_jk>, where N is twice the slope of the criterion along Sigma.
+#[test]
+fn the_metric_is_the_average_information_of_dense_matrices() {
+    for (kind, structure) in [(Kind::Crossed, "us"), (Kind::Nested, "diag"), (Kind::Crossed, "cs")] {
+        for (reml, weighted) in [(false, true), (true, false)] {
+            let mut layout = Layout::new(kind, 40, 3, &[2, 1], 2, 17);
+            let (y, weights, _) = layout.response();
+            let (x, groupings, n) = (layout.x(), layout.groupings(), layout.n);
+            let given = weighted.then_some(&weights[..]);
+            let template = layout.template(structure);
+            let mut profiled =
+                Profiled::new(&y, &x.values, x.columns, &groupings, template, given, None, reml).expect("a model");
+            let theta: Vec<f64> =
+                (0..profiled.template().n_theta()).map(|m| 0.7 + 0.3 * (m as f64 * 1.3).sin()).collect();
+            let found = profiled.metric(&theta);
+
+            let (template, widths, levels) = (profiled.template(), layout.widths(), &layout.levels);
+            let begins = |f: usize| (0..f).map(|g| levels[g] * widths[g]).sum::<usize>();
+            let z = layout.z();
+            let across = |factors: &[Vec<f64>]| z.times(&expanded(levels, &widths, &widths, factors));
+            let factors = template.factors(&theta);
+            let a = across(&factors);
+            let mut v = a.times(&a.transposed());
+            (0..n).for_each(|i| v.set(i, i, v.at(i, i) + if weighted { 1.0 / weights[i] } else { 1.0 }));
+            let inverse = v.inverse();
+            let vx = inverse.times(&x);
+            let projected = vx.times(&x.transposed().times(&vx).inverse()).times(&vx.transposed());
+            let p = inverse.plus(-1.0, &projected);
+            let e = p.times(&Dense::from(n, 1, &y));
+            let inner = |a: &Dense, b: &Dense| a.values.iter().zip(&b.values).map(|(a, b)| a * b).sum::<f64>();
+            let r2 = inner(&Dense::from(n, 1, &y), &e);
+            let variance = r2 / (n - if reml { x.columns } else { 0 }) as f64;
+            let k = theta.len();
+            let working: Vec<Dense> = (0..k)
+                .map(|m| {
+                    let (f, derivative) = template.derivative(&theta, m);
+                    let mut moved: Vec<Vec<f64>> = factors.iter().map(|factor| vec![0.0; factor.len()]).collect();
+                    moved[f] = derivative;
+                    let moved = across(&moved);
+                    let half = moved.times(&a.transposed().times(&e));
+                    half.plus(1.0, &a.times(&moved.transposed().times(&e)))
+                })
+                .collect();
+            let mut expected: Vec<f64> = (0..k * k)
+                .map(|at| {
+                    let (q, other) = (&working[at % k], &working[at / k]);
+                    (inner(q, &p.times(other)) - inner(q, &e) * inner(other, &e) / r2) / variance
+                })
+                .collect();
+            let determinant = if reml { &p } else { &inverse };
+            for term in 0..template.n_terms() {
+                let (f, covariance, range) =
+                    (template.factor_of(term), template.covariance(term), template.theta_range(term));
+                let w = widths[f];
+                let slope: Vec<f64> = (0..w * w)
+                    .map(|at| {
+                        let along = |level: usize| {
+                            let column = |a: usize| z.block(0, begins(f) + level * w + a, n, 1);
+                            let (left, right) = (column(at % w), column(at / w));
+                            inner(&left, &determinant.times(&right)) - inner(&left, &e) * inner(&right, &e) / variance
+                        };
+                        2.0 * (0..levels[f]).map(along).sum::<f64>()
+                    })
+                    .collect();
+                let n_lambda = Dense::from(w, w, &slope).times(&Dense::from(w, w, &factors[f])).values;
+                let (own, size) = (&theta[range.clone()], range.len());
+                let mut block = vec![0.0; size * size];
+                covariance.add_quadratic(own, &slope, &mut block);
+                covariance.add_curvature(own, &n_lambda, &mut block);
+                for at in 0..size * size {
+                    expected[(range.start + at / size) * k + range.start + at % size] += block[at];
+                }
+            }
+            assert_close(&format!("{kind:?} {structure} reml={reml}"), &found, &expected, 1e-9);
+        }
+    }
+}
+
+/// The factor of a reduced rank is not square: the block of theta is one of differences, with an error near 1e-7 of it.
+#[test]
+fn the_hessian_of_a_reduced_rank_and_the_slope_of_sigma_agree_with_differences() {
+    let mut layout = Layout::new(Kind::Single, 80, 6, &[3], 2, 41);
+    let mut profiled = profiled(&mut layout, "rr", false, true);
+    let theta = [0.8, 0.3, -0.5, 0.6, 0.4];
+    assert!(profiled.hessian(&theta).is_none());
+    let (k, sigma) = (theta.len(), 1.1);
+    let found = profiled.hessian_sigma(&theta, sigma);
+    let mut at = theta.to_vec();
+    at.push(sigma);
+    let expected: Vec<f64> = (0..(k + 1) * (k + 1))
+        .map(|place| {
+            let mut gradient = vec![0.0; k + 1];
+            difference(&mut |step| {
+                let mut moved = at.clone();
+                moved[place / (k + 1)] += step;
+                profiled.value_gradient_sigma(&moved[..k], moved[k], &mut gradient);
+                gradient[place % (k + 1)]
+            })
+        })
+        .collect();
+    assert_close("hessian", &found, &expected, 1e-6);
+    let slopes: Vec<f64> = (0..k)
+        .map(|m| {
+            difference(&mut |step| {
+                let mut moved = theta;
+                moved[m] += step;
+                profiled.solution(&moved).expect("finite").sigma
+            })
+        })
+        .collect();
+    assert_close("slope of sigma", &profiled.sigma_slope(&theta), &slopes, 1e-9);
+}
+
+#[test]
+fn determinants_and_rounding_are_what_their_names_say() {
+    let mut layout = Layout::new(Kind::Crossed, 40, 3, &[2, 1], 2, 17);
+    let (y, ..) = layout.response();
+    let (x, groupings, n) = (layout.x(), layout.groupings(), layout.n);
+    let template = layout.template("us");
+    let mut profiled =
+        Profiled::new(&y, &x.values, x.columns, &groupings, template, None, None, true).expect("a model");
+    let theta = [0.7, -0.2, 0.4, 1.1];
+    let found = profiled.solution(&theta).expect("finite");
+    let widths = layout.widths();
+    let factors = profiled.template().factors(&theta);
+    let a = layout.z().times(&expanded(&layout.levels, &widths, &widths, &factors));
+    let v = a.times(&a.transposed()).plus(1.0, &Dense::identity(n));
+    let information = x.transposed().times(&v.solve(&x));
+    assert_close("log|V|", &[found.log_det], &[v.log_det()], 1e-12);
+    assert_close("log|X'V^-1 X|", &[found.log_det_fixed], &[information.log_det()], 1e-12);
+    // Half the degrees of freedom times the relative error of r2, which is what is left of the response's squares.
+    let y = Dense::from(n, 1, &y);
+    let fitted = x.times(&x.transposed().times(&x).solve(&x.transposed().times(&y)));
+    let squares: f64 = y.plus(-1.0, &fitted).values.iter().map(|e| e * e).sum();
+    let expected = 0.5 * (n - 2) as f64 * f64::EPSILON * squares / found.r2;
+    assert!((profiled.rounding() / expected - 1.0).abs() < 1e-10);
+}
+
 #[test]
 fn at_a_singular_point_the_metric_has_the_curvature_of_the_boundary() {
     let mut layout = Layout::new(Kind::Crossed, 150, 10, &[1, 1], 1, 13);
