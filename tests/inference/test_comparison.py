@@ -233,6 +233,8 @@ def test_what_is_not_in_each_other(name):
     one, other, reason = (part if isinstance(part, str) else part() for part in APART[name])
     assert nesting(one, other) == Nesting(False, reason)
     assert not nesting(other, one).nested
+
+
 def test_residuals_of_which_one_is_a_special_case_of_the_other():
     def fit(random="", **residual):
         return rf.lmm(f"Reaction ~ Days{random}", data("sleepstudy").assign(day=DAY), reml=False, **residual)

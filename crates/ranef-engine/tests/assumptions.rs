@@ -172,8 +172,8 @@ fn prior_densities_are_those_of_the_users_parameters() {
     }
 }
 
-/// What a prior adds to the metric: the Hessian of minus its logarithm, by differences, for densities that are log-concave in
-/// the parameters; never less than nothing.
+/// What a prior adds to the metric: the Hessian of minus its logarithm, by differences, for densities that are log-concave
+/// in the parameters; never less than nothing.
 #[test]
 fn log_concave_priors_add_their_curvature_to_the_metric() {
     let log_concave = |penalty: &Penalty| match penalty.density {

@@ -442,8 +442,8 @@ fn dense_covariance(data: &Data, theta: &[f64], log_sd: f64) -> Mat<f64> {
     v
 }
 
-/// The metric is X'V^-1 X for coefficients and e'V^-1 V_j V^-1 V_k V^-1 e / 2 for parameters of the covariance (Gilmour,
-/// Thompson & Cullis 1995), with the boundary's tr(dLambda_j' N dLambda_k) for those of Lambda, N = 2 df/dSigma.
+/// The metric is X'V^-1 X for coefficients and e'V^-1 V_j V^-1 V_k V^-1 e / 2 for parameters of the covariance (Gilmour
+/// et al. 1995); for those of Lambda with the boundary's tr(dLambda_j' N dLambda_k), N = 2 df/dSigma.
 #[test]
 fn the_metric_of_a_gaussian_model_is_the_average_information_of_its_dense_covariance() {
     for (slopes, crossed) in [(false, false), (false, true), (true, true)] {

@@ -474,8 +474,8 @@ fn a_basis_of_matrices_spans_the_covariances_that_are_linear_in_parameters() {
     each_structure(|covariance, label| {
         let (p, name) = (covariance.size(), covariance.card().name);
         let Some(basis) = covariance.linear_basis() else {
-            // Sigma of one or two columns is linear in variances and covariances, whatever the structure; so it is with one
-            // variance and with a correlation for all pairs or for each lag.
+            // Sigma of one or two columns is linear in variances and covariances, whatever the structure; so it is with
+            // one variance and with a correlation for all pairs or for each lag.
             let linear = matches!(name, "us" | "diag" | "homdiag" | "homcs" | "homtoep") && !label.contains("known");
             assert!(name == "rr" || (p > 2 && !linear), "{label}");
             return;
@@ -642,7 +642,7 @@ fn a_known_correlation_is_kept_under_its_standard_deviations() {
     assert!(covariance.correlations().is_empty());
 }
 
-/// Three terms on two factors, the first of which has levels in a chain: every map of the template against its plain meaning.
+/// Three terms on two factors, the first of which has levels in a chain: every map of the template against its meaning.
 #[test]
 fn a_template_places_terms_beside_each_other() {
     let terms = || -> Vec<(Box<dyn Covariance>, usize)> {
