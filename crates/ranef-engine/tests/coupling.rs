@@ -495,7 +495,7 @@ fn the_metric_of_a_gaussian_model_is_the_average_information_of_its_dense_covari
                     return 0.0;
                 }
                 let part = outer_product(&data, f, &correlation_of(&data, f, theta), a, b);
-                let trace: f64 = (0..N).map(|i| (inverse.row(i) * part.col(i))).sum();
+                let trace: f64 = (0..N).map(|i| inverse.row(i) * part.col(i)).sum();
                 trace - (weighted.transpose() * &part * &weighted)[(0, 0)]
             };
             for k in 0..dim {
