@@ -9,7 +9,6 @@ use ranef_engine::fitting::{Control, Fit, Likelihood, fit};
 use ranef_engine::likelihood::assumed::Assumed;
 use ranef_engine::likelihood::data::{Data, Method};
 use ranef_engine::likelihood::laplace::{Laplace, Layout};
-use ranef_engine::objective::Objective;
 use ranef_engine::special::ln_gamma;
 use std::f64::consts::{LN_2, PI};
 use std::sync::Arc;
