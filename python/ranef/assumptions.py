@@ -36,6 +36,8 @@ SCALED = ("cs", "hetar1", "toep")
 TRIANGULAR = ("us", "rr")
 # The largest logarithm of a standard deviation: squares and sums of those are numbers.
 MOST_LOG = 300.0
+# The largest value of a parameter, whose square is a number too.
+LARGEST = 1e100
 
 
 @dataclass(frozen=True)
@@ -380,6 +382,8 @@ def finite(value: Any, what: str) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise ModelError(f"{what} = {value!r}: give a number.")
+    if abs(number) > LARGEST:
+        raise ModelError(f"{what} = {value!r}: give a number of size {LARGEST:g} at most; measure in other units.")
     return number
 
 

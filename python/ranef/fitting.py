@@ -297,7 +297,8 @@ class FittedModel:
         """
         if self.model.linear and not self.model.profiled:
             # Precision weights are an offset of the dispersion; sigma is the value without it.
-            return math.exp(float(self.estimates("disp")[0]))
+            with np.errstate(over="ignore"):  # where no maximum was found, it may be infinite
+                return float(np.exp(self.estimates("disp")[0]))
         return float(self.engine.sigma)
 
     # -- whether it can be trusted -----------------------------------------------------------------------------------

@@ -63,8 +63,8 @@ def coefficient_columns(
                 continue
             row = {name: found[name][i] for name in COLUMNS[1:]}
             if exponentiate and effect == "fixed" and _ratio(record, component) is not None:
-                for name in ("estimate", "conf_low", "conf_high"):
-                    row[name] = float(np.exp(row[name]))
+                with np.errstate(over="ignore"):  # of a coefficient that runs to infinity
+                    row |= {name: float(np.exp(row[name])) for name in ("estimate", "conf_low", "conf_high")}
                 row["std_error"] = row["estimate"] * row["std_error"]
             columns["model"].append(model)
             for name in COLUMNS[1:]:

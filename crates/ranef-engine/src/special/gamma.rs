@@ -96,6 +96,9 @@ pub(super) fn ln_gamma_1p(x: f64) -> f64 {
 
 /// log Γ(x + h) − log Γ(x) for 0 ≤ h ≤ 1, to the rounding of h (1 + |log x|).
 pub(super) fn ln_gamma_step(x: f64, h: f64) -> f64 {
+    if x < 0.0 {
+        return f64::NAN;
+    }
     if x < STIRLING_FROM {
         // Γ(x+1+h)/Γ(x+1) is (x+h)/x times what is asked for.
         return ln_gamma_step(x + 1.0, h) - (h / x).ln_1p();
@@ -293,6 +296,15 @@ pub fn ln_binomial(n: f64, k: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_argument_has_no_value() {
+        assert!(ln_gamma(f64::NAN).is_nan());
+        assert!(ln_gamma(-2.5).is_nan());
+        assert!(ln_gamma(f64::NEG_INFINITY).is_nan());
+        assert!(ln_gamma_step(-1e18, 1.0).is_nan());
+        assert!(ln_gamma_step(f64::NAN, 1.0).is_nan());
+    }
 
     #[test]
     fn zeros_of_ln_gamma_are_exact() {

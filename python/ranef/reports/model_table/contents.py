@@ -12,6 +12,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import numpy as np
+
 from ranef.errors import ModelError, did_you_mean
 from ranef.fitting import FittedModel
 from ranef.inference.coefficients import coefficient_table
@@ -154,8 +156,9 @@ def entries_of(record: FittedModel, style: TableStyle) -> list[TableEntry]:
         for j, term in enumerate(table.terms):
             values = [float(column[j]) for column in (table.estimate, table.std_error, table.conf_low, table.conf_high)]
             if ratio:
-                estimate = math.exp(values[0])
-                values = [estimate, estimate * values[1], math.exp(values[2]), math.exp(values[3])]
+                with np.errstate(over="ignore"):  # of a coefficient that runs to infinity
+                    estimate, low, high = (float(np.exp(values[j])) for j in (0, 2, 3))
+                values = [estimate, estimate * values[1], low, high]
             found.append(
                 TableEntry(
                     "fixed",
