@@ -139,7 +139,7 @@ def engine_places(n: int, seed: int) -> np.ndarray:
 def standardised_residuals(record: FittedModel) -> np.ndarray:
     """(y - mu) sqrt(w / Var(y)) at the conditional modes, dispersion included: about unit variance under the model."""
     spread = variance(record, [True] * len(record.terms()))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return residuals(record, "response") * np.sqrt(prior_weights(record) / spread)
 
 

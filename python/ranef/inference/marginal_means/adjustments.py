@@ -128,7 +128,7 @@ class FamilyOfTests:
         if adjust in ("bonferroni", "holm", "fdr"):
             outside /= m
         elif adjust == "sidak":
-            outside = -np.expm1(np.log1p(-outside) / m)
+            outside = -np.expm1(np.log(level) / m)
         if adjust in ("none", "bonferroni", "holm", "fdr", "sidak") or m < 2:
             # The one-sided end at `level` is that of a two-sided interval which leaves out twice as much.
             return np.asarray(quantile(1.0 - outside * (1.0 if side == "two-sided" else 2.0), self.df))
