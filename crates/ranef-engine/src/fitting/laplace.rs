@@ -7,7 +7,7 @@ use crate::family::Component;
 use crate::likelihood::assumed::Assumed;
 use crate::likelihood::data::{Data, Method};
 use crate::likelihood::laplace::{Laplace, Layout};
-use crate::likelihood::other_starts::{beyond, centred, even_zeros, other_shapes};
+use crate::likelihood::other_starts::{beyond, centred, even_zeros, other_shapes, present};
 use crate::likelihood::restriction::Restriction;
 use crate::likelihood::start::{neutral, spread, start, with_moments};
 use crate::link::Link;
@@ -26,6 +26,8 @@ const NOT_UNIMODAL: f64 = 10.0;
 const CENTRED: &str = "with effects that are independent in the middle of their covariate";
 /// Where a search begins after one that ended at effects nearly of two kinds.
 const BEYOND: &str = "from effects three times as wide";
+/// Where a search begins after one that ended without some effects.
+const PRESENT: &str = "with effects where the first search ended without";
 /// Where a search begins after one that lost the zero inflation.
 const EVEN_ZEROS: &str = "from the same zero inflation in every row";
 /// Where a search from another maximum of the model without random effects begins.
@@ -130,6 +132,12 @@ pub(super) fn fit_laplace(data: Arc<Data>, method: Method, control: &Control) ->
         for other in beyond(&data, &layout, &optimum.x) {
             let other = search_from(&other, &mut laplace);
             optimum = search::better_of(&mut laplace, optimum, other, BEYOND);
+        }
+        let terms = optimum.verdict.terms.iter().enumerate();
+        let without: Vec<usize> = terms.filter(|(_, term)| term.rank == 0).map(|(t, _)| t).collect();
+        if let Some(other) = present(&data, &layout, &optimum.x, &without) {
+            let other = search_from(&other, &mut laplace);
+            optimum = search::better_of(&mut laplace, optimum, other, PRESENT);
         }
     }
     if several && optimum.verdict.status.is_converged() {

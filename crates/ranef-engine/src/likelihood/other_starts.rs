@@ -20,6 +20,8 @@ const SKEWED: f64 = 1.0;
 const EVEN: [f64; 2] = [-1.0, 0.0];
 /// ... and the standard deviation of its random effects.
 const NEARLY_EVEN: f64 = 0.5;
+/// The standard deviation of effects, on a log or logit scale, at a start after a search that ended without them.
+const PRESENT: f64 = 1.0;
 /// Predictors of a shape that differ by less are one shape.
 const APART: f64 = 0.5;
 /// Columns of a term whose cosine is larger than this are nearly one: a covariate seven standard deviations from zero, as a
@@ -184,6 +186,24 @@ pub fn beyond(data: &Data, layout: &Layout, at: &[f64]) -> Vec<Vec<f64>> {
         x
     };
     vec![aside(-1.0), aside(1.0)]
+}
+
+/// Another start from an optimum at which some terms of the mean have no variance, beside a dispersion or a zero inflation that
+/// has taken it up: with their effects as wide as effects often are. `None` where nothing can have taken it up.
+pub fn present(data: &Data, layout: &Layout, at: &[f64], without: &[usize]) -> Option<Vec<f64>> {
+    let (design, template) = (&data.design, &data.design.template);
+    if data.family.links()[0] == Link::Identity || !layout.beta.iter().skip(1).flatten().any(|range| !range.is_empty())
+    {
+        return None;
+    }
+    let mut x = at.to_vec();
+    let mut found = false;
+    for &term in without.iter().filter(|&&term| design.places[term].predictor == 0) {
+        let start = template.covariance(term).start(&vec![PRESENT; design.places[term].width]);
+        x[layout.theta.clone()][template.theta_range(term)].copy_from_slice(&start);
+        found |= !start.is_empty();
+    }
+    found.then_some(x)
 }
 
 /// The largest standard deviation of a term's effects.
