@@ -5,6 +5,7 @@ import pytest
 
 import models
 import ranef as rf
+from calibration_models import drawn
 from stress_problems import problem
 from stress_study import fitted
 from worlds import row
@@ -67,3 +68,13 @@ def test_searches_side_by_side_end_as_one_after_the_other():
 def test_factors_of_reduced_rank_are_perturbed_too():
     fit = fitted(problem("normal_over_time", 4))
     assert fit.all_fit()["note"].iloc[0].startswith("all 3 searches agree")
+
+
+def test_effects_that_overdispersion_had_taken_up_are_found():
+    frame = drawn("nbinom2", 5, 90)
+    fit = rf.glmm("y ~ x + z + (1 | g)", frame, family="nbinom2")
+    # The first search ends without effects at a maximum of -50.686047; glmmTMB 1.1.5 finds -50.52352565.
+    assert fit.loglik == pytest.approx(-50.523526, abs=1e-5)
+    told = [remedy for remedy in fit.optimum.remedies if "with effects where the first search ended without" in remedy]
+    assert ["0.16" in remedy for remedy in told] == [True]
+    assert fit.tidy("random")["estimate"][0] > 0.9
