@@ -177,14 +177,21 @@ def test_kenward_roger_is_that_of_dense_matrices_at_a_singular_fit(random):
     require_dense_kenward_roger(fit)
 
 
-def require_dense_kenward_roger(fit):
+def require_dense_kenward_roger(fit, related=None, cells=None):
+    """`related`: R of the levels of each term, where they are not independent; `cells`: which rows share a variance."""
     x, n = np.asarray(fit.design.fixed["cond"].x), fit.nobs
-    v, directions = fit.sigma**2 * np.eye(n), []
-    for term, sigma in zip(fit.terms(), fit.engine.covariance, strict=True):
-        same = term.codes[:, None] == term.codes[None, :]
-        v += same * (term.columns @ sigma @ term.columns.T)
-        directions += [same * (term.columns @ g @ term.columns.T) for g in basis_of(term.structure, len(term.names))]
-    phi, adjusted, weights, p = dense_kenward_roger(x, v, [*directions, np.eye(n)])
+    if cells is None:
+        v, residual = fit.sigma**2 * np.eye(n), [np.eye(n)]
+    else:
+        v = np.diag(np.exp(2 * fit.engine.linear_predictor[:, 1]))
+        residual = [np.diag((cells == cell).astype(float)) for cell in np.unique(cells)]
+    directions = []
+    for k, (term, sigma) in enumerate(zip(fit.terms(), fit.engine.covariance, strict=True)):
+        tied = (related or {}).get(k, np.eye(term.codes.max() + 1))[np.ix_(term.codes, term.codes)]
+        structure = "us" if term.structure == "propto" else term.structure
+        v += tied * (term.columns @ sigma @ term.columns.T)
+        directions += [tied * (term.columns @ g @ term.columns.T) for g in basis_of(structure, len(term.names))]
+    phi, adjusted, weights, p = dense_kenward_roger(x, v, [*directions, *residual])
     tests = denominator(fit, ddf="kenward-roger")
     assert tests.method == "kenward-roger"
     size = np.sqrt(np.outer(np.diag(adjusted), np.diag(adjusted)))
@@ -194,6 +201,37 @@ def require_dense_kenward_roger(fit):
         f, m, scale = dense_f(rows, tests.estimate, phi, adjusted, weights, p)
         found = tests.joint_test(rows)
         assert (found.statistic, found.ddf, found.scale) == pytest.approx((f, m, scale), rel=1e-9)
+
+
+def relatives(data):
+    """A matrix that ties each subject to the others, with variances that differ."""
+    levels = list(data["g"].cat.categories)
+    at = np.arange(len(levels))
+    scale = 1.0 + 0.1 * (at % 4)
+    return pd.DataFrame(np.outer(scale, scale) * 0.6 ** np.abs(at[:, None] - at), index=levels, columns=levels)
+
+
+def test_kenward_roger_of_related_levels_is_that_of_dense_matrices():
+    data = grouped(4)
+    known = relatives(data)
+    fit = rf.lmm("y ~ x + treated * time + propto(1 | g, K) + (time | site)", data, matrices={"K": known})
+    require_dense_kenward_roger(fit, {0: known.to_numpy()})
+    precision = pd.DataFrame(np.linalg.inv(known), index=known.index, columns=known.columns)
+    fit = rf.lmm(
+        "y ~ x + treated * time + propto(time | g, K)", data, matrices={"K": rf.precision_matrix(precision)}
+    )
+    require_dense_kenward_roger(fit, {0: known.to_numpy()})
+
+
+def test_kenward_roger_with_a_variance_for_each_cell_is_that_of_dense_matrices():
+    data = grouped(13)
+    formula, treated = "y ~ x + treated * time + ", data["treated"].to_numpy()
+    known = relatives(data)
+    general = rf.lmm(formula + "propto(1 | g, K)", data, matrices={"K": known}, dispersion="~ treated")
+    require_dense_kenward_roger(general, {0: known.to_numpy()}, treated)
+    data["clinic"] = pd.Categorical(data["g"].cat.codes // 3)
+    marginal = rf.lmm(formula + "(time | g) + (1 | clinic)", data, dispersion="~ treated")
+    require_dense_kenward_roger(marginal, cells=treated)
 
 
 def test_unstructured_residuals_have_kenward_rogers_covariance_too():

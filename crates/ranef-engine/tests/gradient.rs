@@ -289,3 +289,50 @@ fn many_rows_give_the_same_bits_at_any_number_of_threads() {
     };
     assert_eq!(at(1), at(2));
 }
+
+/// Of effects whose conditional variance has a closed form: 1 / (1 + n_l lambda^2 / sigma^2), largest in the smallest group.
+#[test]
+fn the_state_at_the_mode_is_what_it_says() {
+    let codes: Vec<u32> = (0..N).map(|i| if i < 3 { 0 } else { 1 + (i % 5) as u32 }).collect();
+    let term = TermSpec {
+        predictor: 0,
+        grouping: 0,
+        columns: vec![Column::One],
+        covariance: covariance::build("us", 1).expect("in the catalogue"),
+    };
+    let one = vec![1.0; N];
+    let fixed = vec![Fixed::new(N, &one, None), Fixed::new(N, &one, None)];
+    let design = Arc::new(Design::new(N, fixed, vec![(codes.clone(), 6)], vec![term]));
+    let y: Vec<f64> = (0..N).map(|i| (3.7 * i as f64).sin() + f64::from(codes[i])).collect();
+    let family: Arc<dyn Family> = family::build("gaussian", None, false).expect("in the catalogue").into();
+    let data = Arc::new(Data { y: y.clone(), trials: None, weights: None, family, design });
+    let mut laplace = Laplace::new(data, Method::Ml);
+    let (mean, log_sd, lambda): (f64, f64, f64) = (2.5, -0.2, 0.3);
+    let mut x = vec![0.0; 3];
+    for (range, value) in laplace.layout().beta.clone().into_iter().flatten().zip([mean, log_sd]) {
+        x[range.start] = value;
+    }
+    let theta = laplace.layout().theta.start;
+    x[theta] = lambda;
+    let mut gradient = vec![0.0; 3];
+    assert!(laplace.value_gradient(&x, &mut gradient).is_finite());
+    let share = (lambda / log_sd.exp()).powi(2);
+    assert!((laplace.largest_variance() - 1.0 / (1.0 + 3.0 * share)).abs() < 1e-13);
+    // A quadratic needs one step.
+    let (decrement, definite) = laplace.inner_state();
+    assert!(decrement < 1e-20 && definite, "{decrement}");
+
+    // At a mode that is given there is no search: H, and with it everything that is read afterwards, is of that place.
+    let mode: Vec<f64> = (0..6)
+        .map(|level| {
+            let of: Vec<f64> = (0..N).filter(|&i| codes[i] == level).map(|i| y[i] - mean).collect();
+            of.iter().sum::<f64>() * lambda / log_sd.exp().powi(2) / (1.0 + of.len() as f64 * share)
+        })
+        .collect();
+    assert!(laplace.mode().iter().zip(&mode).all(|(found, mode)| (found - mode).abs() < 1e-13));
+    let other: Vec<f64> = mode.iter().map(|u| u + 0.5).collect();
+    x[theta] = 0.1;
+    assert!(laplace.place(&x, other.clone()));
+    assert_eq!(laplace.mode(), other);
+    assert!(!laplace.place(&x, vec![f64::NAN; 6]));
+}

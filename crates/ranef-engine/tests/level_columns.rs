@@ -143,3 +143,32 @@ proptest! {
         close("covariance", &variance(&short, &a.unscaled_covariance()), &variance(&whole, &other.vcov_beta_unscaled), 1e-7);
     }
 }
+
+/// Blocks between three grouping factors, which lie among those with the columns by level.
+#[test]
+fn several_grouping_factors_stand_beside_columns_by_level() {
+    let Case { whole, short, mut rng } = case(7, true, false, true, 3);
+    let groupings: Vec<(Vec<u32>, usize)> =
+        [9, 5, 4].map(|levels| ((0..N).map(|_| rng.random_range(0..levels as u32)).collect(), levels)).into();
+    let y: Vec<f64> = (0..N).map(|_| rng.random_range(-3.0..5.0)).collect();
+    let theta = [0.8, 0.5, 1.1];
+    let model = |fixed: &Fixed| {
+        let term = |grouping| TermSpec {
+            predictor: 0,
+            grouping,
+            columns: vec![Column::One],
+            covariance: covariance::build("us", 1).expect("in the catalogue"),
+        };
+        let design = Design::new(N, vec![fixed.clone()], groupings.clone(), (0..3).map(term).collect());
+        Profiled::shared(&y, &design, None, true).expect("determined")
+    };
+    let (mut a, mut b) = (model(&short), model(&whole));
+    let (mut slope_a, mut slope_b) = ([0.0; 3], [0.0; 3]);
+    let value_a = a.value_gradient(&theta, &mut slope_a) + 2.0 * short.log_det();
+    let value_b = b.value_gradient(&theta, &mut slope_b) + 2.0 * whole.log_det();
+    close("value", &[value_a], &[value_b], 1e-10);
+    close("gradient", &slope_a, &slope_b, 1e-8);
+    close("metric", &a.metric(&theta), &b.metric(&theta), 1e-7);
+    let (one, other) = (a.solution(&theta).expect("finite"), b.solution(&theta).expect("finite"));
+    close("effects", &one.b.concat(), &other.b.concat(), 1e-8);
+}

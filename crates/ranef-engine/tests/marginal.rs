@@ -345,3 +345,54 @@ fn the_covariance_of_fixed_effects_and_sigma_move_as_their_slopes_say() {
         }
     }
 }
+
+/// The mean of the log standard deviations is not in sigma: with |v|^x that of x log|v|.
+#[test]
+fn the_centre_of_a_power_is_the_mean_logarithm() {
+    let rows = rows(2);
+    let marginal = Marginal::new(&rows.y, design(&rows, false), residual(&rows, None, &[("power", false)]), true);
+    let mean = rows.v.iter().map(|v| v.ln()).sum::<f64>() / N as f64;
+    let mut x = marginal.start(&[]);
+    let place = marginal.places().spreads[0].start;
+    x[place] = 0.7;
+    let (centre, slopes) = marginal.centre(&x);
+    assert_close("centre", &[centre], &[0.7 * mean], 1e-14);
+    assert_close("slope", &slopes, &[mean], 1e-14);
+}
+
+/// Searches of a correlation with a leading parameter begin on either side of its own start, from the best value on.
+#[test]
+fn starts_lie_on_either_side_of_the_correlations_own() {
+    let rows = rows(3);
+    for (name, count) in [("ar1", 4), ("us", 1)] {
+        let mut marginal = Marginal::new(&rows.y, design(&rows, true), residual(&rows, Some(name), &[]), true);
+        let theta = [0.7, 0.2, 0.4, 0.5];
+        let (own, starts) = (marginal.start(&theta), marginal.starts(&theta));
+        assert_eq!(starts.len(), count, "{name}");
+        let first = marginal.places().correlation.start;
+        let mut shifts: Vec<f64> = starts.iter().map(|x| x[first] - own[first]).collect();
+        shifts.sort_by(f64::total_cmp);
+        assert_close(name, &shifts, if count == 1 { &[0.0] } else { &[-1.0, 0.0, 1.0, 2.0] }, 1e-15);
+        let mut ignored = vec![0.0; own.len()];
+        let values: Vec<f64> = starts.iter().map(|x| marginal.value_gradient(x, &mut ignored)).collect();
+        assert!(values.is_sorted(), "{name}: {values:?}");
+        for x in &starts {
+            assert!(x.iter().zip(&own).enumerate().all(|(k, (x, own))| k == first || x == own), "{name}");
+        }
+    }
+}
+
+/// Where standard deviations are zero the information says nothing of them: a millionth of its mean stands there.
+#[test]
+fn the_metric_has_a_floor_at_no_variance() {
+    let rows = rows(4);
+    let mut marginal = Marginal::new(&rows.y, design(&rows, true), residual(&rows, Some("ar1"), &[]), true);
+    let x = marginal.start(&[0.0; 4]);
+    let (metric, dim) = (marginal.metric(&x), x.len());
+    let diagonal: Vec<f64> = (0..dim).map(|k| metric[k * dim + k]).collect();
+    let floor = 1e-6 * diagonal.iter().sum::<f64>() / dim as f64;
+    for k in marginal.places().theta.clone() {
+        // The floor is of the mean before it is added.
+        assert_close("floor", &[diagonal[k] / floor], &[1.0], 1e-5);
+    }
+}

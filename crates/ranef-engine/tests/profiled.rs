@@ -253,6 +253,23 @@ fn the_slope_at_the_boundary_tells_minima_from_saddles() {
     assert_eq!(left, profiled.factorization().log_det());
 }
 
+/// A structure that is not linear in theta moves as a whole: from no variance at all by the mean of N's diagonal, a third of
+/// the slope by the common variance of three columns.
+#[test]
+fn the_slope_of_a_structure_that_moves_as_a_whole_is_the_mean() {
+    let layout = || Layout::new(Kind::Single, 90, 9, &[3], 1, 17);
+    let found = profiled(&mut layout(), "homcs", false, true).null_space_derivative(&[0.0, 0.0])[0].expect("singular");
+    let mut free = profiled(&mut layout(), "us", false, true);
+    let scales = free.column_scales()[0].clone();
+    let mut value = |h: f64| {
+        let sd = |a: usize| h.sqrt() / scales[a];
+        free.value(&[sd(0), 0.0, 0.0, sd(1), 0.0, sd(2)])
+    };
+    let h = 1e-6;
+    let slope = 2.0 * (value(3.0 * h) - value(h)) / (2.0 * h);
+    assert_close("slope", &[found], &[slope / 3.0], 1e-4);
+}
+
 #[test]
 fn without_an_effect_in_the_data_zero_variance_is_a_minimum() {
     let mut layout = Layout::new(Kind::Single, 120, 12, &[2], 1, 11);

@@ -108,6 +108,38 @@ fn the_profiled_search_of_a_reduced_rank_starts_at_moments_too() {
     assert_close("start", &profiled.start(), &rank_one().start_near(&sigma), 1e-10);
 }
 
+/// Columns that are correlated within the levels: their sampling covariance comes off, and a variance that is hardly there
+/// keeps its floor.
+#[test]
+fn the_profiled_search_of_a_reduced_rank_takes_sampling_covariances_off() {
+    let one = vec![1.0; N];
+    let slopes: Vec<f64> = (0..N).map(|i| 0.8 + wave(i, 12.9)).collect();
+    let idle: Vec<f64> = (0..N).map(|i| 0.5 * slopes[i] + wave(i, 5.3)).collect();
+    let y = response(&[one.clone(), slopes.clone()], 1.5);
+    let columns = [one, slopes, idle];
+    let rank_one = || build_with("rr", 3, &Options { rank: Some(1) }).expect("known");
+    let template = Template::new(vec![(rank_one(), 0)], 1);
+    let profiled = Profiled::new(&y, &[], 0, &[grouping(&columns)], template, None, None, false).expect("a model");
+    let fits = level_by_level(&y, &columns);
+    let left: f64 =
+        (0..N).map(|i| (y[i] - (0..3).map(|j| columns[j][i] * fits[group(i)].0[j]).sum::<f64>()).powi(2)).sum();
+    let (within, levels) = (left / (N - 3 * GROUPS) as f64, GROUPS as f64);
+    let mean = |of: &dyn Fn(usize) -> f64| (0..GROUPS).map(of).sum::<f64>() / levels;
+    let excess = |j: usize| mean(&|l| fits[l].0[j].powi(2) / fits[l].1.at(j, j)) / within - 1.0;
+    assert!(excess(0) > 0.05 && excess(1) > 0.05 && excess(2) < 0.05);
+    let sigma: Vec<f64> = (0..9)
+        .map(|at| {
+            let (i, j) = (at % 3, at / 3);
+            if i == j {
+                excess(j).max(0.05) / mean(&|l| 1.0 / fits[l].1.at(j, j))
+            } else {
+                mean(&|l| fits[l].0[i] * fits[l].0[j] / within - fits[l].1.at(i, j))
+            }
+        })
+        .collect();
+    assert_close("start", &profiled.start(), &rank_one().start_near(&sigma), 1e-10);
+}
+
 fn data(name: &str, y: Vec<f64>, columns: &[Vec<f64>], structure: &str) -> Arc<Data> {
     let family = family::build(name, None, false).expect("in the catalogue");
     let fixed = (0..family.components().len()).map(|_| Fixed::new(N, &[1.0; N], None)).collect();

@@ -152,4 +152,12 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_predictor_without_curvature_stays_without() {
+        // Packed as (0, 0), (0, 1), (1, 1): the second predictor has none.
+        let mut w = vec![vec![-1.5, 0.25], Vec::new(), Vec::new()];
+        make_semidefinite(&mut w, 2);
+        assert_eq!(w, [vec![1.5, 0.25], Vec::new(), Vec::new()]);
+    }
 }

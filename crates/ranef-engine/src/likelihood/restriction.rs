@@ -279,7 +279,7 @@ impl Objective for Restricted<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Restriction, eliminate};
+    use super::{Dependent, Restriction, eliminate};
 
     #[test]
     fn elimination_leaves_every_row_true() {
@@ -300,5 +300,21 @@ mod tests {
         }
         let contradiction = vec![(vec![1.0, 1.0], 1.0), (vec![2.0, 2.0], 1.0)];
         assert!(eliminate(contradiction).is_err());
+    }
+
+    /// x_1 = 2 - x_0 + 3 x_2 among three: T'HT for the free, and the identity for x_1.
+    #[test]
+    fn a_hessian_is_that_of_the_free() {
+        let from = vec![(0, -1.0), (2, 3.0)];
+        let restriction = Restriction { dependents: vec![Dependent { at: 1, constant: 2.0, from }], dim: 3, theta: 3 };
+        let h = [4.0, 0.5, -0.25, 0.5, 2.0, 1.0, -0.25, 1.0, 3.0];
+        let t = [[1.0, 0.0], [-1.0, 3.0], [0.0, 1.0]];
+        let product = |a: usize, b: usize| -> f64 { (0..9).map(|at| t[at % 3][a] * h[at] * t[at / 3][b]).sum() };
+        let expected = [product(0, 0), 0.0, product(1, 0), 0.0, 1.0, 0.0, product(0, 1), 0.0, product(1, 1)];
+        let mut found = h;
+        restriction.pull_hessian(&mut found);
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-13, "{found} {expected}");
+        }
     }
 }
