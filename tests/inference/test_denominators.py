@@ -217,9 +217,7 @@ def test_kenward_roger_of_related_levels_is_that_of_dense_matrices():
     fit = rf.lmm("y ~ x + treated * time + propto(1 | g, K) + (time | site)", data, matrices={"K": known})
     require_dense_kenward_roger(fit, {0: known.to_numpy()})
     precision = pd.DataFrame(np.linalg.inv(known), index=known.index, columns=known.columns)
-    fit = rf.lmm(
-        "y ~ x + treated * time + propto(time | g, K)", data, matrices={"K": rf.precision_matrix(precision)}
-    )
+    fit = rf.lmm("y ~ x + treated * time + propto(time | g, K)", data, matrices={"K": rf.precision_matrix(precision)})
     require_dense_kenward_roger(fit, {0: known.to_numpy()})
 
 
