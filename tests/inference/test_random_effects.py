@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ranef as rf
-from models import cbpp, data, owls, pastes, sleepstudy, sleepstudy_uncorrelated
+from models import cbpp, data, grouped, owls, pastes, sleepstudy, sleepstudy_uncorrelated
 
 
 def test_modes_of_a_balanced_one_way_layout_are_shrunken_means():
@@ -92,3 +92,16 @@ def test_coefficients_of_a_dispersion_are_its_fixed_plus_its_random_effects():
     for level, mode in modes.items():
         assert coefficients[level, "Intercept"] == pytest.approx(fixed["Intercept"] + mode, rel=1e-12)
         assert coefficients[level, "mined[T.no]"] == pytest.approx(fixed["mined[T.no]"], rel=1e-12)
+
+
+@pytest.mark.parametrize("dispersion", [None, "~ treated"])
+@pytest.mark.parametrize("uncertainty", ["joint", "conditional"])
+def test_standard_errors_do_not_depend_on_the_order_of_the_columns(uncertainty, dispersion):
+    frames = []
+    for random in ("(0 + x + time | g)", "(0 + time + x | g)"):
+        fit = rf.lmm(f"y ~ x + time + {random}", grouped(8), dispersion=dispersion)
+        frames.append(fit.ranef(uncertainty=uncertainty).set_index(["level", "term"]).sort_index())
+    # Two searches for one optimum.
+    for column in ("estimate", "std_error"):
+        np.testing.assert_allclose(frames[0][column], frames[1][column], rtol=1e-3, atol=1e-5)
+    assert (frames[0]["std_error"] > 0.0).all()

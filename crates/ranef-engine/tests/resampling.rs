@@ -5,6 +5,7 @@ use ranef_engine::family;
 use ranef_engine::fitting::{Control, Fit, Likelihood, fit, precision_offset};
 use ranef_engine::likelihood::data::{Data, Method};
 use ranef_engine::profile::Parameter;
+use ranef_engine::special::log_ndtr;
 use std::sync::Arc;
 
 /// Smooth noise that is the same everywhere.
@@ -174,4 +175,41 @@ fn every_parameter_of_a_linear_model_has_two_ends() {
         assert!(curve.lower.value < curve.estimate && curve.estimate < curve.upper.value);
         assert!(curve.points.windows(2).all(|pair| pair[0].1 < pair[1].1), "{parameter:?} {:?}", curve.points);
     }
+}
+
+/// Quantile residuals of counts out of trials lie between the probabilities of fewer successes and of no more; draws are counts
+/// out of as many.
+#[test]
+fn residuals_and_draws_of_a_binomial_are_out_of_its_trials() {
+    let (levels, each) = (6, 5);
+    let n = levels * each;
+    let trials: Vec<f64> = (0..n).map(|i| 3.0 + (i % 4) as f64).collect();
+    let y: Vec<f64> =
+        (0..n).map(|i| (trials[i] * (0.5 + 0.3 * noise(i) + 0.2 * noise(400 + i / each))).floor()).collect();
+    let covariance = covariance::build("us", 1).expect("in the catalogue");
+    let terms = vec![TermSpec { predictor: 0, grouping: 0, columns: vec![Column::One], covariance }];
+    let groups = vec![((0..n).map(|i| (i / each) as u32).collect(), levels)];
+    let design = Arc::new(Design::new(n, vec![Fixed::new(n, &vec![1.0; n], None)], groups, terms));
+    let family = family::build("binomial", None, false).expect("in the catalogue").into();
+    let data = Arc::new(Data { y: y.clone(), trials: Some(trials.clone()), weights: None, family, design });
+    let fitted = fit(data, Likelihood::Laplace(Method::Ml), &Control::default()).expect("determined");
+    let residuals = fitted.quantile_residuals(&[true], 5);
+    for i in 0..n {
+        let p = 1.0 / (1.0 + (-fitted.eta()[0][i]).exp());
+        let up_to = |most: f64| -> f64 {
+            let (mut sum, mut k, mut choices) = (0.0, 0.0, 1.0);
+            while k <= most {
+                sum += choices * p.powf(k) * (1.0 - p).powf(trials[i] - k);
+                choices *= (trials[i] - k) / (k + 1.0);
+                k += 1.0;
+            }
+            sum
+        };
+        let place = log_ndtr(residuals[i]).exp();
+        assert!(up_to(y[i] - 1.0) - 1e-12 <= place && place <= up_to(y[i]) + 1e-12, "row {i}: {place}");
+    }
+    let draws = fitted.bootstrap_fits(0..3, 3, &Control::default()).expect("determined");
+    let drawn: Vec<f64> = draws.iter().flat_map(|fit| fit.data.y.clone()).collect();
+    assert!(drawn.iter().zip(trials.iter().cycle()).all(|(y, trials)| y <= trials));
+    assert!(drawn.iter().any(|&y| y > 1.0));
 }

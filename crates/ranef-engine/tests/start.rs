@@ -140,6 +140,29 @@ fn the_profiled_search_of_a_reduced_rank_takes_sampling_covariances_off() {
     assert_close("start", &profiled.start(), &rank_one().start_near(&sigma), 1e-10);
 }
 
+/// Levels that cannot tell their columns apart, here a covariate that is constant within them, say something of each column
+/// alone; nothing within levels is known then, and the variance is that of all rows.
+#[test]
+fn the_profiled_search_takes_columns_alone_where_levels_cannot_tell_them_apart() {
+    let constant: Vec<f64> = (0..N).map(|i| 1.5 + wave(group(i), 2.3)).collect();
+    let columns = [vec![1.0; N], constant];
+    let y: Vec<f64> = (0..N).map(|i| wave(i, 43.7) + 1.5 * wave(group(i), 7.7)).collect();
+    let template = Template::new(vec![(covariance::build("diag", 2).expect("known"), 0)], 1);
+    let profiled = Profiled::new(&y, &[], 0, &[grouping(&columns)], template, None, None, false).expect("a model");
+    let variance = y.iter().map(|y| y * y).sum::<f64>() / N as f64;
+    let of_level = |of: &dyn Fn(usize) -> f64, level: usize| -> f64 { (level..N).step_by(GROUPS).map(of).sum() };
+    let mean = |of: &dyn Fn(usize) -> f64| (0..GROUPS).map(of).sum::<f64>() / GROUPS as f64;
+    let expected: Vec<f64> = columns
+        .iter()
+        .map(|z| {
+            let rows = |level: usize| of_level(&|i| z[i] * z[i], level);
+            let between = mean(&|level| of_level(&|i| z[i] * y[i], level).powi(2) / rows(level));
+            ((between / variance - 1.0).max(0.05) / mean(&rows)).sqrt()
+        })
+        .collect();
+    assert_close("start", &profiled.start(), &expected, 1e-10);
+}
+
 fn data(name: &str, y: Vec<f64>, columns: &[Vec<f64>], structure: &str) -> Arc<Data> {
     let family = family::build(name, None, false).expect("in the catalogue");
     let fixed = (0..family.components().len()).map(|_| Fixed::new(N, &[1.0; N], None)).collect();
@@ -179,6 +202,41 @@ fn the_laplace_search_starts_at_moments_of_the_scores() {
         assert_close("sd", laplace.theta(&x), &[moments.max(smallest).sqrt().max(0.05)], 1e-12);
         assert_eq!(laplace.mode_size(), GROUPS);
     }
+}
+
+/// For two columns that are never both different from zero, v_ij = sum S_li S_lj / sum I_li I_lj.
+#[test]
+fn the_laplace_search_of_a_reduced_rank_starts_at_moments_of_the_scores() {
+    let kind = |i: usize| (i / GROUPS) % 3;
+    let columns: Vec<Vec<f64>> = (0..3).map(|j| (0..N).map(|i| f64::from(u8::from(kind(i) == j))).collect()).collect();
+    let effect = |i: usize| wave(group(i) + GROUPS * kind(i), 7.7);
+    let y: Vec<f64> = (0..N).map(|i| (1.2 + 1.2 * effect(i) + 0.2 * wave(i, 43.7)).exp().round()).collect();
+    let data = data("poisson", y, &columns, "rr");
+    let mut laplace = Laplace::new(data.clone(), Method::Ml);
+    let x = start(&mut laplace, &data);
+    let mut eta = vec![0.0; N];
+    data.design.fixed[0].add_to(&x[laplace.layout().beta[0].clone().expect("outer")], &mut eta);
+    let mu = eta[0].exp();
+    let score = |level: usize, j: usize| -> f64 {
+        (0..N).filter(|&i| group(i) == level && kind(i) == j).map(|i| 3.0_f64.sqrt() * (data.y[i] - mu)).sum()
+    };
+    // Two rows of each column in each level; columns are in units of their root mean squares, here 1 / sqrt(3).
+    let (information, levels) = (2.0 * 3.0 * mu, GROUPS as f64);
+    let sigma: Vec<f64> = (0..9)
+        .map(|at| {
+            let (i, j) = (at % 3, at / 3);
+            let product = (0..GROUPS).map(|level| score(level, i) * score(level, j)).sum::<f64>() / levels;
+            let moment = (product - if i == j { information } else { 0.0 }) / information.powi(2);
+            if i == j { moment.max(0.05 / information).sqrt().max(0.05).powi(2) } else { moment }
+        })
+        .collect();
+    // Correlations within their bounds, so that each moment counts.
+    assert!(
+        (0..9).all(|at| at % 4 == 0 || sigma[at].powi(2) < 0.8 * sigma[at % 3 * 4] * sigma[at / 3 * 4]),
+        "{sigma:?}"
+    );
+    let expected = data.design.template.covariance(0).start_near(&sigma);
+    assert_close("start", laplace.theta(&x), &expected, 1e-10);
 }
 
 #[test]

@@ -227,3 +227,18 @@ impl Curvature {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Curvature;
+
+    /// The difference of the last two parameters is flat; the first of the four is not free.
+    #[test]
+    fn flat_directions_are_told_by_their_parameters() {
+        let hessian = [9.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0, 4.0, 6.0, 0.0, 0.0, 6.0, 9.0];
+        let curvature = Curvature::new(&hessian, 4, vec![1, 2, 3]);
+        assert!(!curvature.is_definite());
+        assert_eq!(curvature.flat_parameters(), [2, 3]);
+        assert!(Curvature::new(&hessian, 4, vec![0, 1, 2]).flat_parameters().is_empty());
+    }
+}

@@ -180,7 +180,7 @@ fn add_border(c: &[f64], p: usize, inverse: &[f64], r: usize, border: usize, out
 
 #[cfg(test)]
 mod tests {
-    use super::{Keep, add_products, contract, sum_of_kronecker};
+    use super::{Keep, add_border, add_products, contract, sum_of_kronecker};
 
     #[test]
     fn wide_blocks_give_what_narrow_ones_do() {
@@ -197,6 +197,20 @@ mod tests {
             for (narrow, wide) in narrow.iter().zip(&wide) {
                 assert!((narrow - wide).abs() < 1e-12, "{narrow} {wide}");
             }
+        }
+    }
+
+    /// More levels than one task sums: both sides must be cut at the same ones.
+    #[test]
+    fn a_border_of_many_levels_is_summed_over_all() {
+        let (levels, border, p, r) = (9000, 3, 2, 4);
+        let wave = |n: usize, a: f64| -> Vec<f64> { (0..n).map(|i| (i as f64 * a).sin()).collect() };
+        let (c, inverse) = (wave(levels * border * p, 0.7), wave(levels * border * r, 1.1));
+        let mut found = vec![1.0; p * r];
+        add_border(&c, p, &inverse, r, border, &mut found);
+        for (at, found) in found.iter().enumerate() {
+            let sum: f64 = (0..levels * border).map(|k| c[k * p + at % p] * inverse[k * r + at / p]).sum();
+            assert!((found - 1.0 - sum).abs() < 1e-8, "{found} {sum}");
         }
     }
 }
