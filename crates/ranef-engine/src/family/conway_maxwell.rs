@@ -236,7 +236,8 @@ impl Terms {
                 let d = self.of(self.centre + step * k);
                 let exponent = step * k * rho - nu * d;
                 top = top.max(exponent);
-                if exponent < top - NEGLIGIBLE {
+                // The neighbours of c carry the variance, however small it is.
+                if exponent < top - NEGLIGIBLE && k > 1.0 {
                     break;
                 }
                 if top > 600.0 || k > MOST_TERMS {
@@ -655,6 +656,18 @@ mod tests {
 
     fn family() -> ConwayMaxwell {
         ConwayMaxwell { links: [Link::Log, Link::Log] }
+    }
+
+    #[test]
+    fn a_law_that_is_nearly_one_count_is_a_law() {
+        // nu = 313: the neighbours of the mean have less than e^-80 each, far below what the search for rho resolves.
+        let eta = [0.0, -5.747_558_593_75];
+        let density = |y: f64| Density::log_density::<f64>(&family(), y, 1.0, &eta);
+        assert!(density(1.0).abs() < 1e-15, "{}", density(1.0));
+        for y in [0.0, 2.0] {
+            assert!(density(y) < -80.0 && density(y).is_finite(), "{}", density(y));
+        }
+        assert_eq!(family().tails(255.0, 1.0, &eta), [1.0, 0.0]);
     }
 
     #[test]
