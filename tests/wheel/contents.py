@@ -37,7 +37,7 @@ def main() -> None:
     ]
     wrong += [f"{name} does not belong there" for name in sorted(held.keys() - expected.keys() - about - {ENGINE})]
     wrong += [] if ENGINE in held else [f"{ENGINE} is missing"]
-    paths = [str(ROOT), str(Path.home())]
+    paths = [f"{ROOT}/", f"{Path.home()}/"]
     wrong += [f"the engine holds the path {path}" for path in paths if path.encode() in held.get(ENGINE, b"")]
     wrong += [f"the licence {name} is missing" for name in LICENCES if not any(a.endswith(f"/{name}") for a in about)]
     if wrong:
