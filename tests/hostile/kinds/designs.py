@@ -24,7 +24,7 @@ COMPUTED = (
 
 @functools.cache
 def plots() -> pd.DataFrame:
-    """Forty rows with every combination of the factors' levels."""
+    """Forty-eight rows with every combination of the factors' levels."""
     rng = np.random.default_rng(20)
     n = 48
     return pd.DataFrame(
